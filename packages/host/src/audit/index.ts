@@ -1,0 +1,1 @@
+export type { AuditEvent, AuditEventType, AuditFilter, AuditLog, AuditVerification, StoredAuditEvent } from "./types.ts";

@@ -1,0 +1,109 @@
+import type { CallOutcome, Decision, IsolationLevel, PluginRef } from "../kernel/index.ts";
+
+export type AuditEventType =
+  | "plugin.lifecycle"
+  | "plugin_tool.invoked"
+  | "broker.action"
+  | "approval.requested"
+  | "approval.decided"
+  | "grant.written"
+  | "grant.withdrawn"
+  | "policy.changed"
+  | "secret.changed"
+  | "config.changed"
+  | "operator.authenticated"
+  | "host.started"
+  | "host.stopped";
+
+/** What the host states; the log adds seq, prev_hash and hash. Times are milliseconds since the epoch. */
+export interface AuditEvent {
+  readonly v: 1;
+  readonly id: string;
+  readonly time: number;
+  readonly type: AuditEventType;
+  /** `operator:NAME`, `agent:NAME`, `plugin:ID` or `host`. */
+  readonly actor: string;
+  readonly agent?: string;
+  readonly plugin?: PluginRef;
+  readonly tool?: string;
+  /** What the tool may reach: its computed effect and the grant's scope keys. */
+  readonly scope?: string;
+  readonly call_id?: string;
+  readonly parent_call?: string;
+  /** `intent` before the effect, `outcome` after. */
+  readonly phase?: "intent" | "outcome";
+  readonly decision?: Decision;
+  readonly rule?: string;
+  /** An error code or a short reason. */
+  readonly reason?: string;
+  readonly policy_snapshot?: string;
+  readonly approval?: string;
+  readonly isolation?: IsolationLevel;
+  readonly contained?: boolean;
+  readonly outcome?: CallOutcome;
+  readonly duration_ms?: number;
+  /** Canonical, redacted, at most 16 KiB, or absent. */
+  readonly input?: unknown;
+  readonly input_digest?: string;
+  readonly output_digest?: string;
+  readonly trace?: string;
+  /** `plugin.lifecycle`: the edge. */
+  readonly from?: string;
+  readonly to?: string;
+  /** `broker.action`. */
+  readonly capability?: string;
+  readonly target?: string;
+  readonly method?: string;
+  readonly status?: number;
+  readonly bytes?: number;
+  /** Small facts of other types: names and counts, never values. */
+  readonly data?: Readonly<Record<string, unknown>>;
+}
+
+export interface StoredAuditEvent extends AuditEvent {
+  readonly seq: number;
+  readonly prev_hash: string;
+  readonly hash: string;
+}
+
+export interface AuditFilter {
+  readonly type?: string;
+  readonly plugin?: string;
+  readonly agent?: string;
+  readonly tool?: string;
+  readonly call?: string;
+  readonly outcome?: string;
+  /** Inclusive, milliseconds since the epoch. */
+  readonly since?: number;
+  readonly until?: number;
+  /** Only events after this sequence number. */
+  readonly afterSeq?: number;
+  /** At most this many; 1..1000. */
+  readonly limit?: number;
+  /** Newest first unless `asc`. */
+  readonly order?: "asc" | "desc";
+}
+
+export interface AuditVerification {
+  readonly ok: boolean;
+  readonly events: number;
+  readonly head: { readonly seq: number; readonly hash: string } | null;
+  readonly problems: readonly { readonly seq: number; readonly problem: string }[];
+}
+
+/** The append-only, hash-chained log of a home. */
+export interface AuditLog {
+  /** Resolves when the event is durable. @throws {SallyportError} `audit_unavailable`. */
+  record(event: AuditEvent): Promise<void>;
+  /** Queues an event; a failure to write makes `healthy` false and every later call is refused. */
+  note(event: AuditEvent): void;
+  /** Resolves when everything queued so far is durable. */
+  flush(): Promise<void>;
+  readonly healthy: boolean;
+  query(filter: AuditFilter): Promise<readonly StoredAuditEvent[]>;
+  verify(expectedHead?: { seq: number; hash: string }): Promise<AuditVerification>;
+  /** Lines of NDJSON, oldest first; the last line holds the head and its signature. */
+  export(): AsyncIterable<string>;
+  /** Calls `listener` for each event once it is durable. Returns the way to stop. */
+  subscribe(listener: (event: StoredAuditEvent) => void): () => void;
+}

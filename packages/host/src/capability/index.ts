@@ -1,0 +1,1 @@
+export type { AgentScope, DatabaseScope, EventsScope, ExecScope, FilesystemScope, Grant, HooksScope, NetworkScope, PermissionRequest, Scope, SecretScope, SecretUse, SystemScope, ToolsScope, Wish } from "./types.ts";

@@ -1,0 +1,143 @@
+/** Scopes: how far one authority reaches. The same shapes serve requests, grants and host ceilings. */
+
+export interface NetworkScope {
+  readonly capability: "network";
+  /** Canonical lower-case ASCII host name or IP literal; `*.example.com` covers subdomains only. */
+  readonly host: string;
+  /** 1..65535. */
+  readonly port: number;
+  readonly scheme: "https" | "http" | "wss" | "ws";
+  /** Upper-case methods, or `["*"]`. */
+  readonly methods: readonly string[];
+  /** Path patterns: `*` is one segment, `**` the rest. */
+  readonly paths: readonly string[];
+  /** Operator's only: answers on the local network (`private`) or this machine (`loopback`) are admitted for this name. */
+  readonly private?: boolean;
+  readonly loopback?: boolean;
+}
+
+export interface FilesystemScope {
+  readonly capability: "filesystem";
+  /** Absolute path, or `${data}` and below: the plugin's own directory. */
+  readonly path: string;
+  readonly mode: "r" | "rw";
+}
+
+export interface SecretUse {
+  /** `https://host[:port]`. */
+  readonly origin: string;
+  /** Where the host writes it: `header:NAME`, `query:NAME`, `path:N` or `basic`. */
+  readonly in: string;
+  /** Text with one `{}`. */
+  readonly format: string;
+}
+
+export interface SecretScope {
+  readonly capability: "secrets";
+  readonly name: string;
+  readonly use?: SecretUse;
+  /** The plugin receives the value itself. A separate, loudly worded grant. */
+  readonly expose?: boolean;
+}
+
+export interface ExecScope {
+  readonly capability: "exec";
+  readonly command: string;
+  readonly args: readonly string[];
+}
+
+export interface DatabaseScope {
+  readonly capability: "database";
+  readonly connection: string;
+  readonly mode: "r" | "rw";
+}
+
+export interface AgentScope {
+  readonly capability: "agent";
+  readonly tools: readonly string[];
+  readonly notify?: boolean;
+}
+
+export interface EventsScope {
+  readonly capability: "events";
+  readonly direction: "publish" | "consume";
+  readonly topic: string;
+}
+
+export interface HooksScope {
+  readonly capability: "hooks";
+  readonly event: string;
+  /** Names of other plugins' tools; empty means the plugin's own tools. */
+  readonly tools: readonly string[];
+  readonly payload?: boolean;
+}
+
+export interface SystemScope {
+  readonly capability: "system";
+  readonly facet: string;
+}
+
+export interface ToolsScope {
+  readonly capability: "tools";
+}
+
+export type Scope =
+  | NetworkScope
+  | FilesystemScope
+  | SecretScope
+  | ExecScope
+  | DatabaseScope
+  | AgentScope
+  | EventsScope
+  | HooksScope
+  | SystemScope
+  | ToolsScope;
+
+/** One line of what a manifest asks for. Asking has no effect. */
+export interface PermissionRequest {
+  /** Stable within the manifest and usable on a command line: `network:api.example.com:443`, `filesystem:${data}/cache`. */
+  readonly key: string;
+  /**
+   * What is asked. `null` for a request without a scope (`network: true`): it grants nothing until the operator fills it
+   * (`--scope`). `capability` says of which kind.
+   */
+  readonly scope: Scope | null;
+  readonly capability: Scope["capability"];
+  /** For an unscoped filesystem or database request: the widest mode that may be filled in. */
+  readonly mode?: "r" | "rw";
+  readonly reason?: string;
+  /** A required permission that is denied means the plugin is denied. */
+  readonly required: boolean;
+}
+
+/** What a plugin tries to do, in canonical form; the broker builds it from what will really happen. */
+export type Wish =
+  | {
+      readonly capability: "network";
+      readonly host: string;
+      readonly port: number;
+      readonly scheme: NetworkScope["scheme"];
+      readonly method: string;
+      /** Canonical path of the URL, without query. */
+      readonly path: string;
+    }
+  | { readonly capability: "filesystem"; readonly path: string; readonly mode: "r" | "w" }
+  | { readonly capability: "secrets"; readonly name: string; readonly use?: SecretUse; readonly expose?: boolean }
+  | { readonly capability: "exec"; readonly command: string; readonly args: readonly string[] }
+  | { readonly capability: "database"; readonly connection: string; readonly mode: "r" | "w" }
+  | { readonly capability: "agent"; readonly tool?: string; readonly notify?: boolean }
+  | { readonly capability: "events"; readonly direction: "publish" | "consume"; readonly topic: string }
+  | { readonly capability: "system"; readonly facet: string };
+
+/** What an operator approved, for exactly these bytes. */
+export interface Grant {
+  readonly id: string;
+  readonly pluginId: string;
+  readonly version: string;
+  readonly manifestDigest: string;
+  readonly treeDigest: string;
+  readonly scopes: readonly Scope[];
+  readonly grantedBy: string;
+  readonly grantedAt: number;
+  readonly expiresAt?: number;
+}

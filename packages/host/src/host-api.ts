@@ -1,0 +1,248 @@
+import type { AuditLog } from "./audit/index.ts";
+import type { PermissionRequest, Scope } from "./capability/index.ts";
+import type { Caller, Decision, Effect, ErrorCode, IsolationLevel, PluginRef, Risk } from "./kernel/index.ts";
+import type { JsonSchema, Manifest } from "./manifest/index.ts";
+import type { Progress } from "./supervisor/index.ts";
+
+/** The public API of a host: what the library exports, and all that the faces (REST, CLI, MCP) have. */
+export interface Host {
+  readonly plugins: PluginsApi;
+  readonly tools: ToolsApi;
+  readonly approvals: ApprovalsApi;
+  readonly secrets: SecretsApi;
+  readonly audit: AuditLog;
+  readonly policy: PolicyApi;
+  readonly operators: OperatorsApi;
+  /** The one way in for agents. Never throws for a failed call: the answer says what happened. */
+  invoke(caller: Caller, request: InvokeRequest): Promise<InvokeAnswer>;
+  doctor(): Promise<DoctorReport>;
+  stats(): Promise<HostStats>;
+  /** Called when the list of tools that an agent may see may have changed. Returns the way to stop. */
+  onToolsChanged(listener: () => void): () => void;
+  /** Stops every plugin, flushes the audit, releases the home. */
+  close(): Promise<void>;
+}
+
+export interface InvokeRequest {
+  /** `<plugin>__<tool>`. */
+  readonly tool: string;
+  readonly input: unknown;
+  /** The approval that lets this call run, when one was given; otherwise a matching one is looked up. */
+  readonly approvalId?: string;
+  /** Trace id of the caller (W3C trace id), for the audit. */
+  readonly trace?: string;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+export type InvokeAnswer =
+  | { readonly success: true; readonly callId: string; readonly result: unknown; readonly durationMs: number }
+  | {
+      readonly success: false;
+      readonly callId: string;
+      readonly error: string;
+      readonly code: ErrorCode;
+      readonly detail?: string;
+      readonly fix?: string;
+      readonly approval?: { readonly id: string };
+    };
+
+/** Who performs an operator's verb; goes into the audit. */
+export interface Operator {
+  readonly name: string;
+}
+
+export type PluginState =
+  | "discovered"
+  | "validated"
+  | "invalid"
+  | "pending_approval"
+  | "approved"
+  | "denied"
+  | "starting"
+  | "running"
+  | "idle"
+  | "unhealthy"
+  | "failed"
+  | "stopped"
+  | "disabled"
+  | "revoked";
+
+export interface PluginSummary {
+  readonly id: string;
+  readonly name: string;
+  readonly version: string;
+  readonly description: string;
+  readonly state: PluginState;
+  readonly enabled: boolean;
+  readonly digest: string;
+  readonly source: string;
+  /** The level this plugin's process really has, or would get here. `null` when no level here is enough. */
+  readonly isolation: IsolationLevel | null;
+  readonly health: { readonly status: "healthy" | "unhealthy" | "idle" | "stopped" | "failed" };
+  readonly executionCount: number;
+  readonly errorCount: number;
+  readonly lastError: string | null;
+  readonly categories: readonly string[];
+}
+
+/** One permission in plain words, as every surface shows it. Sentences are the host's, never the plugin's. */
+export interface PermissionView {
+  readonly key: string;
+  readonly capability: string;
+  readonly risk: Risk;
+  /** "may contact api.example.com over HTTPS, reading only". */
+  readonly sentence: string;
+  /** What the plugin says why; shown as the plugin's words. */
+  readonly reason?: string;
+  readonly required: boolean;
+  /** No scope was asked for: it grants nothing until the operator fills one in. */
+  readonly needsScope: boolean;
+  readonly granted: boolean;
+  /** How the grant is enforced here: by what, or why it is not. */
+  readonly enforced: { readonly by: string } | { readonly not: string };
+}
+
+export interface ToolSummary {
+  /** `<plugin>__<tool>`. */
+  readonly name: string;
+  readonly plugin: string;
+  readonly tool: string;
+  readonly description: string;
+  /** The computed effect. */
+  readonly effect: Effect;
+  readonly decision: Decision;
+  readonly inputSchema: JsonSchema;
+  readonly outputSchema?: JsonSchema;
+  readonly isolation: IsolationLevel | null;
+}
+
+export interface PluginInfo extends PluginSummary {
+  readonly manifest: Manifest;
+  readonly requested: readonly PermissionRequest[];
+  readonly granted: readonly Scope[];
+  readonly permissions: readonly PermissionView[];
+  readonly tools: readonly ToolSummary[];
+  /** Effective configuration, `x-sensitive` values masked. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly installedAt: number;
+  readonly grant: { readonly id: string; readonly grantedBy: string; readonly grantedAt: number; readonly expiresAt?: number } | null;
+}
+
+export interface InstallRequest {
+  /** Absolute path of the plugin's directory. */
+  readonly source: string;
+  /** What the caller believes it installs; a mismatch with the manifest is refused. */
+  readonly expect?: { readonly id?: string; readonly name?: string; readonly version?: string; readonly categories?: readonly string[] };
+  readonly load?: boolean;
+  readonly onStep?: (step: { readonly name: string; readonly index: number; readonly of: number }) => void;
+}
+
+export interface InstallAnswer {
+  readonly plugin: PluginSummary;
+  readonly loaded: boolean;
+  /** The request that an operator must answer before the plugin can be loaded. */
+  readonly approval?: { readonly id: string };
+  readonly permissions: readonly PermissionView[];
+  readonly warnings: readonly string[];
+}
+
+export interface ApproveRequest {
+  /** Keys of the requests to grant; absent means all. */
+  readonly only?: readonly string[];
+  /** Operator's scopes for requests without one, or narrower ones: `filesystem=/data:r`, `network=host:port`. */
+  readonly scopes?: readonly string[];
+  /** Tools that agents may call without being asked. */
+  readonly allowTools?: readonly string[];
+  readonly expiresAt?: number;
+  /** Only the grant; no allow-list entry, ceiling or tool rule. */
+  readonly grantOnly?: boolean;
+}
+
+export interface PluginsApi {
+  install(operator: Operator, request: InstallRequest): Promise<InstallAnswer>;
+  list(): Promise<readonly PluginSummary[]>;
+  info(id: string): Promise<PluginInfo>;
+  approve(operator: Operator, id: string, request: ApproveRequest): Promise<PluginInfo>;
+  deny(operator: Operator, id: string, reason?: string): Promise<PluginSummary>;
+  load(operator: Operator, id: string, options?: { readonly config?: Readonly<Record<string, unknown>>; readonly version?: string }): Promise<PluginSummary>;
+  unload(operator: Operator, id: string): Promise<PluginSummary>;
+  enable(operator: Operator, id: string): Promise<PluginSummary>;
+  disable(operator: Operator, id: string): Promise<PluginSummary>;
+  uninstall(operator: Operator, id: string, options?: { readonly version?: string; readonly purge?: boolean }): Promise<void>;
+  revoke(operator: Operator, id: string, reason?: string): Promise<PluginSummary>;
+  /** Effective configuration, sensitive values masked. */
+  config(id: string): Promise<Readonly<Record<string, unknown>>>;
+  /** Replaces the operator's values; validated now, used at the next load. */
+  setConfig(operator: Operator, id: string, values: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>>;
+  /** The last log lines of the plugin, oldest first. */
+  logs(id: string): readonly LogLine[];
+}
+
+export interface LogLine {
+  readonly time: number;
+  readonly level: "debug" | "info" | "warn" | "error";
+  readonly message: string;
+  readonly call?: string;
+}
+
+export interface ToolsApi {
+  /** What this caller may see: decision allow or require_approval, plugin running or idle. */
+  list(caller: Caller): Promise<readonly ToolSummary[]>;
+  info(caller: Caller, name: string): Promise<ToolSummary>;
+}
+
+export interface ApprovalView {
+  readonly id: string;
+  readonly kind: "plugin" | "call";
+  readonly state: "pending" | "approved" | "denied" | "expired" | "consumed";
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+  readonly plugin: PluginRef;
+  /** Written by the host from validated data. */
+  readonly sentence: string;
+  readonly tool?: string;
+  readonly agent?: string;
+  /** Canonical, redacted input of the call. */
+  readonly input?: unknown;
+  readonly decidedBy?: string;
+}
+
+export interface ApprovalsApi {
+  list(filter?: { readonly state?: ApprovalView["state"] }): Promise<readonly ApprovalView[]>;
+  approve(operator: Operator, id: string, options?: { readonly expiresAt?: number; readonly uses?: number }): Promise<ApprovalView>;
+  deny(operator: Operator, id: string, reason?: string): Promise<ApprovalView>;
+}
+
+export interface SecretsApi {
+  /** Names, bound origins and times; never values. */
+  list(): Promise<readonly { readonly name: string; readonly origins: readonly string[]; readonly updatedAt: number }[]>;
+  set(operator: Operator, name: string, value: string, origins: readonly string[]): Promise<void>;
+  remove(operator: Operator, name: string): Promise<void>;
+}
+
+export interface PolicyApi {
+  /** sha256 of the rules in force. */
+  snapshot(): string;
+}
+
+export interface OperatorsApi {
+  /** Whether verbs that widen authority ask for a passphrase. When false, approvals are advisory against agents that have a shell. */
+  readonly passphraseSet: boolean;
+  setPassphrase(current: string | undefined, next: string): Promise<void>;
+  /** @throws {SallyportError} `passphrase_required` when wrong or absent while one is set; too many tries are slowed down. */
+  authenticate(passphrase: string | undefined): Promise<void>;
+}
+
+export interface DoctorReport {
+  /** The strongest level available here. */
+  readonly level: IsolationLevel;
+  readonly available: readonly IsolationLevel[];
+  readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string; readonly fix?: string }[];
+}
+
+export interface HostStats {
+  readonly loadedPlugins: number;
+  readonly registry: { readonly totalPlugins: number; readonly activePlugins: number };
+  readonly calls: { readonly total: number; readonly failed: number; readonly denied: number };
+}

@@ -1,0 +1,65 @@
+import { SallyportError } from "./errors.ts";
+
+export interface JsonLimits {
+  /** Nesting of arrays and objects. */
+  maxDepth: number;
+}
+
+const DANGEROUS_KEYS = new Set(["__proto__", "constructor", "prototype"]);
+
+/**
+ * Parses JSON that a stranger wrote. Refuses nesting over `maxDepth` before parsing (a 100,000-deep array parses, then
+ * overflows the stack of whoever walks it) and keys that reach prototypes. Size is the caller's to bound.
+ * @throws {SallyportError} `limit_exceeded` for depth, `usage` for a syntax error or a dangerous key.
+ */
+export function parseBoundedJson(text: string, limits: JsonLimits): unknown {
+  if (depthOf(text) > limits.maxDepth) {
+    throw new SallyportError("limit_exceeded", `The JSON is nested deeper than ${limits.maxDepth} levels.`);
+  }
+  try {
+    return text.includes("__proto__") || text.includes("\\u") || text.includes("constructor") || text.includes("prototype")
+      ? JSON.parse(text, refuseDangerousKey)
+      : JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SallyportError) throw error;
+    throw new SallyportError("usage", "This is not valid JSON.", { cause: error });
+  }
+}
+
+function refuseDangerousKey(key: string, value: unknown): unknown {
+  if (DANGEROUS_KEYS.has(key)) throw new SallyportError("usage", `The key "${key}" is refused.`);
+  return value;
+}
+
+/** Deepest nesting of brackets outside strings, in one pass and without recursion. */
+function depthOf(text: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (let index = 0; index < text.length; index++) {
+    switch (text.charCodeAt(index)) {
+      case 0x22:
+        index = endOfString(text, index);
+        break;
+      case 0x5b:
+      case 0x7b:
+        deepest = Math.max(deepest, ++depth);
+        break;
+      case 0x5d:
+      case 0x7d:
+        depth--;
+        break;
+    }
+  }
+  return deepest;
+}
+
+function endOfString(text: string, start: number): number {
+  let index = text.indexOf('"', start + 1);
+  while (index !== -1) {
+    let backslashes = 0;
+    while (text.charCodeAt(index - 1 - backslashes) === 0x5c) backslashes++;
+    if (backslashes % 2 === 0) return index;
+    index = text.indexOf('"', index + 1);
+  }
+  return text.length;
+}

@@ -1,0 +1,53 @@
+/** The words that every module shares. docs/architecture.md explains them. */
+
+/** What a tool may do to the world, from mildest to strongest. Unknown counts as destructive. */
+export const EFFECTS = ["read", "write", "external", "destructive"] as const;
+export type Effect = (typeof EFFECTS)[number];
+
+export function strongestEffect(a: Effect, b: Effect): Effect {
+  return EFFECTS.indexOf(a) >= EFFECTS.indexOf(b) ? a : b;
+}
+
+/** What really contains a process. `namespace` and `landlock` are the kernel levels. */
+export const ISOLATION_LEVELS = ["namespace", "landlock", "runtime", "in-process"] as const;
+export type IsolationLevel = (typeof ISOLATION_LEVELS)[number];
+
+/** The least that a plugin or an operator accepts. */
+export type IsolationFloor = "kernel" | "runtime";
+
+export function satisfiesFloor(level: IsolationLevel, floor: IsolationFloor): boolean {
+  return level === "namespace" || level === "landlock" || (floor === "runtime" && level === "runtime");
+}
+
+export const CAPABILITIES = [
+  "network",
+  "filesystem",
+  "secrets",
+  "exec",
+  "database",
+  "agent",
+  "events",
+  "tools",
+  "hooks",
+  "system",
+] as const;
+export type Capability = (typeof CAPABILITIES)[number];
+
+export type Risk = "low" | "medium" | "high" | "critical";
+
+/** Identity of the bytes that run: id, version and tree digest. */
+export interface PluginRef {
+  readonly id: string;
+  readonly version: string;
+  /** `sha256:…` over every file of the plugin. */
+  readonly digest: string;
+}
+
+/** Who asks. Every face builds one; `invoke()` takes nothing else. `operator` is set when an operator acts as an agent. */
+export type Caller =
+  | { readonly kind: "agent"; readonly agent: string; readonly operator?: string }
+  | { readonly kind: "operator"; readonly agent: string; readonly operator: string };
+
+export type CallOutcome = "not_started" | "succeeded" | "failed" | "unknown";
+
+export type Decision = "allow" | "require_approval" | "deny";

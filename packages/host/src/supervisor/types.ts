@@ -1,0 +1,104 @@
+import type { Scope } from "../capability/index.ts";
+import type { IsolationLevel, PluginRef } from "../kernel/index.ts";
+
+/** What a plugin's code may ask about itself: names and scopes, never values. */
+export interface PluginView {
+  readonly ref: PluginRef;
+  /** Tools that the manifest declares; the code must offer exactly these. */
+  readonly tools: readonly string[];
+  readonly scopes: readonly Scope[];
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Secret name → placeholder text (or the value itself under an `expose` grant). */
+  readonly secrets: Readonly<Record<string, string>>;
+}
+
+export interface ProcessLimits {
+  readonly memoryMb: number;
+  readonly concurrency: number;
+}
+
+/** Everything that is needed to start one plugin's process. Written by the host; no field is a plugin's text, but for `view`. */
+export interface LaunchPlan {
+  readonly view: PluginView;
+  readonly level: IsolationLevel;
+  /** Directory in the content store that holds the plugin's verified files; mounted read-only. */
+  readonly root: string;
+  /** The bundle's path below `root`. */
+  readonly bundle: string;
+  readonly limits: ProcessLimits;
+  /** Answers the plugin's requests. */
+  readonly broker: BrokerSession;
+  /** For attacks in tests only: open the runtime's own permissions, so that only the outer layer holds. */
+  readonly openRuntimePermissions?: boolean;
+}
+
+/** One tool call in flight, as the process and the broker see it. */
+export interface CallContext {
+  readonly callId: string;
+  readonly agent: string;
+  readonly tool: string;
+  /** Resolves once the call's intent is durable. No effect may happen before. */
+  readonly intent: Promise<void>;
+  readonly signal: AbortSignal;
+  readonly progress?: (progress: Progress) => void;
+}
+
+export interface Progress {
+  readonly progress: number;
+  readonly total?: number;
+  readonly message?: string;
+}
+
+export interface ToolCall extends CallContext {
+  readonly input: unknown;
+  readonly timeoutMs: number;
+}
+
+export interface ToolAnswer {
+  readonly output: unknown;
+  /** Size of the answer on the wire. */
+  readonly bytes: number;
+}
+
+/**
+ * A plugin's requests to the host, for one process. `context` is the call that the request names, already checked to be
+ * in flight in that process, or null outside a call (then only `log` and `kv` are served).
+ */
+export interface BrokerSession {
+  handle(method: string, params: unknown, context: CallContext | null, signal: AbortSignal): Promise<unknown>;
+  notify(method: string, params: unknown, context: CallContext | null): void;
+  /** Releases whatever a call left open (bodies, handles). */
+  endCall(callId: string): void;
+  close(): void;
+}
+
+export type ProcessState = "starting" | "running" | "unhealthy" | "stopping" | "gone";
+
+/** A started plugin process: handshake done, `initialize` returned true, declared tools registered. */
+export interface PluginProcess {
+  readonly level: IsolationLevel;
+  readonly pid: number;
+  readonly state: ProcessState;
+  /** Resolves when the process and its whole group are gone; says why. */
+  readonly exited: Promise<ProcessExit>;
+  /** @throws {SallyportError} `tool_failed`, `deadline_exceeded`, `cancelled`, `plugin_crashed`, `protocol_violation`, `output_too_large`, `busy`. */
+  call(call: ToolCall): Promise<ToolAnswer>;
+  /** Asks the plugin to shut down, waits for at most `graceMs`, then kills the group. */
+  stop(graceMs: number): Promise<void>;
+  kill(reason: string): Promise<void>;
+}
+
+export interface ProcessExit {
+  /** Whether the host asked for it. */
+  readonly expected: boolean;
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** In plain words: "the process was killed at its memory limit". */
+  readonly reason: string;
+}
+
+/** Where a start stopped; the code says at which gate. */
+export interface Launcher {
+  /** @throws {SallyportError} `launch_failed`, `handshake_failed`, `load_failed`, `undeclared_tool`, `missing_tool`, `initialize_failed`, `isolation_unavailable`. The process group is gone when it throws. */
+  launch(plan: LaunchPlan, signal?: AbortSignal): Promise<PluginProcess>;
+}
