@@ -17,7 +17,10 @@ export function parseBoundedJson(text: string, limits: JsonLimits): unknown {
     throw new SallyportError("limit_exceeded", `The JSON is nested deeper than ${limits.maxDepth} levels.`);
   }
   try {
-    return text.includes("__proto__") || text.includes("\\u") || text.includes("constructor") || text.includes("prototype")
+    return text.includes("__proto__") ||
+      text.includes("\\u") ||
+      text.includes("constructor") ||
+      text.includes("prototype")
       ? JSON.parse(text, refuseDangerousKey)
       : JSON.parse(text);
   } catch (error) {

@@ -1,7 +1,8 @@
-/* Characters that change how text around them is shown: controls, bidirectional marks, zero-width and other invisible ones. */
-const HIDDEN =
-  // oxlint-disable-next-line no-control-regex -- control characters are what this looks for
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff]|[\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]/gu;
+/**
+ * Characters that change how the text around them is shown, or are not shown at all: controls but tab and line feed,
+ * format characters (bidirectional marks among them), everything that Unicode calls default-ignorable, line separators.
+ */
+const HIDDEN = /(?![\t\n])[\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2028\u2029\ufff0-\uffff]/gu;
 
 /** Text of a plugin or an agent as it is safe to show: hidden characters become `\u{…}`, at most `limit` characters. */
 export function displayText(text: string, limit = 2000): string {

@@ -1,9 +1,31 @@
 export { canonicalJson, digestOf, type Json, sha256 } from "./canonical-json.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { displayLine, displayText, hasHiddenCharacters } from "./display.ts";
-export { type ErrorCategory, type ErrorCode, ERROR_CODES, exitCodeOf, httpStatusOf, isErrorCode } from "./error-codes.ts";
+export {
+  type ErrorCategory,
+  type ErrorCode,
+  ERROR_CODES,
+  exitCodeOf,
+  httpStatusOf,
+  isErrorCode,
+} from "./error-codes.ts";
 export { type ErrorDetails, PolicyViolationError, SallyportError, toSallyportError } from "./errors.ts";
 export { newId } from "./ids.ts";
 export { type JsonLimits, parseBoundedJson } from "./bounded-json.ts";
 export { LIMITS } from "./limits.ts";
-export { CAPABILITIES, type CallOutcome, type Caller, type Capability, type Decision, type Effect, EFFECTS, ISOLATION_LEVELS, type IsolationFloor, type IsolationLevel, type PluginRef, type Risk, satisfiesFloor, strongestEffect } from "./words.ts";
+export {
+  CAPABILITIES,
+  type CallOutcome,
+  type Caller,
+  type Capability,
+  type Decision,
+  type Effect,
+  EFFECTS,
+  ISOLATION_LEVELS,
+  type IsolationFloor,
+  type IsolationLevel,
+  type PluginRef,
+  type Risk,
+  satisfiesFloor,
+  strongestEffect,
+} from "./words.ts";

@@ -1,0 +1,78 @@
+import { parseDocument } from "yaml";
+import { SallyportError } from "../kernel/index.ts";
+import type { PolicyDefaults, PolicyRule } from "../policy/index.ts";
+import { type ConfigFile, configSchema } from "./schema.ts";
+
+export interface AllowListEntry {
+  readonly id: string;
+  readonly version?: string | undefined;
+  readonly digest?: string | undefined;
+}
+
+/** The operator's settings, every default filled in. The empty file is the strictest: plugins off, everything denied. */
+export interface HostConfig {
+  readonly mode: "production" | "development";
+  readonly plugins: { readonly enabled: boolean; readonly allowList: readonly AllowListEntry[] };
+  readonly isolation: { readonly minimum: "kernel" | "runtime" };
+  /** Hosts (`host` or `host:port`) that any plugin may be granted; absent does not limit. */
+  readonly networkHosts: readonly string[] | undefined;
+  readonly limits: {
+    readonly memoryMb: number | undefined;
+    readonly concurrency: number | undefined;
+    readonly timeoutMs: number | undefined;
+  };
+  readonly policy: { readonly defaults: PolicyDefaults; readonly rules: readonly PolicyRule[] };
+}
+
+const FILE = "config.yml";
+
+/** @throws {SallyportError} `config_invalid` with the key's path, the line for YAML errors, and the fix. */
+export function parseConfig(text: string): HostConfig {
+  const document = parseDocument(text, { uniqueKeys: true, merge: false });
+  const [syntaxError] = document.errors;
+  if (syntaxError) {
+    throw new SallyportError("config_invalid", `${FILE} is not valid YAML.`, {
+      detail: syntaxError.message.split("\n")[0] ?? "syntax error",
+      fix: `Mend ${FILE} at line ${syntaxError.linePos?.[0].line ?? 1}.`,
+      data: { file: FILE, line: syntaxError.linePos?.[0].line ?? 1 },
+    });
+  }
+  const parsed = configSchema.safeParse(document.toJS({ maxAliasCount: 0 }) ?? {});
+  if (!parsed.success) throw invalid(parsed.error.issues);
+  return fromFile(parsed.data);
+}
+
+function invalid(issues: readonly { path: readonly PropertyKey[]; message: string }[]): SallyportError {
+  const problems = issues.map((issue) => ({ path: issue.path.map(String).join("."), problem: issue.message }));
+  const first = problems[0] ?? { path: "", problem: "invalid" };
+  return new SallyportError("config_invalid", `${FILE}: ${first.path || "(top level)"}: ${first.problem}.`, {
+    detail: `${problems.length} problem(s); unknown keys are errors, so that a misspelt rule never goes unnoticed.`,
+    fix: `Mend ${first.path || "the file"} in ${FILE}; docs/configuration.md lists every key.`,
+    data: { file: FILE, problems },
+  });
+}
+
+function fromFile(file: ConfigFile): HostConfig {
+  return {
+    mode: file.mode,
+    plugins: {
+      enabled: file.plugins.enabled,
+      allowList: file.plugins.allowed_plugins.map((item) => (typeof item === "string" ? { id: item } : item)),
+    },
+    isolation: file.isolation,
+    networkHosts: file.network.tool_allowed_hosts,
+    limits: {
+      memoryMb: file.limits.memory_mb,
+      concurrency: file.limits.concurrency,
+      timeoutMs: file.limits.timeout_ms,
+    },
+    policy: {
+      defaults: file.policy.defaults,
+      rules: file.policy.rules.map(({ effect, ...rule }, index) => ({
+        ...rule,
+        effect: typeof effect === "string" ? [effect] : effect,
+        id: `${FILE} policy.rules[${index}]`,
+      })),
+    },
+  };
+}

@@ -1,0 +1,70 @@
+import { z } from "zod";
+import { EFFECTS } from "../kernel/index.ts";
+
+const decision = z.enum(["allow", "require_approval", "deny"]);
+
+const rule = z
+  .strictObject({
+    tool: z.string().min(1).max(200).optional(),
+    plugin: z.string().min(1).max(100).optional(),
+    agent: z.string().min(1).max(100).optional(),
+    effect: z.union([z.enum(EFFECTS), z.array(z.enum(EFFECTS)).min(1)]).optional(),
+    decision,
+    reason: z.string().max(500).optional(),
+  })
+  .refine(
+    (value) =>
+      value.tool === undefined || value.tool.indexOf("*") === -1 || value.tool.indexOf("*") === value.tool.length - 1,
+    {
+      message: "a tool pattern may hold one * and only at its end",
+      path: ["tool"],
+    },
+  );
+
+const allowed = z.union([
+  z.string().min(1).max(100),
+  z.strictObject({
+    id: z.string().min(1).max(100),
+    version: z.string().min(1).max(100).optional(),
+    digest: z
+      .string()
+      .regex(/^sha256:[0-9a-f]{64}$/)
+      .optional(),
+  }),
+]);
+
+/** `config.yml`: the operator's file. The host reads it and never writes it. Unknown keys are errors. */
+export const configSchema = z.strictObject({
+  mode: z.enum(["production", "development"]).default("production"),
+  plugins: z
+    .strictObject({
+      enabled: z.boolean().default(false),
+      allowed_plugins: z.array(allowed).max(10_000).default([]),
+    })
+    .default({ enabled: false, allowed_plugins: [] }),
+  isolation: z
+    .strictObject({
+      minimum: z.enum(["kernel", "runtime"]).default("kernel"),
+    })
+    .default({ minimum: "kernel" }),
+  network: z
+    .strictObject({
+      tool_allowed_hosts: z.array(z.string().min(1).max(300)).max(1000).optional(),
+    })
+    .default({}),
+  limits: z
+    .strictObject({
+      memory_mb: z.number().int().min(16).max(16_384).optional(),
+      concurrency: z.number().int().min(1).max(256).optional(),
+      timeout_ms: z.number().int().min(100).max(600_000).optional(),
+    })
+    .default({}),
+  policy: z
+    .strictObject({
+      defaults: z.partialRecord(z.enum(EFFECTS), decision).default({}),
+      rules: z.array(rule).max(10_000).default([]),
+    })
+    .default({ defaults: {}, rules: [] }),
+});
+
+export type ConfigFile = z.infer<typeof configSchema>;
