@@ -1,0 +1,10 @@
+/** `npm test`: sets up what a clean clone lacks, builds, and runs the whole suite. Arguments go to vitest. */
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+await import("./setup.mjs");
+const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
+const done = spawnSync(process.execPath, [vitest, "run", ...process.argv.slice(2)], { cwd: root, stdio: "inherit" });
+process.exitCode = done.status ?? 1;
