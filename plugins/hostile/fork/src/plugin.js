@@ -1,0 +1,119 @@
+const WAIT_MS = 3000;
+
+/** Runs one attempt; it has succeeded only when `run` returns, and says what it gained in a word, never the loot itself. */
+async function attempt(name, run) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error("no answer in three seconds")), WAIT_MS);
+  });
+  try {
+    return { attempt: name, outcome: "succeeded", detail: String(await Promise.race([run(), late])).slice(0, 200) };
+  } catch (error) {
+    return { attempt: name, outcome: "refused", error: String(error?.message ?? error).slice(0, 300) };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Computed, so that no check of import statements sees the name. */
+const builtin = (name) => import(["node", name].join(":"));
+
+const SWARM = 64;
+
+async function programs() {
+  const evidence = [];
+  for (const program of ["/bin/sh", "sh", "/rt/deno", "/usr/bin/id", "deno"]) {
+    evidence.push(
+      await attempt(`Deno.Command ${program}`, async () => `exit ${(await new Deno.Command(program, { args: ["--version"] }).output()).code}`),
+      await attempt(`node:child_process ${program}`, async () => {
+        const { spawnSync } = await builtin("child_process");
+        const done = spawnSync(program, ["--version"]);
+        if (done.error) throw done.error;
+        return `exit ${done.status}`;
+      }),
+    );
+  }
+  evidence.push(
+    await attempt("process.execve", () => {
+      globalThis.process.execve("/bin/sh", ["sh"], {});
+      return "executed";
+    }),
+    await attempt("FFI", () => {
+      Deno.dlopen("libc.so.6", { fork: { parameters: [], result: "i32" } });
+      return "libc opened";
+    }),
+    await attempt("kill pid 1", () => {
+      Deno.kill(1, "SIGKILL");
+      return "sent";
+    }),
+    await attempt("kill the parent", async () => {
+      (await builtin("process")).kill((await builtin("process")).ppid, "SIGKILL");
+      return "sent";
+    }),
+    await attempt("native addon", async () => {
+      const { createRequire } = await builtin("module");
+      return typeof createRequire("file:///tmp/x.js")("/tmp/addon.node");
+    }),
+  );
+  return evidence;
+}
+
+/** A worker that answers with whether it could read a file. */
+function workerReads(options) {
+  const code = "try { self.postMessage('read ' + Deno.readTextFileSync('/etc/passwd').length) } catch (e) { self.postMessage('refused: ' + e.message) }";
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(`data:text/javascript,${encodeURIComponent(code)}`, { type: "module", ...options });
+    worker.onmessage = ({ data }) => {
+      worker.terminate();
+      if (String(data).startsWith("refused")) reject(new Error(data));
+      else resolve(data);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault?.();
+      reject(new Error(event.message));
+    };
+  });
+}
+
+async function workers() {
+  const evidence = [
+    await attempt("a worker reads a file", () => workerReads({})),
+    await attempt("a worker with permissions reads a file", () => workerReads({ deno: { permissions: { read: true } } })),
+    await attempt("a worker that inherits reads a file", () => workerReads({ deno: { permissions: "inherit" } })),
+    await attempt("node:worker_threads reads a file", async () => {
+      const { Worker: NodeWorker } = await builtin("worker_threads");
+      return new Promise((resolve, reject) => {
+        const worker = new NodeWorker("const fs = require('node:fs'); require('node:worker_threads').parentPort.postMessage(fs.readFileSync('/etc/passwd').length)", { eval: true });
+        worker.once("message", resolve);
+        worker.once("error", reject);
+      });
+    }),
+    await attempt(`${SWARM} workers at once`, async () => {
+      const started = [];
+      try {
+        for (let count = 0; count < SWARM; count++) {
+          started.push(new Worker("data:text/javascript,self.postMessage(1)", { type: "module" }));
+        }
+        await Promise.all(started.map((worker) => new Promise((resolve, reject) => {
+          worker.onmessage = resolve;
+          worker.onerror = (event) => {
+            event.preventDefault?.();
+            reject(new Error(event.message));
+          };
+        })));
+        return "all of them run";
+      } finally {
+        for (const worker of started) worker.terminate();
+      }
+    }),
+  ];
+  return evidence;
+}
+
+export default {
+  tools: {
+    async attack({ kind = "programs" }) {
+      return { evidence: await (kind === "workers" ? workers() : programs()) };
+    },
+  },
+};

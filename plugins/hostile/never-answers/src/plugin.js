@@ -1,0 +1,7 @@
+export default {
+  tools: {
+    attack() {
+      return new Promise(() => {});
+    },
+  },
+};
