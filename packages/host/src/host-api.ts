@@ -1,6 +1,6 @@
 import type { AuditLog } from "./audit/index.ts";
 import type { PermissionRequest, Scope } from "./capability/index.ts";
-import type { Caller, Decision, Effect, ErrorCode, IsolationLevel, PluginRef, Risk } from "./kernel/index.ts";
+import type { Caller, Capability, Decision, Effect, ErrorCode, IsolationLevel, PluginRef, Risk } from "./kernel/index.ts";
 import type { JsonSchema, Manifest } from "./manifest/index.ts";
 import type { Progress } from "./supervisor/index.ts";
 
@@ -133,7 +133,17 @@ export interface InstallRequest {
   /** Absolute path of the plugin's directory. */
   readonly source: string;
   /** What the caller believes it installs; a mismatch with the manifest is refused. */
-  readonly expect?: { readonly id?: string; readonly name?: string; readonly version?: string; readonly categories?: readonly string[] };
+  readonly expect?: {
+    readonly id?: string;
+    /** The manifest's name or its id (`_` read as `-`): other systems know only one name. */
+    readonly name?: string;
+    readonly version?: string;
+    readonly author?: string;
+    readonly description?: string;
+    readonly categories?: readonly string[];
+    /** The set of capabilities that the manifest asks for. */
+    readonly capabilities?: readonly Capability[];
+  };
   readonly load?: boolean;
   readonly onStep?: (step: { readonly name: string; readonly index: number; readonly of: number }) => void;
 }

@@ -1,0 +1,147 @@
+import { z } from "zod";
+import { ISOLATION_LEVELS } from "../kernel/index.ts";
+
+/*
+ * The shapes of the REST answers, which are also the CLI's `--json`. snake_case; times are milliseconds since the epoch.
+ * The host's side is typed by them, a client parses with them.
+ */
+const isolation = z.enum(ISOLATION_LEVELS).nullable();
+const decision = z.enum(["allow", "require_approval", "deny"]);
+const schema = z.union([z.boolean(), z.record(z.string(), z.unknown())]);
+
+export const pluginSummaryAnswer = z.object({
+  id: z.string(),
+  name: z.string(),
+  version: z.string(),
+  description: z.string(),
+  state: z.string(),
+  enabled: z.boolean(),
+  digest: z.string(),
+  source: z.string(),
+  isolation,
+  health: z.object({ status: z.string() }),
+  execution_count: z.number(),
+  error_count: z.number(),
+  last_error: z.string().nullable(),
+  categories: z.array(z.string()),
+});
+export type PluginSummaryAnswer = z.infer<typeof pluginSummaryAnswer>;
+
+export const permissionAnswer = z.object({
+  key: z.string(),
+  capability: z.string(),
+  risk: z.string(),
+  sentence: z.string(),
+  reason: z.string().optional(),
+  required: z.boolean(),
+  needs_scope: z.boolean(),
+  granted: z.boolean(),
+  enforced: z.union([z.object({ by: z.string() }), z.object({ not: z.string() })]),
+});
+export type PermissionAnswer = z.infer<typeof permissionAnswer>;
+
+export const toolAnswer = z.object({
+  name: z.string(),
+  plugin: z.string(),
+  tool: z.string(),
+  description: z.string(),
+  effect: z.string(),
+  decision,
+  isolation,
+  input_schema: schema,
+  output_schema: schema.optional(),
+});
+export type ToolAnswer = z.infer<typeof toolAnswer>;
+
+export const pluginInfoAnswer = pluginSummaryAnswer.extend({
+  manifest: z.record(z.string(), z.unknown()),
+  requested: z.array(z.record(z.string(), z.unknown())),
+  granted: z.array(z.record(z.string(), z.unknown())),
+  permissions: z.array(permissionAnswer),
+  tools: z.array(toolAnswer),
+  config: z.record(z.string(), z.unknown()),
+  installed_at: z.number(),
+  grant: z
+    .object({ id: z.string(), granted_by: z.string(), granted_at: z.number(), expires_at: z.number().optional() })
+    .nullable(),
+});
+export type PluginInfoAnswer = z.infer<typeof pluginInfoAnswer>;
+
+export const installAnswer = z.object({
+  plugin: pluginSummaryAnswer,
+  loaded: z.boolean(),
+  approval: z.object({ id: z.string() }).optional(),
+  permissions: z.array(permissionAnswer),
+  warnings: z.array(z.string()),
+});
+export type InstallAnswerBody = z.infer<typeof installAnswer>;
+
+export const approvalAnswer = z.object({
+  id: z.string(),
+  kind: z.enum(["plugin", "call"]),
+  state: z.string(),
+  created_at: z.number(),
+  expires_at: z.number().nullable(),
+  plugin: z.object({ id: z.string(), version: z.string(), digest: z.string() }),
+  sentence: z.string(),
+  tool: z.string().optional(),
+  agent: z.string().optional(),
+  input: z.unknown().optional(),
+  decided_by: z.string().optional(),
+});
+export type ApprovalAnswer = z.infer<typeof approvalAnswer>;
+
+export const secretAnswer = z.object({ name: z.string(), origins: z.array(z.string()), updated_at: z.number() });
+
+export const callAnswer = z.union([
+  z.object({ success: z.literal(true), call_id: z.string(), result: z.unknown(), duration_ms: z.number() }),
+  z.object({
+    success: z.literal(false),
+    call_id: z.string().optional(),
+    error: z.string(),
+    code: z.string(),
+    detail: z.string().optional(),
+    fix: z.string().optional(),
+    approval: z.object({ id: z.string() }).optional(),
+  }),
+]);
+export type CallAnswer = z.infer<typeof callAnswer>;
+
+export const failureAnswer = z.object({
+  success: z.literal(false),
+  error: z.string(),
+  code: z.string(),
+  detail: z.string().optional(),
+  fix: z.string().optional(),
+  data: z.record(z.string(), z.unknown()).optional(),
+  approval: z.object({ id: z.string() }).optional(),
+});
+export type FailureAnswer = z.infer<typeof failureAnswer>;
+
+export const verificationAnswer = z.object({
+  ok: z.boolean(),
+  events: z.number(),
+  head: z.object({ seq: z.number(), hash: z.string() }).nullable(),
+  problems: z.array(z.object({ seq: z.number(), problem: z.string() })),
+});
+
+export const doctorAnswer = z.object({
+  level: z.enum(ISOLATION_LEVELS),
+  available: z.array(z.enum(ISOLATION_LEVELS)),
+  checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string(), fix: z.string().optional() })),
+});
+
+export const statusAnswer = z.object({
+  version: z.string(),
+  pid: z.number(),
+  background: z.boolean(),
+  passphrase_set: z.boolean(),
+});
+
+/** An event of the audit as its readers need it; the whole record is passed on untouched. */
+export const auditEventAnswer = z.looseObject({
+  seq: z.number(),
+  time: z.number(),
+  type: z.string(),
+  actor: z.string(),
+});

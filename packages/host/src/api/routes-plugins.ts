@@ -1,0 +1,242 @@
+import { z } from "zod";
+import type { ApproveRequest, InstallAnswer, InstallRequest, PluginSummary } from "../host-api.ts";
+import { CATEGORIES } from "../manifest/index.ts";
+import { jsonObject, nothing, pluginId, reason, timeMs, toolName, version } from "./fields.ts";
+import { toInstallRequest } from "./install-request.ts";
+import { type Answer, done, type Route, type RouteRequest } from "./route.ts";
+import { createFeed } from "./stream.ts";
+import { toInstall, toPluginInfo, toPluginSummary } from "./wire.ts";
+
+const LOADED: ReadonlySet<string> = new Set(["running", "idle", "unhealthy"]);
+const UNAVAILABLE: ReadonlySet<string> = new Set(["invalid", "denied", "revoked"]);
+
+const approveBody = z.strictObject({
+  only: z.array(z.string().max(1000)).max(1000).optional(),
+  scopes: z.array(z.string().max(5000)).max(1000).optional(),
+  allow_tools: z.array(toolName).max(1000).optional(),
+  expires_at: timeMs.optional(),
+  grant_only: z.boolean().optional(),
+});
+
+const plugin = (summary: PluginSummary): Answer => {
+  const answer = toPluginSummary(summary);
+  return done(answer, { plugin: answer });
+};
+
+const id = (request: RouteRequest): string => request.param("id", pluginId);
+
+export const pluginRoutes: readonly Route[] = [
+  {
+    method: "POST",
+    path: "/api/plugins/install",
+    verb: "plugin.install",
+    audience: "operator",
+    needsPassphrase: false,
+    handle: install,
+  },
+  {
+    method: "GET",
+    path: "/api/plugins",
+    verb: "plugin.list",
+    audience: "operator",
+    needsPassphrase: false,
+    handle: async ({ host }) => done((await host.plugins.list()).map(toPluginSummary)),
+  },
+  {
+    method: "GET",
+    path: "/api/plugins/loaded",
+    verb: "plugin.loaded",
+    audience: "operator",
+    needsPassphrase: false,
+    handle: async ({ host }) =>
+      done((await host.plugins.list()).filter(({ state }) => LOADED.has(state)).map(toPluginSummary)),
+  },
+  {
+    method: "GET",
+    path: "/api/plugins/available",
+    verb: "plugin.available",
+    audience: "operator",
+    needsPassphrase: false,
+    handle: async (request) => {
+      const { capability } = request.query(z.strictObject({ capability: z.enum(CATEGORIES).optional() }));
+      const available = (await request.host.plugins.list()).filter(
+        ({ state, categories }) =>
+          !UNAVAILABLE.has(state) && (capability === undefined || categories.includes(capability)),
+      );
+      return done(available.map(toPluginSummary));
+    },
+  },
+  {
+    method: "GET",
+    path: "/api/plugins/info/:id",
+    verb: "plugin.info",
+    audience: "operator",
+    needsPassphrase: false,
+    handle: async (request) => done(toPluginInfo(await request.host.plugins.info(id(request)))),
+  },
+  {
+    method: "POST",
+    path: "/api/plugins/approve/:id",
+    verb: "plugin.approve",
+    audience: "operator",
+    needsPassphrase: true,
+    handle: async (request) => {
+      const wanted = toApproveRequest(await request.body(approveBody));
+      const info = toPluginInfo(await request.host.plugins.approve(request.operator(), id(request), wanted));
+      return done(info, { plugin: info });
+    },
+  },
+  {
+    method: "POST",
+    path: "/api/plugins/deny/:id",
+    verb: "plugin.deny",
+    audience: "operator",
+    needsPassphrase: false,
+    handle: async (request) => {
+      const { reason: why } = await request.body(reason);
+      return plugin(await request.host.plugins.deny(request.operator(), id(request), why));
+    },
+  },
+  {
+    method: "POST",
+    path: "/api/plugins/load/:id",
+    verb: "plugin.load",
+    audience: "operator",
+    needsPassphrase: false,
+    handle: async (request) => {
+      const options = await request.body(
+        z.strictObject({ version: version.optional(), config: jsonObject.optional() }),
+      );
+      // Loading uses what was approved; values for its configuration are an operator's decision like `plugin config`.
+      if (options.config !== undefined) await request.requirePassphrase();
+      return plugin(
+        await request.host.plugins.load(request.operator(), id(request), {
+          ...(options.version !== undefined && { version: options.version }),
+          ...(options.config !== undefined && { config: options.config }),
+        }),
+      );
+    },
+  },
+  {
+    method: "POST",
+    path: "/api/plugins/unload/:id",
+    verb: "plugin.unload",
+    audience: "operator",
+    needsPassphrase: false,
+    handle: async (request) => {
+      await request.body(nothing);
+      return plugin(await request.host.plugins.unload(request.operator(), id(request)));
+    },
+  },
+  {
+    method: "POST",
+    path: "/api/plugins/enable/:id",
+    verb: "plugin.enable",
+    audience: "operator",
+    needsPassphrase: true,
+    handle: async (request) => {
+      await request.body(nothing);
+      return plugin(await request.host.plugins.enable(request.operator(), id(request)));
+    },
+  },
+  {
+    method: "POST",
+    path: "/api/plugins/disable/:id",
+    verb: "plugin.disable",
+    audience: "operator",
+    needsPassphrase: false,
+    handle: async (request) => {
+      await request.body(nothing);
+      return plugin(await request.host.plugins.disable(request.operator(), id(request)));
+    },
+  },
+  {
+    method: "POST",
+    path: "/api/plugins/revoke/:id",
+    verb: "plugin.revoke",
+    audience: "operator",
+    needsPassphrase: false,
+    handle: async (request) => {
+      const { reason: why } = await request.body(reason);
+      return plugin(await request.host.plugins.revoke(request.operator(), id(request), why));
+    },
+  },
+  {
+    method: "DELETE",
+    path: "/api/plugins/uninstall/:id",
+    verb: "plugin.uninstall",
+    audience: "operator",
+    needsPassphrase: false,
+    handle: async (request) => {
+      const options = request.query(
+        z.strictObject({ version: version.optional(), purge: z.enum(["true", "false"]).optional() }),
+      );
+      await request.host.plugins.uninstall(request.operator(), id(request), {
+        ...(options.version !== undefined && { version: options.version }),
+        purge: options.purge === "true",
+      });
+      return done({ id: id(request) });
+    },
+  },
+  {
+    method: "GET",
+    path: "/api/plugins/config/:id",
+    verb: "plugin.config",
+    audience: "operator",
+    needsPassphrase: false,
+    handle: async (request) => done(await request.host.plugins.config(id(request))),
+  },
+  {
+    method: "PUT",
+    path: "/api/plugins/config/:id",
+    verb: "plugin.config.set",
+    audience: "operator",
+    needsPassphrase: true,
+    handle: async (request) => {
+      const { values } = await request.body(z.strictObject({ values: jsonObject }));
+      return done(await request.host.plugins.setConfig(request.operator(), id(request), values));
+    },
+  },
+  {
+    method: "GET",
+    path: "/api/plugins/logs/:id",
+    verb: "plugin.logs",
+    audience: "operator",
+    needsPassphrase: false,
+    handle: async (request) => done(request.host.plugins.logs(id(request))),
+  },
+];
+
+async function install(request: RouteRequest): Promise<Answer> {
+  const operator = request.operator();
+  const wanted = toInstallRequest(await request.body(jsonObject));
+  const run = (onStep?: InstallRequest["onStep"]): Promise<InstallAnswer> =>
+    request.host.plugins.install(operator, { ...wanted, ...(onStep && { onStep }) });
+  if (!request.wantsLines) return installed(await run());
+
+  const feed = createFeed<unknown>(request.signal);
+  const answer = run((step) => feed.push({ step }));
+  const finish = (): void => feed.end();
+  answer.then(finish, finish);
+  return {
+    lines: (async function* () {
+      yield* feed.values;
+      yield { answer: installed(await answer).json };
+    })(),
+  };
+}
+
+function installed(answer: InstallAnswer) {
+  const result = toInstall(answer);
+  return { status: 200, json: { success: true, plugin: result.plugin, result } };
+}
+
+function toApproveRequest(body: z.infer<typeof approveBody>): ApproveRequest {
+  return {
+    ...(body.only && { only: body.only }),
+    ...(body.scopes && { scopes: body.scopes }),
+    ...(body.allow_tools && { allowTools: body.allow_tools }),
+    ...(body.expires_at !== undefined && { expiresAt: body.expires_at }),
+    ...(body.grant_only !== undefined && { grantOnly: body.grant_only }),
+  };
+}

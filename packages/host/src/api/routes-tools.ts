@@ -1,0 +1,68 @@
+import { z } from "zod";
+import type { InvokeRequest } from "../host-api.ts";
+import { httpStatusOf } from "../kernel/index.ts";
+import { actionName, handle, jsonObject, pluginId, toolName } from "./fields.ts";
+import { type Answer, done, type Route, type RouteRequest } from "./route.ts";
+import { toCall, toTool } from "./wire.ts";
+
+const callBody = z.strictObject({
+  input: z.unknown().default({}),
+  approval: handle.optional(),
+  trace: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/)
+    .optional(),
+});
+
+export const toolRoutes: readonly Route[] = [
+  {
+    method: "GET",
+    path: "/api/tools",
+    verb: "tool.list",
+    audience: "agent",
+    needsPassphrase: false,
+    handle: async ({ host, caller }) => done((await host.tools.list(caller)).map(toTool)),
+  },
+  {
+    method: "GET",
+    path: "/api/tools/:name",
+    verb: "tool.info",
+    audience: "agent",
+    needsPassphrase: false,
+    handle: async (request) =>
+      done(toTool(await request.host.tools.info(request.caller, request.param("name", toolName)))),
+  },
+  {
+    method: "POST",
+    path: "/api/tools/:name/call",
+    verb: "tool.call",
+    audience: "agent",
+    needsPassphrase: false,
+    handle: async (request) => {
+      const { input, approval, trace } = await request.body(callBody);
+      return invoke(request, {
+        tool: request.param("name", toolName),
+        input,
+        ...(approval !== undefined && { approvalId: approval }),
+        ...(trace !== undefined && { trace }),
+      });
+    },
+  },
+  {
+    method: "POST",
+    path: "/api/plugins/execute/:id/:action",
+    verb: "plugin.execute",
+    audience: "agent",
+    needsPassphrase: false,
+    handle: async (request) => {
+      const { params } = await request.body(z.strictObject({ params: jsonObject.default({}) }));
+      const plugin = request.param("id", pluginId).replaceAll("/", "_");
+      return invoke(request, { tool: `${plugin}__${request.param("action", actionName)}`, input: params });
+    },
+  },
+];
+
+async function invoke(request: RouteRequest, call: InvokeRequest): Promise<Answer> {
+  const answer = await request.host.invoke(request.caller, { ...call, signal: request.signal });
+  return { status: answer.success ? 200 : httpStatusOf(answer.code), json: toCall(answer) };
+}

@@ -1,0 +1,18 @@
+import { operateRoutes } from "./routes-operate.ts";
+import { pluginRoutes } from "./routes-plugins.ts";
+import { toolRoutes } from "./routes-tools.ts";
+import { done, type Route } from "./route.ts";
+
+const openRoutes: readonly Route[] = [
+  {
+    method: "GET",
+    path: "/healthz",
+    verb: "healthz",
+    audience: "open",
+    needsPassphrase: false,
+    handle: async () => done("ok"),
+  },
+];
+
+/** The whole API. Nothing is routed that is not in here. */
+export const ROUTES: readonly Route[] = [...openRoutes, ...pluginRoutes, ...toolRoutes, ...operateRoutes];

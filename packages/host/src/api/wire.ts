@@ -1,0 +1,174 @@
+import type {
+  ApprovalView,
+  HostStats,
+  InstallAnswer,
+  InvokeAnswer,
+  PermissionView,
+  PluginInfo,
+  PluginSummary,
+  ToolSummary,
+} from "../host-api.ts";
+import type { Manifest } from "../manifest/index.ts";
+import type {
+  ApprovalAnswer,
+  CallAnswer,
+  InstallAnswerBody,
+  PermissionAnswer,
+  PluginInfoAnswer,
+  PluginSummaryAnswer,
+  ToolAnswer,
+} from "./answers.ts";
+
+/* Host objects to wire answers: explicit, so that a new field never leaves by accident. */
+
+export function toPluginSummary(plugin: PluginSummary): PluginSummaryAnswer {
+  return {
+    id: plugin.id,
+    name: plugin.name,
+    version: plugin.version,
+    description: plugin.description,
+    state: plugin.state,
+    enabled: plugin.enabled,
+    digest: plugin.digest,
+    source: plugin.source,
+    isolation: plugin.isolation,
+    health: { status: plugin.health.status },
+    execution_count: plugin.executionCount,
+    error_count: plugin.errorCount,
+    last_error: plugin.lastError,
+    categories: [...plugin.categories],
+  };
+}
+
+export function toPermission(permission: PermissionView): PermissionAnswer {
+  return {
+    key: permission.key,
+    capability: permission.capability,
+    risk: permission.risk,
+    sentence: permission.sentence,
+    ...(permission.reason !== undefined && { reason: permission.reason }),
+    required: permission.required,
+    needs_scope: permission.needsScope,
+    granted: permission.granted,
+    enforced: permission.enforced,
+  };
+}
+
+export function toTool(tool: ToolSummary): ToolAnswer {
+  return {
+    name: tool.name,
+    plugin: tool.plugin,
+    tool: tool.tool,
+    description: tool.description,
+    effect: tool.effect,
+    decision: tool.decision,
+    isolation: tool.isolation,
+    input_schema: tool.inputSchema,
+    ...(tool.outputSchema !== undefined && { output_schema: tool.outputSchema }),
+  };
+}
+
+export function toPluginInfo(info: PluginInfo): PluginInfoAnswer {
+  const { grant } = info;
+  return {
+    ...toPluginSummary(info),
+    manifest: toManifest(info.manifest),
+    requested: info.requested.map((request) => ({ ...request })),
+    granted: info.granted.map((scope) => ({ ...scope })),
+    permissions: info.permissions.map(toPermission),
+    tools: info.tools.map(toTool),
+    config: info.config,
+    installed_at: info.installedAt,
+    grant: grant && {
+      id: grant.id,
+      granted_by: grant.grantedBy,
+      granted_at: grant.grantedAt,
+      ...(grant.expiresAt !== undefined && { expires_at: grant.expiresAt }),
+    },
+  };
+}
+
+/** In the spelling of `plugin.yml`. */
+function toManifest(manifest: Manifest): Record<string, unknown> {
+  return {
+    manifest_version: 1,
+    id: manifest.id,
+    name: manifest.name,
+    version: manifest.version,
+    description: manifest.description,
+    author: manifest.author,
+    license: manifest.license,
+    homepage: manifest.homepage,
+    entry: manifest.entry,
+    categories: manifest.categories,
+    contributes: {
+      tools: manifest.tools.map((tool) => ({
+        name: tool.name,
+        description: tool.description,
+        effect: tool.effect,
+        input_schema: tool.inputSchema,
+        output_schema: tool.outputSchema,
+        timeout_ms: tool.timeoutMs,
+      })),
+      commands: manifest.commands,
+      routes: manifest.routes,
+      hooks: manifest.hooks,
+      mcp_servers: manifest.mcpServers,
+    },
+    permissions: manifest.permissions,
+    config_schema: manifest.configSchema,
+    dependencies: manifest.dependencies,
+    engines: manifest.engines,
+    isolation: manifest.isolation,
+    limits: { memory_mb: manifest.limits.memoryMb, concurrency: manifest.limits.concurrency },
+  };
+}
+
+export function toInstall(answer: InstallAnswer): InstallAnswerBody {
+  return {
+    plugin: toPluginSummary(answer.plugin),
+    loaded: answer.loaded,
+    ...(answer.approval && { approval: { id: answer.approval.id } }),
+    permissions: answer.permissions.map(toPermission),
+    warnings: [...answer.warnings],
+  };
+}
+
+export function toApproval(approval: ApprovalView): ApprovalAnswer {
+  return {
+    id: approval.id,
+    kind: approval.kind,
+    state: approval.state,
+    created_at: approval.createdAt,
+    expires_at: approval.expiresAt,
+    plugin: { id: approval.plugin.id, version: approval.plugin.version, digest: approval.plugin.digest },
+    sentence: approval.sentence,
+    ...(approval.tool !== undefined && { tool: approval.tool }),
+    ...(approval.agent !== undefined && { agent: approval.agent }),
+    ...(approval.input !== undefined && { input: approval.input }),
+    ...(approval.decidedBy !== undefined && { decided_by: approval.decidedBy }),
+  };
+}
+
+export function toCall(answer: InvokeAnswer): CallAnswer {
+  if (answer.success) {
+    return { success: true, call_id: answer.callId, result: answer.result, duration_ms: answer.durationMs };
+  }
+  return {
+    success: false,
+    call_id: answer.callId,
+    error: answer.error,
+    code: answer.code,
+    ...(answer.detail !== undefined && { detail: answer.detail }),
+    ...(answer.fix !== undefined && { fix: answer.fix }),
+    ...(answer.approval && { approval: { id: answer.approval.id } }),
+  };
+}
+
+export function toStats(stats: HostStats): Record<string, unknown> {
+  return {
+    loaded_plugins: stats.loadedPlugins,
+    registry: { total_plugins: stats.registry.totalPlugins, active_plugins: stats.registry.activePlugins },
+    calls: stats.calls,
+  };
+}
