@@ -1,0 +1,54 @@
+import { digestOf, SallyportError } from "../kernel/index.ts";
+
+/** One file of a plugin, as digests see it. */
+export interface FileLeaf {
+  /** Path below the plugin's root, `/` between segments, well-formed Unicode. */
+  readonly path: string;
+  /** Permission bits as published: 0o644, or 0o755 when the owner may execute it. */
+  readonly mode: number;
+  /** Bytes. */
+  readonly size: number;
+  /** `sha256:<64 hex digits>` of the content. */
+  readonly sha256: string;
+}
+
+/** At the root, these describe the plugin and are not its code: another id, version or default changes only them. */
+const METADATA = /^(plugin\.(yml|yaml|json)|config\.(yml|yaml|json)|package(-lock)?\.json|\.sallyport\/signatures\/.+)$/;
+
+/**
+ * Digest of everything that a plugin is: path, mode, size and content of every file. The order of `files` does not matter.
+ * @throws {SallyportError} `source_unsafe` when a path occurs twice or is no well-formed text.
+ */
+export function treeDigest(files: readonly FileLeaf[]): string {
+  return digestOf("sallyport-tree-v1", canonicalLeaves(files));
+}
+
+/**
+ * Digest of the code alone: every file but the root's manifest, shipped configuration, npm package files and signatures,
+ * so that revoked code is known again under another id or version.
+ * @throws {SallyportError} as `treeDigest`.
+ */
+export function codeDigest(files: readonly FileLeaf[]): string {
+  return digestOf("sallyport-code-v1", canonicalLeaves(files.filter((file) => !METADATA.test(file.path))));
+}
+
+type CanonicalLeaf = readonly [path: string, mode: number, size: number, sha256: string];
+
+function canonicalLeaves(files: readonly FileLeaf[]): CanonicalLeaf[] {
+  const keyed = files.map((file) => {
+    if (!file.path.isWellFormed()) throw unsafe(file.path, "is no well-formed Unicode");
+    return { key: Buffer.from(file.path), file };
+  });
+  keyed.sort((a, b) => Buffer.compare(a.key, b.key));
+  return keyed.map(({ key, file }, index) => {
+    if (index > 0 && keyed[index - 1]?.key.equals(key)) throw unsafe(file.path, "occurs twice");
+    return [file.path, file.mode, file.size, file.sha256];
+  });
+}
+
+function unsafe(path: string, why: string): SallyportError {
+  return new SallyportError("source_unsafe", `The path ${JSON.stringify(path)} ${why}.`, {
+    detail: "A digest over ambiguous paths would name two different plugins.",
+    fix: "Rename the file.",
+  });
+}

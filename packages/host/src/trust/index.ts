@@ -1,0 +1,1 @@
+export { codeDigest, type FileLeaf, treeDigest } from "./digest.ts";
