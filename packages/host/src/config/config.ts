@@ -30,16 +30,26 @@ const FILE = "config.yml";
 export function parseConfig(text: string): HostConfig {
   const document = parseDocument(text, { uniqueKeys: true, merge: false });
   const [syntaxError] = document.errors;
-  if (syntaxError) {
-    throw new SallyportError("config_invalid", `${FILE} is not valid YAML.`, {
-      detail: syntaxError.message.split("\n")[0] ?? "syntax error",
-      fix: `Mend ${FILE} at line ${syntaxError.linePos?.[0].line ?? 1}.`,
-      data: { file: FILE, line: syntaxError.linePos?.[0].line ?? 1 },
-    });
-  }
-  const parsed = configSchema.safeParse(document.toJS({ maxAliasCount: 0 }) ?? {});
+  if (syntaxError) throw notYaml(syntaxError.message, syntaxError.linePos?.[0].line ?? 1);
+  const parsed = configSchema.safeParse(valueOf(document));
   if (!parsed.success) throw invalid(parsed.error.issues);
   return fromFile(parsed.data);
+}
+
+function valueOf(document: ReturnType<typeof parseDocument>): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 0 }) ?? {};
+  } catch (error) {
+    throw notYaml(error instanceof Error ? error.message : "it cannot be read", 1);
+  }
+}
+
+function notYaml(problem: string, line: number): SallyportError {
+  return new SallyportError("config_invalid", `${FILE} is not valid YAML.`, {
+    detail: problem.split("\n")[0] ?? "syntax error",
+    fix: `Mend ${FILE} at line ${line}.`,
+    data: { file: FILE, line },
+  });
 }
 
 function invalid(issues: readonly { path: readonly PropertyKey[]; message: string }[]): SallyportError {

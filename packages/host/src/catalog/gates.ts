@@ -1,0 +1,178 @@
+import semver from "semver";
+import { type Grant, type Scope, withinScope } from "../capability/index.ts";
+import type { AllowListEntry, HostConfig } from "../config/index.ts";
+import {
+  type ErrorCode,
+  type ErrorDetails,
+  type IsolationFloor,
+  type IsolationLevel,
+  PolicyViolationError,
+} from "../kernel/index.ts";
+import { unenforceable } from "./enforceable.ts";
+import type { PluginRecord } from "../store/index.ts";
+
+/** What the gates of a load look at. Everything that touches a disk or a process is a function of the host's. */
+export interface LoadQuestion {
+  readonly record: PluginRecord;
+  readonly config: HostConfig;
+  /** From config.yml and from approvals. */
+  readonly allowList: readonly AllowListEntry[];
+  /** The kind and value of the revocation that this plugin meets, if any. */
+  readonly revocation: string | undefined;
+  readonly grant: Grant | undefined;
+  readonly ceiling: readonly Scope[] | undefined;
+  readonly now: number;
+  readonly hostVersion: string;
+  /** Ids of the active plugins that are approved or live, with their versions. */
+  readonly installed: ReadonlyMap<string, string>;
+  /** @throws {SallyportError} `source_unsafe` or `digest_mismatch`. */
+  verifyStored(record: PluginRecord): Promise<void>;
+  /** @throws {SallyportError} `plugin_config_invalid`. */
+  effectiveConfig(record: PluginRecord): Promise<Readonly<Record<string, unknown>>>;
+  /** @throws {SallyportError} `isolation_unavailable`. */
+  requireLevel(floors: readonly IsolationFloor[]): Promise<IsolationLevel>;
+}
+
+/** What is known once every gate before the launch has passed. */
+export interface LoadPermit {
+  readonly level: IsolationLevel;
+  readonly grant: Grant;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+interface Gate {
+  readonly name: string;
+  check(question: LoadQuestion): void | Promise<void>;
+}
+
+/** Gates 1 to 12 of a load, in order; the first that throws stops it before any code of the plugin ran. 13 to 15 are the launcher's. */
+export const LOAD_GATES: readonly Gate[] = [
+  {
+    name: "plugins-enabled",
+    check: ({ config }) => {
+      if (!config.plugins.enabled) {
+        refuse("plugins_disabled", "Plugins are turned off.", { fix: "Set plugins.enabled: true in config.yml." });
+      }
+    },
+  },
+  {
+    name: "allow-list",
+    check: ({ record, allowList }) => {
+      if (!allowList.some((entry) => admits(entry, record))) {
+        refuse("not_allow_listed", `${record.id} ${record.version} is not on the allow-list.`, {
+          fix: `Run: sallyport plugin approve ${record.id}, or add it to plugins.allowed_plugins in config.yml.`,
+        });
+      }
+    },
+  },
+  {
+    name: "not-revoked",
+    check: ({ record, revocation }) => {
+      if (revocation !== undefined || record.state === "revoked") {
+        refuse("revoked", `${record.id} was revoked (${revocation ?? "id"}); that is permanent.`, {
+          fix: "Use another plugin.",
+        });
+      }
+    },
+  },
+  { name: "tree-digest", check: (question) => question.verifyStored(question.record) },
+  { name: "configuration", check: async (question) => void (await question.effectiveConfig(question.record)) },
+  { name: "engine", check: checkEngine },
+  { name: "dependencies", check: checkDependencies },
+  { name: "grants", check: checkGrant },
+  { name: "ceiling", check: checkCeiling },
+  {
+    name: "enforceable",
+    check: ({ record, grant }) => {
+      const [first] = unenforceable(record.manifest, grant?.scopes ?? []);
+      if (first) {
+        refuse("not_enforceable", `${record.id} asks for ${first}, which this version of Sallyport cannot enforce.`, {
+          fix: "Install a version of the plugin without it.",
+        });
+      }
+    },
+  },
+  { name: "isolation", check: async (question) => void (await levelFor(question)) },
+];
+
+/** @throws {PolicyViolationError} with the code of the first gate that refuses; `data.gate` names it. */
+export async function passGates(question: LoadQuestion): Promise<LoadPermit> {
+  for (const gate of LOAD_GATES) await gate.check(question);
+  const { grant } = question;
+  if (!grant) throw noGrant(question.record);
+  return {
+    level: await levelFor(question),
+    grant,
+    config: await question.effectiveConfig(question.record),
+  };
+}
+
+function levelFor(question: LoadQuestion): Promise<IsolationLevel> {
+  return question.requireLevel([question.record.manifest.isolation.minimum, question.config.isolation.minimum]);
+}
+
+function refuse(code: ErrorCode, message: string, details: ErrorDetails): never {
+  throw new PolicyViolationError(code, message, details);
+}
+
+function admits(entry: AllowListEntry, record: PluginRecord): boolean {
+  return (
+    entry.id === record.id &&
+    (entry.version === undefined || semver.satisfies(record.version, entry.version)) &&
+    (entry.digest === undefined || entry.digest === record.treeDigest)
+  );
+}
+
+function checkEngine({ record, hostVersion }: LoadQuestion): void {
+  const range = record.manifest.engines.sallyport;
+  if (range === undefined || semver.satisfies(hostVersion, range, { includePrerelease: true })) return;
+  refuse("engine_mismatch", `${record.id} needs Sallyport ${range}; this is ${hostVersion}.`, {
+    fix: "Install a version of the plugin for this Sallyport.",
+  });
+}
+
+function checkDependencies({ record, installed }: LoadQuestion): void {
+  for (const [id, range] of Object.entries(record.manifest.dependencies)) {
+    const version = installed.get(id);
+    if (version !== undefined && semver.satisfies(version, range)) continue;
+    refuse("dependency_missing", `${record.id} needs the plugin ${id} ${range}.`, {
+      detail: version === undefined ? `${id} is not installed and approved.` : `Version ${version} is active.`,
+      fix: `Install and approve ${id} ${range} first.`,
+    });
+  }
+}
+
+function noGrant(record: PluginRecord): PolicyViolationError {
+  return new PolicyViolationError("not_approved", `Nobody approved ${record.id} ${record.version} as it is now.`, {
+    detail: "An approval holds for exact bytes: id, version, manifest digest and tree digest.",
+    fix: `Run: sallyport plugin approve ${record.id}`,
+  });
+}
+
+function checkGrant({ record, grant, now }: LoadQuestion): void {
+  if (
+    !grant ||
+    grant.pluginId !== record.id ||
+    grant.version !== record.version ||
+    grant.treeDigest !== record.treeDigest ||
+    grant.manifestDigest !== record.manifestDigest
+  ) {
+    throw noGrant(record);
+  }
+  if (grant.expiresAt !== undefined && grant.expiresAt <= now) {
+    refuse("not_approved", `The approval of ${record.id} expired.`, {
+      fix: `Run: sallyport plugin approve ${record.id}`,
+    });
+  }
+}
+
+function checkCeiling({ record, grant, ceiling }: LoadQuestion): void {
+  if (!ceiling) return;
+  const over = grant?.scopes.find((scope) => !ceiling.some((outer) => withinScope(scope, outer)));
+  if (over) {
+    refuse("ceiling_exceeded", `A grant of ${record.id} is wider than the host's ceiling.`, {
+      detail: `No ceiling covers its ${over.capability} grant.`,
+      fix: `Approve it again with a narrower --scope, or without --grant-only.`,
+    });
+  }
+}

@@ -1,0 +1,105 @@
+import { computeEffect, scopeKey, type Scope } from "../capability/index.ts";
+import { digestOf, type Caller, type Effect, type PluginRef } from "../kernel/index.ts";
+import { compileSchema, type CompiledSchema, type ToolDefinition } from "../manifest/index.ts";
+import type { Policy, PolicyDecision } from "../policy/index.ts";
+
+/** Everything that a call of one tool by one agent needs, decided before the call: gates become look-ups. */
+export interface CallRoute {
+  /** `<plugin>__<tool>`. */
+  readonly name: string;
+  readonly plugin: PluginRef;
+  readonly tool: ToolDefinition;
+  /** The computed effect. */
+  readonly effect: Effect;
+  readonly decision: PolicyDecision;
+  readonly policySnapshot: string;
+  /** What the audit says the call may reach: effect and grant. */
+  readonly scope: string;
+  /** Digest of the whole tool definition; an approval is bound to it. */
+  readonly definitionDigest: string;
+  readonly timeoutMs: number;
+  readonly input: CompiledSchema;
+  readonly output: CompiledSchema | null;
+}
+
+/** A tool that is loaded, with the authority that its plugin really has. */
+export interface LoadedTool {
+  readonly plugin: PluginRef;
+  readonly tool: ToolDefinition;
+  readonly scopes: readonly Scope[];
+}
+
+export interface RouteTable {
+  /** `undefined` when no loaded plugin declares the tool. */
+  find(caller: Caller, name: string): CallRoute | undefined;
+  /** Every loaded tool, as this caller's decisions are. */
+  all(caller: Caller): readonly CallRoute[];
+  /** Forgets every decision; called when a plugin, grant or rule changes. */
+  invalidate(): void;
+}
+
+export interface RouteSources {
+  loadedTools(): ReadonlyMap<string, LoadedTool>;
+  policy(): Policy;
+  /** The operator's longest deadline, milliseconds. */
+  maxTimeoutMs: number;
+}
+
+/** `publisher/id` becomes `publisher_id`: MCP clients refuse a slash in tool names. */
+export function toolName(pluginId: string, tool: string): string {
+  return `${pluginId.replace("/", "_")}__${tool}`;
+}
+
+export function createRouteTable(sources: RouteSources): RouteTable {
+  let perAgent = new Map<string, Map<string, CallRoute>>();
+  const routesOf = (agent: string): Map<string, CallRoute> => {
+    let routes = perAgent.get(agent);
+    if (!routes) perAgent.set(agent, (routes = new Map()));
+    return routes;
+  };
+  const find = (caller: Caller, name: string): CallRoute | undefined => {
+    const routes = routesOf(caller.agent);
+    const known = routes.get(name);
+    if (known) return known;
+    const loaded = sources.loadedTools().get(name);
+    if (!loaded) return undefined;
+    const route = buildRoute(name, loaded, caller.agent, sources);
+    routes.set(name, route);
+    return route;
+  };
+  return {
+    find,
+    all: (caller) => [...sources.loadedTools().keys()].flatMap((name) => find(caller, name) ?? []),
+    invalidate: () => {
+      perAgent = new Map();
+    },
+  };
+}
+
+function buildRoute(name: string, { plugin, tool, scopes }: LoadedTool, agent: string, sources: RouteSources): CallRoute {
+  const effect = computeEffect(tool.effect, scopes);
+  const policy = sources.policy();
+  return {
+    name,
+    plugin,
+    tool,
+    effect,
+    decision: policy.decide({ agent, plugin: plugin.id, tool: name, effect }),
+    policySnapshot: policy.snapshot,
+    scope: [effect, ...scopes.map(scopeKey)].join(" "),
+    definitionDigest: digestOf("sallyport-tool-v1", { plugin: plugin.id, ...tool }),
+    timeoutMs: Math.min(tool.timeoutMs, sources.maxTimeoutMs),
+    input: lazily(() => compileSchema(tool.inputSchema)),
+    output: tool.outputSchema === undefined ? null : lazily(() => compileSchema(requireSchema(tool))),
+  };
+}
+
+function requireSchema(tool: ToolDefinition): NonNullable<ToolDefinition["outputSchema"]> {
+  return tool.outputSchema ?? false;
+}
+
+/** Compiling costs milliseconds; ten thousand listed tools must not pay for it before they are called. */
+function lazily(compile: () => CompiledSchema): CompiledSchema {
+  let compiled: CompiledSchema | undefined;
+  return { check: (value) => (compiled ??= compile()).check(value) };
+}
