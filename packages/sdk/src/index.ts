@@ -1,0 +1,18 @@
+export {
+  type ActionAnswer,
+  type ActionDescription,
+  type AnyTools,
+  type Context,
+  definePlugin,
+  type FileInfo,
+  type Files,
+  isSallyportError,
+  type KeyValue,
+  type Logger,
+  Plugin,
+  type PluginDefinition,
+  type PluginMetadata,
+  type SallyportError,
+  type Secrets,
+  type ToolContext,
+} from "./plugin/index.ts";

@@ -1,0 +1,83 @@
+import type { Json } from "../protocol/v1/index.ts";
+
+/** What the plugin's code is given: every function asks the host, which may refuse with a `SallyportError`. */
+export interface Context {
+  /** Aborted when the call is cancelled or its deadline has passed. */
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+  readonly fetch: typeof globalThis.fetch;
+  readonly files: Files;
+  readonly kv: KeyValue;
+  readonly secrets: Secrets;
+  /** The plugin's configuration, valid by its `config_schema`. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly plugin: { readonly id: string; readonly version: string };
+  /** The plugin's own directory, as the start of a path: `${ctx.data}/cache.json`. The host knows where it is. */
+  readonly data: string;
+  /** Tells the caller how far the work is. Outside a call it does nothing. */
+  progress(progress: number, total?: number, message?: string): void;
+}
+
+/** The context of one tool call. */
+export interface ToolContext extends Context {
+  readonly call: { readonly id: string; readonly tool: string; readonly agent: string };
+}
+
+/** Lines over 8 KiB are cut. Fields over 8 KiB, or that are no JSON, are replaced by a note. */
+export interface Logger {
+  debug(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  error(message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+/** Files below granted paths. Paths are absolute, or start with `${data}`. */
+export interface Files {
+  /** The bytes from `offset` (0) on, at most `length` (to the end). */
+  read(path: string, range?: { readonly offset?: number; readonly length?: number }): Promise<Uint8Array>;
+  /** The whole file as UTF-8. */
+  readText(path: string): Promise<string>;
+  /** Replaces the file, or writes from `offset` on. Over 1 MiB it is written in pieces. Gives the bytes written. */
+  write(path: string, data: string | Uint8Array, options?: { readonly offset?: number }): Promise<number>;
+  list(path: string): Promise<readonly FileInfo[]>;
+  /** `undefined` when there is nothing. */
+  stat(path: string): Promise<Omit<FileInfo, "name"> | undefined>;
+  remove(path: string): Promise<void>;
+  mkdir(path: string): Promise<void>;
+}
+
+export interface FileInfo {
+  readonly name: string;
+  readonly kind: "file" | "directory";
+  /** In bytes. */
+  readonly size: number;
+  /** Milliseconds since the epoch. */
+  readonly modified: number;
+}
+
+/** JSON values of the plugin's own, kept over restarts and upgrades. */
+export interface KeyValue {
+  /** `undefined` when there is no such key. */
+  get(key: string): Promise<Json | undefined>;
+  set(key: string, value: Json): Promise<void>;
+  /** Whether there was one. */
+  delete(key: string): Promise<boolean>;
+  /** Keys that start with `prefix` (all). */
+  list(prefix?: string): Promise<readonly string[]>;
+}
+
+export interface Secrets {
+  /**
+   * A placeholder for libraries that want a string: the host replaces it where the manifest declares its use, and nowhere
+   * else. The value itself only under an `expose` grant.
+   * @throws {SallyportError} `permission_denied` when this plugin has no grant for the secret.
+   */
+  get(name: string): string;
+}
+
+declare global {
+  interface RequestInit {
+    /** Sallyport: names of secrets that the host writes into this request where the manifest says. */
+    secrets?: readonly string[];
+  }
+}

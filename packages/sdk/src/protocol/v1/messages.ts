@@ -1,0 +1,241 @@
+/** Shapes of protocol v1: JSON-RPC 2.0, one object a line, over the plugin process's stdin and stdout. */
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** The call that a request belongs to, or null outside a call. */
+export type CallId = string | null;
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+export interface HelloParams {
+  readonly protocols: readonly number[];
+  /** 64 hex digits, used once. */
+  readonly token: string;
+  /** 32 hex digits. */
+  readonly nonce: string;
+}
+
+export interface HelloResult {
+  readonly protocol: 1;
+  readonly token: string;
+  readonly nonce: string;
+  /** HMAC-SHA256 with the token's 32 bytes over `sallyport-handshake-v1\n1\n<host nonce>\n<runner nonce>`, in hex. */
+  readonly mac: string;
+}
+
+export interface BindParams {
+  readonly plugin: { readonly id: string; readonly version: string; readonly digest: string };
+  /** `file:` URL of the bundle. */
+  readonly bundle: string;
+  readonly config: { readonly [key: string]: Json };
+  readonly scopes: readonly Json[];
+  /** Tools that the manifest declares. */
+  readonly tools: readonly string[];
+  /** Name of a secret → its placeholder, or its value under an `expose` grant. */
+  readonly secrets: { readonly [name: string]: string };
+}
+
+export interface BindResult {
+  /** Tools that the code offers. */
+  readonly tools: readonly string[];
+  readonly hooks: readonly string[];
+}
+
+export interface InitializeParams {
+  /** What requests made during `initialize` name as their call; absent: they name none. */
+  readonly call_id?: string;
+}
+
+export interface InitializeResult {
+  readonly ok: boolean;
+}
+
+export interface CallParams {
+  readonly call_id: string;
+  readonly tool: string;
+  readonly input: Json;
+  readonly timeout_ms: number;
+  readonly agent: string;
+}
+
+export interface CallResult {
+  readonly output: Json;
+}
+
+export interface CancelParams {
+  readonly call_id: string;
+  readonly reason: string;
+}
+
+export interface ShutdownParams {
+  readonly grace_ms: number;
+}
+
+export interface FetchParams {
+  readonly call: CallId;
+  readonly url: string;
+  readonly method: string;
+  readonly headers: readonly (readonly [string, string])[];
+  /** The whole body in base64, or null. */
+  readonly body: string | null;
+  /** Id, of the plugin's making, of a body that follows in `body.write` requests, or null. */
+  readonly upload: string | null;
+  readonly redirect: "follow" | "manual" | "error";
+  /** Names of secrets that the host writes into the request where the manifest says. */
+  readonly secrets: readonly string[];
+}
+
+export interface FetchResult {
+  readonly status: number;
+  readonly status_text: string;
+  readonly headers: readonly (readonly [string, string])[];
+  readonly url: string;
+  readonly redirected: boolean;
+  /** The whole body in base64 when it is small and complete, else null. */
+  readonly body: string | null;
+  /** Id of a body to be read with `body.read`, or null. */
+  readonly stream: string | null;
+}
+
+export interface BodyReadParams {
+  readonly call: CallId;
+  readonly stream: string;
+}
+
+export interface BodyReadResult {
+  readonly data: string;
+  readonly done: boolean;
+}
+
+export interface BodyCancelParams {
+  readonly call: CallId;
+  readonly stream: string;
+}
+
+export interface BodyWriteParams {
+  readonly call: CallId;
+  readonly upload: string;
+  readonly data: string;
+  readonly done: boolean;
+}
+
+export interface FilesReadParams {
+  readonly call: CallId;
+  /** An absolute path, or one that starts with `${data}/`. */
+  readonly path: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface FilesReadResult {
+  readonly data: string;
+  /** Size of the whole file in bytes. */
+  readonly size: number;
+  readonly done: boolean;
+}
+
+export interface FilesWriteParams {
+  readonly call: CallId;
+  readonly path: string;
+  readonly data: string;
+  /** Where to write; null replaces the file. */
+  readonly offset: number | null;
+}
+
+export interface FilesWriteResult {
+  readonly bytes: number;
+}
+
+export interface FilesPathParams {
+  readonly call: CallId;
+  readonly path: string;
+}
+
+export interface FileEntry {
+  readonly name: string;
+  readonly kind: "file" | "directory";
+  readonly size: number;
+  readonly modified_ms: number;
+}
+
+export interface FilesListResult {
+  readonly entries: readonly FileEntry[];
+}
+
+export type FilesStatResult = Omit<FileEntry, "name"> | null;
+
+export interface KvKeyParams {
+  readonly call: CallId;
+  readonly key: string;
+}
+
+export interface KvGetResult {
+  readonly value: Json;
+  readonly found: boolean;
+}
+
+export interface KvSetParams {
+  readonly call: CallId;
+  readonly key: string;
+  readonly value: Json;
+}
+
+export interface KvDeleteResult {
+  readonly deleted: boolean;
+}
+
+export interface KvListParams {
+  readonly call: CallId;
+  readonly prefix: string;
+}
+
+export interface KvListResult {
+  readonly keys: readonly string[];
+}
+
+export interface LogParams {
+  readonly call: CallId;
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly fields?: { readonly [key: string]: Json };
+}
+
+export interface ProgressParams {
+  readonly call: CallId;
+  readonly progress: number;
+  readonly total?: number;
+  readonly message?: string;
+}
+
+type Empty = { readonly [key: string]: never };
+
+/** Every request: what it carries and what answers it. */
+export interface Requests {
+  "hello": { params: HelloParams; result: HelloResult };
+  "bind": { params: BindParams; result: BindResult };
+  "initialize": { params: InitializeParams; result: InitializeResult };
+  "call": { params: CallParams; result: CallResult };
+  "ping": { params: Empty; result: Empty };
+  "shutdown": { params: ShutdownParams; result: Empty };
+  "fetch": { params: FetchParams; result: FetchResult };
+  "body.read": { params: BodyReadParams; result: BodyReadResult };
+  "body.cancel": { params: BodyCancelParams; result: Empty };
+  "body.write": { params: BodyWriteParams; result: Empty };
+  "files.read": { params: FilesReadParams; result: FilesReadResult };
+  "files.write": { params: FilesWriteParams; result: FilesWriteResult };
+  "files.list": { params: FilesPathParams; result: FilesListResult };
+  "files.stat": { params: FilesPathParams; result: FilesStatResult };
+  "files.remove": { params: FilesPathParams; result: Empty };
+  "files.mkdir": { params: FilesPathParams; result: Empty };
+  "kv.get": { params: KvKeyParams; result: KvGetResult };
+  "kv.set": { params: KvSetParams; result: Empty };
+  "kv.delete": { params: KvKeyParams; result: KvDeleteResult };
+  "kv.list": { params: KvListParams; result: KvListResult };
+}
+
+/** Every notification: what it carries. */
+export interface Notifications {
+  cancel: CancelParams;
+  log: LogParams;
+  progress: ProgressParams;
+}
