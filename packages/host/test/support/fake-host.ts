@@ -1,0 +1,272 @@
+import type { AuditEvent, StoredAuditEvent } from "../../src/audit/index.ts";
+import type { Host, PluginInfo, PluginState, ToolSummary } from "../../src/host-api.ts";
+import { PolicyViolationError, SallyportError } from "../../src/kernel/index.ts";
+import { createOperators } from "../../src/operators/index.ts";
+
+export const DIGEST = `sha256:${"ab".repeat(32)}`;
+
+/** One tool as the fake host shows it. */
+export const FORECAST: ToolSummary = {
+  name: "weather__forecast",
+  plugin: "weather",
+  tool: "forecast",
+  description: "Forecast for a place.",
+  effect: "read",
+  decision: "allow",
+  inputSchema: { type: "object", properties: { city: { type: "string" } } },
+  outputSchema: { type: "object" },
+  isolation: "namespace",
+};
+
+export const WEATHER: PluginInfo = {
+  id: "weather",
+  name: "Weather",
+  version: "1.2.0",
+  description: "Forecasts.",
+  state: "pending_approval",
+  enabled: true,
+  digest: DIGEST,
+  source: "directory:/plugins/weather",
+  isolation: "namespace",
+  health: { status: "stopped" },
+  executionCount: 3,
+  errorCount: 1,
+  lastError: null,
+  categories: ["integration"],
+  manifest: {
+    id: "weather",
+    name: "Weather",
+    version: "1.2.0",
+    description: "Forecasts.",
+    entry: "dist/plugin.js",
+    categories: ["integration"],
+    tools: [
+      {
+        name: "forecast",
+        description: "Forecast for a place.",
+        effect: "read",
+        inputSchema: { type: "object" },
+        timeoutMs: 5000,
+      },
+    ],
+    commands: [],
+    routes: [],
+    hooks: [],
+    mcpServers: [],
+    permissions: [],
+    configSchema: { type: "object" },
+    dependencies: {},
+    engines: {},
+    isolation: { minimum: "kernel" },
+    limits: { memoryMb: 256 },
+  },
+  requested: [],
+  granted: [],
+  permissions: [
+    {
+      key: "network:api.example.com:443",
+      capability: "network",
+      risk: "high",
+      sentence: "may contact api.example.com over HTTPS, reading only",
+      reason: "Reads\u202e forecasts.\u001b[31m",
+      required: true,
+      needsScope: false,
+      granted: false,
+      enforced: { by: "the broker" },
+    },
+  ],
+  tools: [FORECAST],
+  config: { units: "metric" },
+  installedAt: 1_700_000_000_000,
+  grant: null,
+};
+
+/** A host whose verbs record that they were called and answer with fixed data. Passphrase handling is real. */
+export interface FakeHost extends Host {
+  readonly calls: { readonly verb: string; readonly args: readonly unknown[] }[];
+  emit(event: Partial<AuditEvent>): void;
+}
+
+export async function createFakeHost(): Promise<FakeHost> {
+  const calls: { verb: string; args: readonly unknown[] }[] = [];
+  const settings = new Map<string, string>();
+  const events: StoredAuditEvent[] = [];
+  const listeners = new Set<(event: StoredAuditEvent) => void>();
+  let state: PluginState = "pending_approval";
+
+  const note = (verb: string, ...args: unknown[]): void => void calls.push({ verb, args });
+  const known = (id: string): PluginInfo => {
+    if (id !== "weather" && id !== "acme/weather") throw new SallyportError("not_found", `There is no plugin ${id}.`);
+    return { ...WEATHER, id, state };
+  };
+  const moved =
+    (verb: string, next: PluginState) =>
+    async (...args: [unknown, string, ...unknown[]]): Promise<PluginInfo> => {
+      const plugin = known(args[1]);
+      note(verb, ...args);
+      state = next;
+      return { ...plugin, state };
+    };
+
+  return {
+    calls,
+    emit(event) {
+      const seq = events.length + 1;
+      const stored: StoredAuditEvent = {
+        v: 1,
+        id: `evt_${seq}`,
+        time: 1000 + seq,
+        type: "plugin.lifecycle",
+        actor: "host",
+        ...event,
+        seq,
+        prev_hash: "0",
+        hash: String(seq),
+      };
+      events.push(stored);
+      for (const listener of listeners) listener(stored);
+    },
+    plugins: {
+      async install(operator, request) {
+        note("install", operator, request);
+        if (request.source === "/broken") throw new Error("a secret of /root/private");
+        request.onStep?.({ name: "read", index: 1, of: 2 });
+        request.onStep?.({ name: "store", index: 2, of: 2 });
+        return {
+          plugin: { ...WEATHER, state },
+          loaded: request.load === true,
+          approval: { id: "apr_1" },
+          permissions: WEATHER.permissions,
+          warnings: [],
+        };
+      },
+      list: async () => [{ ...WEATHER, state }],
+      info: async (id) => known(id),
+      approve: moved("approve", "approved"),
+      deny: moved("deny", "denied"),
+      load: moved("load", "running"),
+      unload: moved("unload", "stopped"),
+      enable: moved("enable", "stopped"),
+      disable: moved("disable", "disabled"),
+      revoke: moved("revoke", "revoked"),
+      async uninstall(operator, id, options) {
+        known(id);
+        note("uninstall", operator, id, options);
+      },
+      config: async (id) => known(id).config,
+      async setConfig(operator, id, values) {
+        known(id);
+        note("setConfig", operator, id, values);
+        return values;
+      },
+      logs: () => [{ time: 1, level: "info", message: "hello" }],
+    },
+    tools: {
+      async list(caller) {
+        note("tools.list", caller);
+        return [FORECAST];
+      },
+      async info(caller, name) {
+        note("tools.info", caller, name);
+        if (name === FORECAST.name) return FORECAST;
+        throw new SallyportError("unknown_tool", "No such tool.");
+      },
+    },
+    approvals: {
+      list: async (filter) => {
+        note("approvals.list", filter);
+        return [];
+      },
+      async approve(operator, id, options) {
+        note("approvals.approve", operator, id, options);
+        return approval(id, "approved");
+      },
+      async deny(operator, id, reason) {
+        note("approvals.deny", operator, id, reason);
+        return approval(id, "denied");
+      },
+    },
+    secrets: {
+      list: async () => [{ name: "API_KEY", origins: ["https://api.example.com"], updatedAt: 5 }],
+      async set(operator, name, value, origins) {
+        note("secrets.set", operator, name, value, origins);
+      },
+      async remove(operator, name) {
+        note("secrets.remove", operator, name);
+      },
+    },
+    audit: {
+      healthy: true,
+      record: async () => undefined,
+      note: () => undefined,
+      flush: async () => undefined,
+      async query(filter) {
+        note("audit.query", filter);
+        return events.filter(({ seq }) => seq > (filter.afterSeq ?? 0)).slice(0, filter.limit ?? 1000);
+      },
+      async verify(head) {
+        note("audit.verify", head);
+        return { ok: true, events: events.length, head: null, problems: [] };
+      },
+      async *export() {
+        yield '{"seq":1}\n';
+        yield '{"head":1}\n';
+      },
+      subscribe(listener) {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    },
+    policy: { snapshot: () => DIGEST },
+    operators: await createOperators({
+      settings: {
+        get: async (key) => settings.get(key) ?? null,
+        set: async (key, value) => void settings.set(key, value),
+      },
+      clock: { now: () => 0, monotonic: () => 0 },
+    }),
+    async invoke(caller, request) {
+      note("invoke", caller, request);
+      if (request.tool === "weather__forecast") {
+        return { success: true, callId: "call_1", result: { celsius: 20 }, durationMs: 1.5 };
+      }
+      const error =
+        request.tool === "weather__ask"
+          ? new PolicyViolationError("approval_required", "An operator must approve this call first.")
+          : new SallyportError("unknown_tool", "No such tool.", { fix: "See tool list." });
+      return {
+        success: false,
+        callId: "call_2",
+        error: error.message,
+        code: error.code,
+        ...(error.fix !== undefined && { fix: error.fix }),
+        ...(error.code === "approval_required" && { approval: { id: "apr_2" } }),
+      };
+    },
+    doctor: async () => ({
+      level: "runtime",
+      available: ["runtime"],
+      checks: [{ name: "bubblewrap", ok: false, detail: "It is not installed.", fix: "apt install bubblewrap" }],
+    }),
+    stats: async () => ({
+      loadedPlugins: 1,
+      registry: { totalPlugins: 2, activePlugins: 1 },
+      calls: { total: 3, failed: 1, denied: 0 },
+    }),
+    onToolsChanged: () => () => undefined,
+    close: async () => undefined,
+  };
+}
+
+function approval(id: string, state: "approved" | "denied") {
+  return {
+    id,
+    kind: "call" as const,
+    state,
+    createdAt: 1,
+    expiresAt: null,
+    plugin: { id: "weather", version: "1.2.0", digest: DIGEST },
+    sentence: "weather wants to write",
+    decidedBy: "ada",
+  };
+}
