@@ -16,7 +16,7 @@ const DEFAULT_LIMITS: PeerLimits = {
   outstanding: 1024,
   inboundRequests: LIMITS.brokerRequests,
   unaskedPerSecond: 20_000,
-  unaskedBytesPerSecond: 64 * 1024 * 1024,
+  unaskedBytesPerSecond: 4 * 1024 * 1024,
   abandonedIds: 4096,
 };
 
