@@ -1,3 +1,4 @@
+import type { Statement } from "../store/index.ts";
 import type { CallOutcome, Decision, IsolationLevel, PluginRef } from "../kernel/index.ts";
 
 export type AuditEventType =
@@ -95,6 +96,11 @@ export interface AuditVerification {
 export interface AuditLog {
   /** Resolves when the event is durable. @throws {SallyportError} `audit_unavailable`. */
   record(event: AuditEvent): Promise<void>;
+  /**
+   * Writes statements and events in one transaction: both or neither. Resolves when durable.
+   * @throws {SallyportError} `conflict` when a statement did not change what it expects; `audit_unavailable`.
+   */
+  commit(statements: readonly Statement[], events: readonly AuditEvent[]): Promise<void>;
   /** Queues an event; a failure to write makes `healthy` false and every later call is refused. */
   note(event: AuditEvent): void;
   /** Resolves when everything queued so far is durable. */
