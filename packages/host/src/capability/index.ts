@@ -1,1 +1,11 @@
 export type { AgentScope, DatabaseScope, EventsScope, ExecScope, FilesystemScope, Grant, HooksScope, NetworkScope, PermissionRequest, Scope, SecretScope, SecretUse, SystemScope, ToolsScope, Wish } from "./types.ts";
+export { canonicalOrigin, type NetworkParts, networkScope, originOf, secretUse, splitPort } from "./build.ts";
+export { coveredBy, covers } from "./covers.ts";
+export { canonicalFilePath, DATA_ROOT, pathContains } from "./file-path.ts";
+export { canonicalHost, canonicalHostPattern, hostMatches, isAddress } from "./host-name.ts";
+export { scopeKey } from "./key.ts";
+export { computeEffect, effectFloor, type EffectOfTool, riskOf } from "./risk.ts";
+export { parseScopeArgument } from "./scope-argument.ts";
+export { sentenceOf } from "./sentence.ts";
+export { canonicalPathPattern, isComparablePath, pathMatches } from "./url-path.ts";
+export { answersRequest, widerThan, withinScope } from "./within.ts";

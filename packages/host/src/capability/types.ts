@@ -105,6 +105,8 @@ export interface PermissionRequest {
   readonly capability: Scope["capability"];
   /** For an unscoped filesystem or database request: the widest mode that may be filled in. */
   readonly mode?: "r" | "rw";
+  /** For an unscoped events request: the direction that may be filled in. */
+  readonly direction?: "publish" | "consume";
   readonly reason?: string;
   /** A required permission that is denied means the plugin is denied. */
   readonly required: boolean;

@@ -1,0 +1,114 @@
+import { displayLine } from "../kernel/index.ts";
+import { DATA_ROOT } from "./file-path.ts";
+import type { AgentScope, EventsScope, FilesystemScope, HooksScope, NetworkScope, PermissionRequest, Scope, SecretScope } from "./types.ts";
+
+/** What a scope or a request allows, in one plain sentence without subject: "may contact api.example.com over HTTPS, reading only". */
+export function sentenceOf(subject: Scope | PermissionRequest): string {
+  if ("key" in subject) return subject.scope === null ? unscoped(subject) : sentenceOf(subject.scope);
+  switch (subject.capability) {
+    case "network":
+      return network(subject);
+    case "filesystem":
+      return filesystem(subject);
+    case "secrets":
+      return secret(subject);
+    case "exec":
+      return `MAY RUN THE PROGRAM ${displayLine([subject.command, ...subject.args].join(" "))} ON THIS COMPUTER`;
+    case "database":
+      return `may ${subject.mode === "r" ? "read" : "read and change data in"} the database connection ${displayLine(subject.connection)}`;
+    case "agent":
+      return agent(subject);
+    case "events":
+      return events(subject);
+    case "hooks":
+      return hooks(subject);
+    case "system":
+      return `MAY USE THE SYSTEM FACILITY ${displayLine(subject.facet)} OF THIS COMPUTER`;
+    case "tools":
+      return "may offer its tools to your agents";
+  }
+}
+
+const PROTOCOLS = { https: ["HTTPS", 443], http: ["unencrypted HTTP", 80], wss: ["WebSocket", 443], ws: ["unencrypted WebSocket", 80] } as const;
+const READING = new Set(["GET", "HEAD", "OPTIONS"]);
+
+function network(scope: NetworkScope): string {
+  const host = scope.host.startsWith("*.") ? `every subdomain of ${displayLine(scope.host.slice(2))}` : displayLine(scope.host);
+  const [protocol, usualPort] = PROTOCOLS[scope.scheme];
+  const port = scope.port === usualPort ? "" : ` on port ${scope.port}`;
+  const local = [scope.private === true ? " ON YOUR LOCAL NETWORK" : "", scope.loopback === true ? " ON THIS COMPUTER ITSELF" : ""].filter(Boolean).join(" and");
+  const paths = scope.paths.includes("/**") ? "" : `, only at ${displayLine(listed(scope.paths), 400)}`;
+  return `may contact ${host}${local} over ${protocol}${port}, ${methods(scope.methods)}${paths}`;
+}
+
+function methods(list: readonly string[]): string {
+  if (list.includes("*")) return "reading and sending anything";
+  if (list.every((method) => READING.has(method))) return "reading only";
+  return `with ${listed(list)}`;
+}
+
+function filesystem(scope: FilesystemScope): string {
+  const doing = scope.mode === "r" ? "read" : "read, write and delete";
+  if (scope.path === DATA_ROOT) return `may ${doing} files in its own data directory`;
+  if (scope.path.startsWith(`${DATA_ROOT}/`)) return `may ${doing} files in ${displayLine(scope.path.slice(DATA_ROOT.length + 1))} of its own data directory`;
+  return scope.path === "/" ? `MAY ${doing.toUpperCase()} EVERY FILE OF THIS COMPUTER` : `may ${doing} files in ${displayLine(scope.path)} and below`;
+}
+
+function secret(scope: SecretScope): string {
+  const name = displayLine(scope.name);
+  if (scope.expose === true) return `RECEIVES THE VALUE OF THE SECRET ${name} ITSELF, and can pass it on to wherever it may send`;
+  if (scope.use === undefined) return `may use the secret ${name}, but names no place for it, so that it is sent nowhere`;
+  const places: Record<string, string> = { header: "header", query: "query parameter", path: "path segment" };
+  const [kind = "", place = ""] = scope.use.in.split(":");
+  const where = kind === "basic" ? "the password of HTTP Basic" : `${places[kind] ?? "part"} ${displayLine(place)}`;
+  return `may have the secret ${name} sent to ${displayLine(scope.use.origin)} in ${where}, without seeing it`;
+}
+
+function agent(scope: AgentScope): string {
+  const parts: string[] = [];
+  if (scope.tools.length > 0) parts.push(`call these tools in the name of your agents: ${displayLine(scope.tools.join(", "), 400)}`);
+  if (scope.notify === true) parts.push("put messages before your agents");
+  return `may ${parts.join(", and ") || "do nothing with your agents"}`;
+}
+
+function events(scope: EventsScope): string {
+  return scope.direction === "publish"
+    ? `may publish events to ${displayLine(scope.topic)}, which other plugins may read`
+    : `may read the events of ${displayLine(scope.topic)}, which other plugins publish`;
+}
+
+function hooks(scope: HooksScope): string {
+  if (scope.tools.length === 0) return `may watch ${displayLine(scope.event)} of its own tools`;
+  const payload = scope.payload === true ? ", WITH THEIR ARGUMENTS AND RESULTS" : "";
+  return `MAY WATCH AND STOP ${displayLine(scope.event)} OF OTHER PLUGINS' TOOLS (${displayLine(scope.tools.join(", "), 400)})${payload}`;
+}
+
+function unscoped(request: PermissionRequest): string {
+  const later = "(nothing until you say which)";
+  switch (request.capability) {
+    case "network":
+      return `wants to contact servers on the internet ${later}`;
+    case "filesystem":
+      return `wants to ${request.mode === "rw" ? "read, write and delete" : "read"} files ${later}`;
+    case "secrets":
+      return `wants to use secrets ${later}`;
+    case "exec":
+      return `WANTS TO RUN PROGRAMS ON THIS COMPUTER ${later}`;
+    case "database":
+      return `wants to ${request.mode === "rw" ? "read and change data in" : "read"} databases ${later}`;
+    case "agent":
+      return `wants to call tools in the name of your agents ${later}`;
+    case "events":
+      return `wants to ${request.direction === "consume" ? "read other plugins' events" : "publish events to other plugins"} ${later}`;
+    case "hooks":
+      return `WANTS TO WATCH TOOL CALLS ${later}`;
+    case "system":
+      return `WANTS TO USE FACILITIES OF THE SYSTEM ${later}`;
+    case "tools":
+      return "may offer its tools to your agents";
+  }
+}
+
+function listed(items: readonly string[]): string {
+  return items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} and ${items.at(-1) ?? ""}`;
+}
