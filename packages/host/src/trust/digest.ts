@@ -13,7 +13,8 @@ export interface FileLeaf {
 }
 
 /** At the root, these describe the plugin and are not its code: another id, version or default changes only them. */
-const METADATA = /^(plugin\.(yml|yaml|json)|config\.(yml|yaml|json)|package(-lock)?\.json|\.sallyport\/signatures\/.+)$/;
+const METADATA =
+  /^(plugin\.(yml|yaml|json)|config\.(yml|yaml|json)|package(-lock)?\.json|\.sallyport\/signatures\/.+)$/;
 
 /**
  * Digest of everything that a plugin is: path, mode, size and content of every file. The order of `files` does not matter.

@@ -21,10 +21,13 @@ function replaced(files: readonly FileLeaf[], index: number, change: Partial<Fil
 describe("treeDigest", () => {
   it("does not depend on the order of the files", () => {
     fc.assert(
-      fc.property(tree.chain((files) => fc.tuple(fc.constant(files), fc.shuffledSubarray(files, { minLength: files.length }))), ([files, shuffled]) => {
-        expect(treeDigest(shuffled)).toBe(treeDigest(files));
-        expect(codeDigest(shuffled)).toBe(codeDigest(files));
-      }),
+      fc.property(
+        tree.chain((files) => fc.tuple(fc.constant(files), fc.shuffledSubarray(files, { minLength: files.length }))),
+        ([files, shuffled]) => {
+          expect(treeDigest(shuffled)).toBe(treeDigest(files));
+          expect(codeDigest(shuffled)).toBe(codeDigest(files));
+        },
+      ),
     );
   });
 
@@ -45,7 +48,9 @@ describe("treeDigest", () => {
     fc.assert(
       fc.property(treeAndIndex, ([files, index]) => {
         expect(treeDigest(files.filter((_, at) => at !== index))).not.toBe(treeDigest(files));
-        expect(treeDigest([...files, { path: "new file", mode: 0o644, size: 0, sha256: sha256("") }])).not.toBe(treeDigest(files));
+        expect(treeDigest([...files, { path: "new file", mode: 0o644, size: 0, sha256: sha256("") }])).not.toBe(
+          treeDigest(files),
+        );
       }),
     );
   });
@@ -53,26 +58,50 @@ describe("treeDigest", () => {
   it("changes when two files swap their names", () => {
     const a: FileLeaf = { path: "a", mode: 0o644, size: 1, sha256: sha256("1") };
     const b: FileLeaf = { path: "b", mode: 0o644, size: 1, sha256: sha256("2") };
-    expect(treeDigest([a, b])).not.toBe(treeDigest([{ ...a, path: "b" }, { ...b, path: "a" }]));
+    expect(treeDigest([a, b])).not.toBe(
+      treeDigest([
+        { ...a, path: "b" },
+        { ...b, path: "a" },
+      ]),
+    );
   });
 
   it("refuses a path that occurs twice, and one that is no text", () => {
     const file: FileLeaf = { path: "a", mode: 0o644, size: 0, sha256: sha256("") };
     expect(() => treeDigest([file, file])).toThrowError(expect.objectContaining({ code: "source_unsafe" }));
-    expect(() => treeDigest([{ ...file, path: "a\ud800" }])).toThrowError(expect.objectContaining({ code: "source_unsafe" }));
+    expect(() => treeDigest([{ ...file, path: "a\ud800" }])).toThrowError(
+      expect.objectContaining({ code: "source_unsafe" }),
+    );
   });
 
   it("is pinned: the canonical form may not change between versions", () => {
-    expect(treeDigest([{ path: "plugin.yml", mode: 0o644, size: 3, sha256: sha256("a: ") }])).toMatchInlineSnapshot(`"sha256:26f1ce348da294112041c860f242c1d7a0eb03fffac33b671c23e435a51da79c"`);
+    expect(treeDigest([{ path: "plugin.yml", mode: 0o644, size: 3, sha256: sha256("a: ") }])).toMatchInlineSnapshot(
+      `"sha256:26f1ce348da294112041c860f242c1d7a0eb03fffac33b671c23e435a51da79c"`,
+    );
   });
 });
 
 describe("codeDigest", () => {
   const code: FileLeaf = { path: "src/plugin.ts", mode: 0o644, size: 1, sha256: sha256("1") };
-  const other = (path: string, text: string): FileLeaf => ({ path, mode: 0o644, size: text.length, sha256: sha256(text) });
+  const other = (path: string, text: string): FileLeaf => ({
+    path,
+    mode: 0o644,
+    size: text.length,
+    sha256: sha256(text),
+  });
 
   it("is the same for the same code under another manifest, default configuration, package file or signature", () => {
-    const names = ["plugin.yml", "plugin.yaml", "plugin.json", "config.yml", "config.yaml", "config.json", "package.json", "package-lock.json", ".sallyport/signatures/acme.json"];
+    const names = [
+      "plugin.yml",
+      "plugin.yaml",
+      "plugin.json",
+      "config.yml",
+      "config.yaml",
+      "config.json",
+      "package.json",
+      "package-lock.json",
+      ".sallyport/signatures/acme.json",
+    ];
     for (const name of names) {
       expect(codeDigest([code, other(name, "one")])).toBe(codeDigest([code, other(name, "two")]));
       expect(treeDigest([code, other(name, "one")])).not.toBe(treeDigest([code, other(name, "two")]));

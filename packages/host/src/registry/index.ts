@@ -1,0 +1,17 @@
+export { type Bundle, type BundleOptions, bundlePlugin } from "./bundle.ts";
+export { type ContentStore, type ContentStoreOptions, createContentStore } from "./content-store.ts";
+export { readDefaults } from "./defaults.ts";
+export { type ReadSourceOptions, readSource, type SourceTree } from "./directory.ts";
+export type { ImportWarning } from "./import-checks.ts";
+export {
+  BUNDLE_PATH,
+  type InstalledSource,
+  type InstallPorts,
+  installSource,
+  type InstallStep,
+  type ManifestFile,
+  type ReadManifest,
+} from "./install-source.ts";
+export { SOURCE_LIMITS, type SourceLimits } from "./limits.ts";
+export { currentOwnership, type Ownership } from "./ownership.ts";
+export type { SourceFile } from "./walk.ts";

@@ -1,0 +1,70 @@
+import type { Stats } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { userInfo } from "node:os";
+import { SallyportError } from "../kernel/index.ts";
+
+/** Whose files are trusted not to change under us. */
+export interface Ownership {
+  readonly uid: number;
+  /** Whether nobody but this user (and root) is in the group: then group-writable is no wider than user-writable. */
+  readonly isPrivateGroup: (gid: number) => boolean;
+}
+
+/**
+ * The ownership of this process. Many systems give each user a group of their own and a umask of 002, so that every clone is
+ * group-writable; such a group is recognised in /etc/group and /etc/passwd, any other counts as strangers.
+ * @throws {SallyportError} `source_unsafe` where the system has no user ids: what cannot be checked is refused.
+ */
+export async function currentOwnership(): Promise<Ownership> {
+  const uid = process.geteuid?.();
+  if (uid === undefined) {
+    throw new SallyportError("source_unsafe", "Owners of files cannot be checked on this system.", {
+      detail: "A directory that others may write to could change after it was approved.",
+      fix: "Install from Linux, macOS or WSL2.",
+    });
+  }
+  const [groups, users] = await Promise.all([readOrEmpty("/etc/group"), readOrEmpty("/etc/passwd")]);
+  const gid = privateGroupOf(userInfo().username, groups, users);
+  return { uid, isPrivateGroup: (candidate) => candidate === gid };
+}
+
+/** The id of the group that has the user's name, no other member, and is no other user's primary group. */
+export function privateGroupOf(user: string, groupFile: string, passwdFile: string): number | undefined {
+  const groups = groupFile.split("\n").map((line) => line.split(":"));
+  const [group, ...more] = groups.filter(([name]) => name === user);
+  const [, , gid, members] = group ?? [];
+  if (more.length > 0 || gid === undefined || !/^\d+$/.test(gid)) return undefined;
+  if (groups.filter((other) => other[2] === gid).length !== 1) return undefined;
+  const strangers = (members ?? "").split(",").some((member) => member !== "" && member !== user);
+  const shared = passwdFile.split("\n").some((line) => {
+    const [name, , , primary] = line.split(":");
+    return primary === gid && name !== user;
+  });
+  return strangers || shared ? undefined : Number(gid);
+}
+
+/** What is wrong with the owner or mode of a file or folder inside the plugin's root, or undefined. */
+export function unsafeInside(stat: Stats, owner: Ownership): string | undefined {
+  if (stat.uid !== owner.uid && stat.uid !== 0) return `belongs to another user (uid ${stat.uid})`;
+  if ((stat.mode & 0o002) !== 0) return "may be written by anyone";
+  if ((stat.mode & 0o020) !== 0 && !owner.isPrivateGroup(stat.gid)) return "may be written by a group of other users";
+  return undefined;
+}
+
+/**
+ * The same for a folder above the root. One with the sticky bit, such as /tmp, may be written by others: they can add to it but
+ * not rename or replace what belongs to the user or root.
+ */
+export function unsafeAbove(stat: Stats, owner: Ownership): string | undefined {
+  const sticky = (stat.mode & 0o1000) !== 0;
+  if (!sticky) return unsafeInside(stat, owner);
+  return stat.uid !== owner.uid && stat.uid !== 0 ? `belongs to another user (uid ${stat.uid})` : undefined;
+}
+
+async function readOrEmpty(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch {
+    return "";
+  }
+}
