@@ -1,1 +1,13 @@
-export type { AuditEvent, AuditEventType, AuditFilter, AuditLog, AuditVerification, StoredAuditEvent } from "./types.ts";
+export { encodeEvent } from "./encode.ts";
+export { verifyExport } from "./export.ts";
+export { openAuditLog, type OpenAuditLogOptions } from "./log.ts";
+export { publicKeyText } from "./checkpoint.ts";
+export type {
+  AuditEvent,
+  AuditEventType,
+  AuditFilter,
+  AuditLog,
+  AuditVerification,
+  OwnedAuditLog,
+  StoredAuditEvent,
+} from "./types.ts";

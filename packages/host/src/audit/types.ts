@@ -1,5 +1,5 @@
-import type { Statement } from "../store/index.ts";
 import type { CallOutcome, Decision, IsolationLevel, PluginRef } from "../kernel/index.ts";
+import type { Statement } from "../store/index.ts";
 
 export type AuditEventType =
   | "plugin.lifecycle"
@@ -112,4 +112,11 @@ export interface AuditLog {
   export(): AsyncIterable<string>;
   /** Calls `listener` for each event once it is durable. Returns the way to stop. */
   subscribe(listener: (event: StoredAuditEvent) => void): () => void;
+}
+
+/** The log as its owner has it. */
+export interface OwnedAuditLog extends AuditLog {
+  head(): Promise<{ readonly seq: number; readonly hash: string }>;
+  /** Writes what is queued and a last checkpoint. The database stays open. */
+  close(): Promise<void>;
 }

@@ -1,0 +1,135 @@
+import { SallyportError } from "../kernel/index.ts";
+import type { Appended } from "../store/index.ts";
+
+interface Batch {
+  readonly bodies: string[];
+  bytes: number;
+  readonly done: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: SallyportError) => void;
+}
+
+export interface QueueLimits {
+  /** Events that may wait, in memory, to become durable. */
+  readonly maxWaiting: number;
+  /** Events, and characters, of one transaction. */
+  readonly maxBatch: number;
+  readonly maxBatchBytes: number;
+}
+
+const DEFAULT_LIMITS: QueueLimits = { maxWaiting: 100_000, maxBatch: 2048, maxBatchBytes: 2 * 1024 * 1024 };
+/** One batch is committed while the next one waits in the thread's inbox, so that the thread never idles. */
+const IN_FLIGHT = 2;
+
+export interface AppendQueue {
+  /** Queues one event. The promise is that of its whole batch: one commit for all who wait. */
+  push(body: string): Promise<void>;
+  /** Resolves when everything queued so far is durable. */
+  flush(): Promise<void>;
+  /** Sends what is queued at once, so that what the caller sends next comes after it. */
+  sendAll(): void;
+  /** Why nothing is taken any more; `null` while all is well. */
+  readonly failure: SallyportError | null;
+  fail(error: SallyportError): void;
+}
+
+/** Gathers events into few, large appends. After one failure it takes nothing more. */
+export function createAppendQueue(
+  append: (bodies: readonly string[]) => Promise<Appended>,
+  onDurable: (bodies: readonly string[], appended: Appended) => void,
+  limits: QueueLimits = DEFAULT_LIMITS,
+): AppendQueue {
+  let open: Batch | null = null;
+  const full: Batch[] = [];
+  const sent = new Set<Batch>();
+  let waiting = 0;
+  let scheduled = false;
+  let failure: SallyportError | null = null;
+
+  const close = (): void => {
+    if (open) full.push(open);
+    open = null;
+  };
+  const send = (batch: Batch): void => {
+    sent.add(batch);
+    append(batch.bodies).then(
+      (appended) => {
+        sent.delete(batch);
+        waiting -= batch.bodies.length;
+        batch.resolve();
+        onDurable(batch.bodies, appended);
+        pump();
+      },
+      (error: unknown) => fail(unavailable(error)),
+    );
+  };
+  const pump = (): void => {
+    scheduled = false;
+    if (failure) return;
+    while (sent.size < IN_FLIGHT) {
+      if (full.length === 0) close();
+      const batch = full.shift();
+      if (!batch) return;
+      send(batch);
+    }
+  };
+  const fail = (error: SallyportError): void => {
+    failure ??= error;
+    close();
+    for (const batch of [...sent, ...full.splice(0)]) batch.reject(failure);
+    sent.clear();
+  };
+  return {
+    get failure() {
+      return failure;
+    },
+    fail,
+    push(body) {
+      if (failure) return Promise.reject(failure);
+      if (waiting >= limits.maxWaiting) {
+        fail(unavailable(new Error(`${waiting} events wait to be written.`)));
+        return Promise.reject(failure);
+      }
+      if (open && (open.bodies.length >= limits.maxBatch || open.bytes + body.length > limits.maxBatchBytes)) close();
+      open ??= newBatch();
+      open.bodies.push(body);
+      open.bytes += body.length;
+      waiting += 1;
+      // Not a microtask: everything that this turn of the loop has to say goes into one commit.
+      if (!scheduled && sent.size < IN_FLIGHT) {
+        scheduled = true;
+        setImmediate(pump);
+      }
+      return open.done;
+    },
+    async flush() {
+      if (failure) throw failure;
+      const last = open ?? full.at(-1) ?? [...sent].at(-1);
+      await last?.done;
+    },
+    sendAll() {
+      close();
+      for (const batch of full.splice(0)) send(batch);
+    },
+  };
+}
+
+function newBatch(): Batch {
+  let resolve!: () => void;
+  let reject!: (error: SallyportError) => void;
+  const done = new Promise<void>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  // Notes have nobody who waits; the queue itself remembers the failure.
+  done.catch(() => undefined);
+  return { bodies: [], bytes: 0, done, resolve, reject };
+}
+
+export function unavailable(cause: unknown): SallyportError {
+  return new SallyportError("audit_unavailable", "The audit cannot be written, so nothing runs.", {
+    detail: cause instanceof SallyportError ? (cause.detail ?? cause.message) : "The store does not take events.",
+    fix: "Free disk space or mend the store, then start Sallyport again.",
+    cause,
+  });
+}

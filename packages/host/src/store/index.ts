@@ -1,0 +1,52 @@
+export { chainHash, GENESIS_HASH } from "./chain.ts";
+export { openDatabase, type OpenDatabaseOptions } from "./open.ts";
+export { loadOrCreateSigningKey } from "./signing-key.ts";
+export { deleteAllowed, listAllowed, saveAllowed } from "./repositories/allow-list.ts";
+export {
+  type ApprovalDecision,
+  type ApprovalFilter,
+  closeApprovalsOf,
+  consumeApproval,
+  decideApproval,
+  expireApprovals,
+  findApproval,
+  insertApproval,
+  listApprovals,
+} from "./repositories/approvals.ts";
+export { deleteCeiling, listCeilings, saveCeiling } from "./repositories/ceilings.ts";
+export { findGrant, insertGrant, listGrants, withdrawGrant, withdrawGrantsOf } from "./repositories/grants.ts";
+export { createKvStore, deleteKvOf, type KvStore } from "./repositories/kv.ts";
+export { deleteConfig, findConfig, saveConfig } from "./repositories/plugin-config.ts";
+export {
+  activatePlugin,
+  countExecutions,
+  deletePlugin,
+  findPlugin,
+  insertPlugin,
+  listPlugins,
+  movePlugin,
+} from "./repositories/plugins.ts";
+export { findRevocation, insertRevocation, listRevocations, type RevocableMarks } from "./repositories/revocations.ts";
+export { createSettings, deleteSetting, saveSetting, type SettingsStore } from "./repositories/settings.ts";
+export { deleteToolRule, deleteToolRulesOf, listToolRules, saveToolRule } from "./repositories/tool-rules.ts";
+export type { Schema } from "./schema.ts";
+export type {
+  AllowListEntry,
+  Appended,
+  Ceiling,
+  ChainFilter,
+  ChainHead,
+  ChainReport,
+  ChainRow,
+  ChainStore,
+  Checkpoint,
+  Database,
+  Revocation,
+  RevocationKind,
+  Statement,
+  StoredApproval,
+  StoredConfig,
+  StoredPlugin,
+  StoredPluginState,
+  ToolRule,
+} from "./types.ts";

@@ -1,0 +1,31 @@
+import { build, fromJson, toJson } from "../build.ts";
+import type { Database, Statement, StoredConfig } from "../types.ts";
+
+/** The operator's values for a plugin, kept over upgrades. */
+export async function findConfig(db: Database, pluginId: string): Promise<StoredConfig | null> {
+  const row = await db.query.selectFrom("plugin_config").selectAll().where("plugin_id", "=", pluginId).executeTakeFirst();
+  if (!row) return null;
+  return {
+    pluginId: row.plugin_id,
+    values: fromJson<Record<string, unknown>>(row.config),
+    updatedBy: row.updated_by,
+    updatedAt: row.updated_at,
+  };
+}
+
+/** Replaces the operator's values as a whole. */
+export function saveConfig(config: StoredConfig): Statement {
+  const values = { config: toJson(config.values), updated_by: config.updatedBy, updated_at: config.updatedAt };
+  return {
+    query: build
+      .insertInto("plugin_config")
+      .values({ plugin_id: config.pluginId, ...values })
+      .onConflict((conflict) => conflict.column("plugin_id").doUpdateSet(values))
+      .compile(),
+    expect: 1,
+  };
+}
+
+export function deleteConfig(pluginId: string): Statement {
+  return { query: build.deleteFrom("plugin_config").where("plugin_id", "=", pluginId).compile() };
+}

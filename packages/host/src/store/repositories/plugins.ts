@@ -1,0 +1,156 @@
+import type { Selectable } from "kysely";
+import type { PluginRef } from "../../kernel/index.ts";
+import type { Manifest } from "../../manifest/index.ts";
+import { build, fromJson, toJson } from "../build.ts";
+import type { PluginsTable } from "../schema.ts";
+import type { Database, Statement, StoredPlugin, StoredPluginState } from "../types.ts";
+
+const STATES = {
+  discovered: true,
+  validated: true,
+  invalid: true,
+  pending_approval: true,
+  approved: true,
+  denied: true,
+  starting: true,
+  running: true,
+  idle: true,
+  unhealthy: true,
+  failed: true,
+  stopped: true,
+  disabled: true,
+  revoked: true,
+} as const satisfies Record<StoredPluginState, true>;
+
+/** Every installed version, by id and then by time of installation. */
+export async function listPlugins(db: Database): Promise<readonly StoredPlugin[]> {
+  const rows = await db.query.selectFrom("plugins").selectAll().orderBy("id").orderBy("installed_at").execute();
+  return rows.map(toPlugin);
+}
+
+export async function findPlugin(db: Database, ref: PluginRef): Promise<StoredPlugin | null> {
+  const row = await db.query
+    .selectFrom("plugins")
+    .selectAll()
+    .where("id", "=", ref.id)
+    .where("version", "=", ref.version)
+    .where("tree_digest", "=", ref.digest)
+    .executeTakeFirst();
+  return row ? toPlugin(row) : null;
+}
+
+/** Adds a version; `conflict` when it is there already. */
+export function insertPlugin(plugin: StoredPlugin): Statement {
+  return {
+    query: build.insertInto("plugins").values(toRow(plugin)).compile(),
+    expect: 1,
+  };
+}
+
+/** Moves one version along an edge; `conflict` when it is not (any more) in the state `from`. */
+export function movePlugin(
+  ref: PluginRef,
+  edge: { readonly from: StoredPluginState; readonly to: StoredPluginState; readonly at: number; readonly lastError?: string | null },
+): Statement {
+  return {
+    query: update(ref)
+      .where("state", "=", edge.from)
+      .set({ state: edge.to, updated_at: edge.at, ...(edge.lastError === undefined ? {} : { last_error: edge.lastError }) })
+      .compile(),
+    expect: 1,
+  };
+}
+
+/** Makes this version the active one of its id, or none. Two statements: the old one first. */
+export function activatePlugin(ref: PluginRef, at: number): readonly Statement[] {
+  return [
+    {
+      query: build.updateTable("plugins").where("id", "=", ref.id).where("active", "=", 1).set({ active: 0, updated_at: at }).compile(),
+    },
+    { query: update(ref).set({ active: 1, updated_at: at }).compile(), expect: 1 },
+  ];
+}
+
+/** Adds to the counters of one version. */
+export function countExecutions(
+  ref: PluginRef,
+  more: { readonly executions: number; readonly errors: number; readonly lastError?: string | null },
+): Statement {
+  return {
+    query: update(ref)
+      .set((eb) => ({
+        execution_count: eb("execution_count", "+", more.executions),
+        error_count: eb("error_count", "+", more.errors),
+        ...(more.lastError === undefined ? {} : { last_error: more.lastError }),
+      }))
+      .compile(),
+  };
+}
+
+export function deletePlugin(ref: PluginRef): Statement {
+  return {
+    query: build
+      .deleteFrom("plugins")
+      .where("id", "=", ref.id)
+      .where("version", "=", ref.version)
+      .where("tree_digest", "=", ref.digest)
+      .compile(),
+    expect: 1,
+  };
+}
+
+function update(ref: PluginRef) {
+  return build
+    .updateTable("plugins")
+    .where("id", "=", ref.id)
+    .where("version", "=", ref.version)
+    .where("tree_digest", "=", ref.digest);
+}
+
+function toRow(plugin: StoredPlugin): Selectable<PluginsTable> {
+  return {
+    id: plugin.ref.id,
+    version: plugin.ref.version,
+    tree_digest: plugin.ref.digest,
+    manifest_digest: plugin.manifestDigest,
+    code_digest: plugin.codeDigest,
+    publisher_key: plugin.publisherKey ?? null,
+    manifest: toJson(plugin.manifest),
+    source: plugin.source,
+    root: plugin.root,
+    bundle: plugin.bundle,
+    defaults: toJson(plugin.defaults),
+    state: plugin.state,
+    active: plugin.active ? 1 : 0,
+    installed_at: plugin.installedAt,
+    updated_at: plugin.installedAt,
+    last_error: plugin.lastError,
+    execution_count: plugin.executionCount,
+    error_count: plugin.errorCount,
+  };
+}
+
+function toPlugin(row: Selectable<PluginsTable>): StoredPlugin {
+  return {
+    ref: { id: row.id, version: row.version, digest: row.tree_digest },
+    manifest: fromJson<Manifest>(row.manifest),
+    manifestDigest: row.manifest_digest,
+    codeDigest: row.code_digest,
+    ...(row.publisher_key === null ? {} : { publisherKey: row.publisher_key }),
+    source: row.source,
+    root: row.root,
+    bundle: row.bundle,
+    defaults: fromJson<Record<string, unknown>>(row.defaults),
+    // A state that this program does not know must not look like one that may run.
+    state: isState(row.state) ? row.state : "invalid",
+    active: row.active === 1,
+    installedAt: row.installed_at,
+    lastError: row.last_error,
+    executionCount: row.execution_count,
+    errorCount: row.error_count,
+  };
+}
+
+function isState(text: string): text is StoredPluginState {
+  return Object.hasOwn(STATES, text);
+}

@@ -1,0 +1,153 @@
+/**
+ * Rows as they lie in the store. Times are milliseconds since the epoch, yes and no are 1 and 0, JSON is text.
+ * Nothing outside `store/` reads these: repositories answer with records.
+ */
+export interface Schema {
+  plugins: PluginsTable;
+  plugin_config: PluginConfigTable;
+  grants: GrantsTable;
+  allow_list: AllowListTable;
+  ceilings: CeilingsTable;
+  tool_rules: ToolRulesTable;
+  revocations: RevocationsTable;
+  approvals: ApprovalsTable;
+  kv: KvTable;
+  settings: SettingsTable;
+  audit_events: AuditEventsTable;
+  audit_index: AuditIndexTable;
+  audit_checkpoints: AuditCheckpointsTable;
+}
+
+export interface PluginsTable {
+  id: string;
+  version: string;
+  tree_digest: string;
+  manifest_digest: string;
+  code_digest: string;
+  publisher_key: string | null;
+  manifest: string;
+  source: string;
+  root: string;
+  bundle: string;
+  defaults: string;
+  state: string;
+  active: number;
+  installed_at: number;
+  updated_at: number;
+  last_error: string | null;
+  execution_count: number;
+  error_count: number;
+}
+
+export interface PluginConfigTable {
+  plugin_id: string;
+  config: string;
+  updated_by: string;
+  updated_at: number;
+}
+
+export interface GrantsTable {
+  id: string;
+  plugin_id: string;
+  version: string;
+  manifest_digest: string;
+  tree_digest: string;
+  scopes: string;
+  granted_by: string;
+  granted_at: number;
+  expires_at: number | null;
+  withdrawn_at: number | null;
+  withdrawn_by: string | null;
+}
+
+export interface AllowListTable {
+  plugin_id: string;
+  version_range: string | null;
+  tree_digest: string | null;
+  publisher: string | null;
+  added_by: string;
+  added_at: number;
+}
+
+export interface CeilingsTable {
+  plugin_id: string;
+  scopes: string;
+  set_by: string;
+  set_at: number;
+}
+
+export interface ToolRulesTable {
+  tool: string;
+  /** Empty for every agent: a primary key has no NULL. */
+  agent: string;
+  decision: string;
+  set_by: string;
+  set_at: number;
+}
+
+export interface RevocationsTable {
+  kind: string;
+  value: string;
+  plugin_id: string;
+  reason: string;
+  revoked_by: string;
+  revoked_at: number;
+}
+
+export interface ApprovalsTable {
+  id: string;
+  kind: string;
+  state: string;
+  created_at: number;
+  expires_at: number | null;
+  decided_at: number | null;
+  decided_by: string | null;
+  reason: string | null;
+  plugin_id: string;
+  plugin_version: string;
+  plugin_digest: string;
+  tool: string | null;
+  agent: string | null;
+  input_digest: string | null;
+  definition_digest: string | null;
+  policy_snapshot: string | null;
+  input: string | null;
+  uses_left: number | null;
+  sentence: string;
+}
+
+export interface KvTable {
+  plugin_id: string;
+  key: string;
+  value: string;
+  bytes: number;
+}
+
+export interface SettingsTable {
+  key: string;
+  value: string;
+}
+
+export interface AuditEventsTable {
+  seq: number;
+  hash: string;
+  body: string;
+}
+
+export interface AuditIndexTable {
+  seq: number;
+  time: number;
+  type: string;
+  plugin_id: string | null;
+  agent: string | null;
+  tool: string | null;
+  call_id: string | null;
+  outcome: string | null;
+}
+
+export interface AuditCheckpointsTable {
+  seq: number;
+  hash: string;
+  signature: string;
+  at: number;
+}

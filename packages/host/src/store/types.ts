@@ -1,0 +1,204 @@
+import type { CompiledQuery, Kysely } from "kysely";
+import type { Scope } from "../capability/index.ts";
+import type { Decision, PluginRef } from "../kernel/index.ts";
+import type { Manifest } from "../manifest/index.ts";
+import type { Schema } from "./schema.ts";
+
+/** One statement of a unit. `expect`: rows it must change, exactly; otherwise the whole unit is undone. */
+export interface Statement {
+  readonly query: CompiledQuery;
+  readonly expect?: number;
+}
+
+/** The store of a home. One process has it open at a time; every statement runs in a thread of its own. */
+export interface Database {
+  /** Builds and runs single statements; each is its own transaction. `transaction()` is refused: see `atomically`. */
+  readonly query: Kysely<Schema>;
+  /**
+   * Runs all statements in one transaction, or none of them. Resolves when durable.
+   * @throws {SallyportError} `conflict` when a statement changed another number of rows than expected or broke a
+   * constraint, `store_unavailable` when the store cannot be written.
+   */
+  atomically(statements: readonly Statement[]): Promise<void>;
+  /** The event chain's port; only the audit uses it. */
+  readonly chain: ChainStore;
+  /** Writes a consistent copy to a new file, mode 0600. */
+  backup(path: string): Promise<void>;
+  /** Waits for what was sent before, closes the file, releases the home. */
+  close(): Promise<void>;
+}
+
+export interface ChainHead {
+  /** 0 when there is no event yet; then `hash` is the genesis hash. */
+  readonly seq: number;
+  readonly hash: string;
+}
+
+export interface Appended {
+  readonly firstSeq: number;
+  /** The head before the first event. */
+  readonly prevHash: string;
+  /** One hash an event, in order. */
+  readonly hashes: readonly string[];
+}
+
+export interface ChainRow {
+  readonly seq: number;
+  readonly hash: string;
+  readonly prevHash: string;
+  readonly body: string;
+}
+
+/** Equal to, or in the range of, every given field. Times are inclusive. */
+export interface ChainFilter {
+  readonly type?: string;
+  readonly pluginId?: string;
+  readonly agent?: string;
+  readonly tool?: string;
+  readonly callId?: string;
+  readonly outcome?: string;
+  readonly since?: number;
+  readonly until?: number;
+  readonly afterSeq?: number;
+  readonly limit: number;
+  readonly order: "asc" | "desc";
+}
+
+export interface Checkpoint {
+  readonly seq: number;
+  readonly hash: string;
+  readonly signature: string;
+  readonly at: number;
+}
+
+/** Appends to and reads the hash chain. Sequence numbers and hashes are computed in the thread that holds the head. */
+export interface ChainStore {
+  /**
+   * Appends bodies (canonical JSON, one line each) together with statements, in one transaction. Resolves when durable.
+   * After a failure to write, every later append fails: only reopening the store starts anew.
+   * @throws {SallyportError} `audit_unavailable`, or `conflict` from a statement (then nothing was appended and the chain is sound).
+   */
+  append(bodies: readonly string[], statements?: readonly Statement[]): Promise<Appended>;
+  head(): Promise<ChainHead>;
+  /** Rows after `seq`, oldest first, at most `limit`. */
+  read(afterSeq: number, limit: number): Promise<readonly ChainRow[]>;
+  find(filter: ChainFilter): Promise<readonly ChainRow[]>;
+  /** Recomputes the chain up to the head of now. At most 100 problems are listed. */
+  recompute(): Promise<ChainReport>;
+  checkpoints(): Promise<readonly Checkpoint[]>;
+  addCheckpoint(checkpoint: Checkpoint): Promise<void>;
+}
+
+export interface ChainReport {
+  readonly events: number;
+  readonly head: ChainHead | null;
+  readonly problems: readonly { readonly seq: number; readonly problem: string }[];
+}
+
+/** States of the lifecycle, the same union as the host API's. */
+export type StoredPluginState =
+  | "discovered"
+  | "validated"
+  | "invalid"
+  | "pending_approval"
+  | "approved"
+  | "denied"
+  | "starting"
+  | "running"
+  | "idle"
+  | "unhealthy"
+  | "failed"
+  | "stopped"
+  | "disabled"
+  | "revoked";
+
+/** One installed version of a plugin: exactly these bytes. The same shape as the catalog's record. */
+export interface StoredPlugin {
+  readonly ref: PluginRef;
+  readonly manifest: Manifest;
+  readonly manifestDigest: string;
+  readonly codeDigest: string;
+  /** Set when a publisher's key signed it. */
+  readonly publisherKey?: string | undefined;
+  /** Where it was installed from, as the operator wrote it. */
+  readonly source: string;
+  /** Its directory in the content store. */
+  readonly root: string;
+  /** The bundle's path below `root`. */
+  readonly bundle: string;
+  /** The configuration that the plugin ships. */
+  readonly defaults: Readonly<Record<string, unknown>>;
+  readonly state: StoredPluginState;
+  /** At most one version of an id is active; a second is a `conflict`. */
+  readonly active: boolean;
+  readonly installedAt: number;
+  readonly lastError: string | null;
+  readonly executionCount: number;
+  readonly errorCount: number;
+}
+
+export interface StoredConfig {
+  readonly pluginId: string;
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly updatedBy: string;
+  readonly updatedAt: number;
+}
+
+export interface AllowListEntry {
+  readonly pluginId: string;
+  readonly versionRange: string | null;
+  readonly treeDigest: string | null;
+  readonly publisher: string | null;
+  readonly addedBy: string;
+  readonly addedAt: number;
+}
+
+export interface Ceiling {
+  readonly pluginId: string;
+  readonly scopes: readonly Scope[];
+  readonly setBy: string;
+  readonly setAt: number;
+}
+
+export interface ToolRule {
+  /** `<plugin>__<tool>`. */
+  readonly tool: string;
+  /** `null`: every agent. */
+  readonly agent: string | null;
+  readonly decision: Decision;
+  readonly setBy: string;
+  readonly setAt: number;
+}
+
+export type RevocationKind = "id" | "tree_digest" | "code_digest" | "publisher_key";
+
+export interface Revocation {
+  readonly kind: RevocationKind;
+  readonly value: string;
+  readonly pluginId: string;
+  readonly reason: string;
+  readonly revokedBy: string;
+  readonly revokedAt: number;
+}
+
+export interface StoredApproval {
+  readonly id: string;
+  readonly kind: "plugin" | "call";
+  readonly state: "pending" | "approved" | "denied" | "expired" | "consumed";
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+  readonly decidedAt: number | null;
+  readonly decidedBy: string | null;
+  readonly reason: string | null;
+  readonly plugin: PluginRef;
+  readonly tool: string | null;
+  readonly agent: string | null;
+  readonly inputDigest: string | null;
+  readonly definitionDigest: string | null;
+  readonly policySnapshot: string | null;
+  /** Canonical and redacted; `undefined` when absent. */
+  readonly input: unknown;
+  /** Executions left once approved; `null`: no such limit. */
+  readonly usesLeft: number | null;
+  readonly sentence: string;
+}
