@@ -42,6 +42,15 @@ export function networkScope(parts: NetworkParts): NetworkScope {
   };
 }
 
+/**
+ * A network scope from one text: `host`, `host:port` or `scheme://host:port/path`.
+ * @throws {SallyportError} `usage`.
+ */
+export function networkFromText(text: string, methods?: readonly string[]): NetworkScope {
+  const [, scheme, host = text, path] = /^([a-z]+):\/\/([^/]*)(\/.*)?$/.exec(text) ?? [];
+  return networkScope({ host, scheme, paths: path === undefined ? undefined : [path], methods });
+}
+
 function isScheme(text: string): text is NetworkScope["scheme"] {
   return Object.hasOwn(DEFAULT_PORTS, text);
 }

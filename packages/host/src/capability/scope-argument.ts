@@ -1,5 +1,5 @@
 import { displayLine, SallyportError } from "../kernel/index.ts";
-import { networkScope, secretUse } from "./build.ts";
+import { networkFromText, secretUse } from "./build.ts";
 import { canonicalFilePath } from "./file-path.ts";
 import type { Scope } from "./types.ts";
 
@@ -95,9 +95,7 @@ function build(capability: string, flags: ReadonlySet<string>, value: string): S
 
 function network(flags: ReadonlySet<string>, text: string): Scope {
   const [address, options] = withOptions(text, ["methods"]);
-  const url = /^([a-z]+):\/\/([^/]*)(\/.*)?$/.exec(address);
-  const [, scheme, host = address, path] = url ?? [];
-  const scope = networkScope({ host, scheme, paths: path === undefined ? undefined : [path], methods: options.get("methods")?.split("+") });
+  const scope = networkFromText(address, options.get("methods")?.split("+"));
   return { ...scope, ...(flags.has("private") ? { private: true } : {}), ...(flags.has("loopback") ? { loopback: true } : {}) };
 }
 
