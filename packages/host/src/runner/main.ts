@@ -6,42 +6,39 @@ import { createPeer, type HostMessage } from "./peer.ts";
 import { createSession } from "./session.ts";
 import { createWriter, readLines } from "./wire.ts";
 
-/* Runs first in the plugin's process. Everything it needs is taken from the engine before the plugin's bundle is imported. */
+/* Everything that the runner needs is taken from the engine before the plugin's bundle is imported. */
 const { exit, stderr } = Deno;
 const { parse } = JSON;
 
-const writer = createWriter();
-const peer = createPeer(writer);
-const calls = createCalls();
-const log: LogSink = (level, message, call = calls.currentOrNull()) => peer.notify("log", logParams(call, level, message));
-const leave = (code: number): void => {
-  writer.flush();
-  exit(code);
-};
-
-const receive = createSession({
-  peer,
-  calls,
-  log,
-  prepare() {
+/** Runs first in the plugin's process, until the host ends it or hangs up. `load` imports a module by URL. */
+export async function run(load: (url: string) => Promise<unknown>): Promise<void> {
+  const writer = createWriter();
+  const peer = createPeer(writer);
+  const calls = createCalls();
+  const log: LogSink = (level, message, call = calls.currentOrNull()) => peer.notify("log", logParams(call, level, message));
+  const leave = (code: number): void => {
+    writer.flush();
+    exit(code);
+  };
+  const prepare = (): void => {
     keepRunning(log);
     prepareGlobals(createFetch(peer, calls.current), log);
-  },
-  exit: leave,
-});
+  };
+  const receive = createSession({ peer, calls, log, load, prepare, exit: leave });
 
-let wipe = true;
-try {
-  await readLines(
-    (line) => receive(parse(line) as HostMessage),
-    (bytes) => {
-      /* The first line carries the launch token. */
-      if (wipe) bytes.fill(0);
-      wipe = false;
-    },
-  );
-  leave(0);
-} catch (error) {
-  stderr.writeSync(new TextEncoder().encode(`runner: ${error instanceof Error ? error.message : "failed"}\n`));
-  leave(1);
+  let first = true;
+  try {
+    await readLines(
+      (line) => receive(parse(line) as HostMessage),
+      (bytes) => {
+        /* The first line carries the launch token. */
+        if (first) bytes.fill(0);
+        first = false;
+      },
+    );
+    leave(0);
+  } catch (error) {
+    stderr.writeSync(new TextEncoder().encode(`runner: ${error instanceof Error ? error.message : "failed"}\n`));
+    leave(1);
+  }
 }

@@ -14,6 +14,8 @@ export interface SessionDeps {
   readonly peer: Peer;
   readonly calls: Calls;
   readonly log: LogSink;
+  /** Imports a module by URL. */
+  readonly load: (url: string) => Promise<unknown>;
   /** Runs between handshake and the first line of plugin code. */
   readonly prepare: () => void;
   /** Ends the process; what was written before arrives. */
@@ -34,7 +36,7 @@ export function createSession(deps: SessionDeps): (message: HostMessage) => void
   const bind = async (id: number, params: BindParams): Promise<void> => {
     deps.prepare();
     try {
-      const module: unknown = await calls.enter({ id: null }, () => import(params.bundle));
+      const module: unknown = await calls.enter({ id: null }, () => deps.load(params.bundle));
       const exported: unknown = typeof module === "object" && module !== null ? Reflect.get(module, "default") : undefined;
       const plugin = await loadPlugin(exported, params.tools);
       bound = { plugin, binding: { plugin: params.plugin, config: params.config, secrets: params.secrets } };
@@ -59,7 +61,13 @@ export function createSession(deps: SessionDeps): (message: HostMessage) => void
     const tool = plugin.tools.get(params.tool);
     if (!tool) return peer.fail(id, "tool_failed", `This plugin's code has no tool "${params.tool}".`);
     const owner = new Call(params.call_id, params.tool, params.agent);
-    const succeed = (output: unknown): void => {
+    const succeed = (answer: unknown): void => {
+      let output: unknown;
+      try {
+        output = tool.output(answer);
+      } catch (thrown) {
+        return fail(thrown);
+      }
       calls.end(owner);
       try {
         peer.answer(id, { output: output ?? null });
@@ -73,9 +81,10 @@ export function createSession(deps: SessionDeps): (message: HostMessage) => void
     };
     calls.begin(owner);
     try {
-      const output = calls.enter(owner, () => tool(params.input, createToolContext(peer, binding, owner)));
-      if (output instanceof Promise) output.then(succeed, fail);
-      else succeed(output);
+      const answer = calls.enter(owner, () => tool.run(params.input, createToolContext(peer, binding, owner)));
+      if (answer instanceof Promise) answer.then(succeed, fail);
+      else if (isThenable(answer)) Promise.resolve(answer).then(succeed, fail);
+      else succeed(answer);
     } catch (thrown) {
       fail(thrown);
     }
@@ -127,6 +136,10 @@ export function createSession(deps: SessionDeps): (message: HostMessage) => void
       calls.get(call_id)?.abort(reason);
     }
   };
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
 function messageOf(thrown: unknown): string {

@@ -1,7 +1,12 @@
 import type { Context, ToolContext } from "./context.ts";
-import { unwrapAnswer, unwrapFailure } from "./answers.ts";
+import { readActionAnswer, readOutput } from "./answers.ts";
 
-export type LoadedTool = (input: unknown, ctx: ToolContext) => unknown;
+export interface LoadedTool {
+  /** What the plugin's function returns: an answer, or a promise of one. */
+  run(input: unknown, ctx: ToolContext): unknown;
+  /** The output in an answer. @throws {Error} when the answer says of itself that it is a failure. */
+  output(answer: unknown): unknown;
+}
 
 /** A plugin of any shape, as the runner uses it. */
 export interface LoadedPlugin {
@@ -33,7 +38,7 @@ export async function loadPlugin(exported: unknown, declared: readonly string[])
   for (const name of declared) {
     if (tools.has(name)) continue;
     const method = isPlain(plugin) || LIFECYCLE.has(name) || name in Object.prototype ? undefined : fn(plugin, name);
-    if (method) tools.set(name, (input, ctx) => unwrapAnswer(method.call(plugin, input, ctx)));
+    if (method) tools.set(name, { run: (input, ctx) => method.call(plugin, input, ctx), output: readActionAnswer });
     else if (execute) tools.set(name, executing(plugin, execute, name));
   }
   if (execute) {
@@ -81,12 +86,12 @@ function addTools(tools: Map<string, LoadedTool>, plugin: Shape, offered: unknow
   for (const name of Object.keys(offered)) {
     const tool = fn(offered, name);
     if (!tool) throw new TypeError(`"tools.${name}" of the entry's default export must be a function.`);
-    tools.set(name, (input, ctx) => unwrapFailure(tool.call(offered, input, ctx)));
+    tools.set(name, { run: (input, ctx) => tool.call(offered, input, ctx), output: readOutput });
   }
 }
 
 function executing(plugin: Shape, execute: Fn, name: string): LoadedTool {
-  return (input, ctx) => unwrapAnswer(execute.call(plugin, name, input, ctx));
+  return { run: (input, ctx) => execute.call(plugin, name, input, ctx), output: readActionAnswer };
 }
 
 async function availableActions(plugin: Shape): Promise<readonly string[]> {

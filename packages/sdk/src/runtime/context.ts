@@ -34,32 +34,31 @@ export function createToolContext(port: HostPort, binding: Binding, owner: CallO
   return new BoundToolContext(port, binding, owner);
 }
 
-class BoundContext<Who extends Owner = Owner> implements Context {
+class BoundContext implements Context {
   readonly #port: HostPort;
   readonly #binding: Binding;
-  protected readonly owner: Who;
+  readonly #owner: Owner;
 
-  constructor(port: HostPort, binding: Binding, owner: Who) {
+  constructor(port: HostPort, binding: Binding, owner: Owner) {
     this.#port = port;
     this.#binding = binding;
-    this.owner = owner;
-    Object.defineProperty(this, "owner", { enumerable: false });
+    this.#owner = owner;
   }
 
   get signal(): AbortSignal {
-    return this.owner.signal;
+    return this.#owner.signal;
   }
   get log(): Logger {
-    return remember(this, "log", createLogger(this.#port, this.owner.id));
+    return remember(this, "log", createLogger(this.#port, this.#owner.id));
   }
   get fetch(): typeof globalThis.fetch {
-    return remember(this, "fetch", createFetch(this.#port, () => this.owner.id));
+    return remember(this, "fetch", createFetch(this.#port, () => this.#owner.id));
   }
   get files(): Files {
-    return remember(this, "files", createFiles(this.#port, this.owner.id));
+    return remember(this, "files", createFiles(this.#port, this.#owner.id));
   }
   get kv(): KeyValue {
-    return remember(this, "kv", createKeyValue(this.#port, this.owner.id));
+    return remember(this, "kv", createKeyValue(this.#port, this.#owner.id));
   }
   get secrets(): Secrets {
     return remember(this, "secrets", createSecrets(this.#binding.secrets));
@@ -74,7 +73,7 @@ class BoundContext<Who extends Owner = Owner> implements Context {
     return "${data}";
   }
   get progress(): Context["progress"] {
-    const { id } = this.owner;
+    const { id } = this.#owner;
     return remember(this, "progress", (progress, total, message) => {
       if (id === null || !Number.isFinite(progress)) return;
       this.#port.notify("progress", {
@@ -87,9 +86,17 @@ class BoundContext<Who extends Owner = Owner> implements Context {
   }
 }
 
-class BoundToolContext extends BoundContext<CallOwner> implements ToolContext {
+class BoundToolContext extends BoundContext implements ToolContext {
+  readonly #call: CallOwner;
+
+  constructor(port: HostPort, binding: Binding, owner: CallOwner) {
+    super(port, binding, owner);
+    this.#call = owner;
+  }
+
   get call(): { readonly id: string; readonly tool: string; readonly agent: string } {
-    return { id: this.owner.id, tool: this.owner.tool, agent: this.owner.agent };
+    const { id, tool, agent } = this.#call;
+    return { id, tool, agent };
   }
 }
 
