@@ -1,0 +1,1 @@
+export { type McpSession, serveMcpSession } from "./session.ts";
