@@ -9,11 +9,11 @@ import {
   PolicyViolationError,
 } from "../kernel/index.ts";
 import { unenforceable } from "./enforceable.ts";
-import type { PluginRecord } from "../store/index.ts";
+import type { StoredPlugin } from "../store/index.ts";
 
 /** What the gates of a load look at. Everything that touches a disk or a process is a function of the host's. */
 export interface LoadQuestion {
-  readonly record: PluginRecord;
+  readonly record: StoredPlugin;
   readonly config: HostConfig;
   /** From config.yml and from approvals. */
   readonly allowList: readonly AllowListEntry[];
@@ -26,9 +26,9 @@ export interface LoadQuestion {
   /** Ids of the active plugins that are approved or live, with their versions. */
   readonly installed: ReadonlyMap<string, string>;
   /** @throws {SallyportError} `source_unsafe` or `digest_mismatch`. */
-  verifyStored(record: PluginRecord): Promise<void>;
+  verifyStored(record: StoredPlugin): Promise<void>;
   /** @throws {SallyportError} `plugin_config_invalid`. */
-  effectiveConfig(record: PluginRecord): Promise<Readonly<Record<string, unknown>>>;
+  effectiveConfig(record: StoredPlugin): Promise<Readonly<Record<string, unknown>>>;
   /** @throws {SallyportError} `isolation_unavailable`. */
   requireLevel(floors: readonly IsolationFloor[]): Promise<IsolationLevel>;
 }
@@ -59,8 +59,8 @@ export const LOAD_GATES: readonly Gate[] = [
     name: "allow-list",
     check: ({ record, allowList }) => {
       if (!allowList.some((entry) => admits(entry, record))) {
-        refuse("not_allow_listed", `${record.id} ${record.version} is not on the allow-list.`, {
-          fix: `Run: sallyport plugin approve ${record.id}, or add it to plugins.allowed_plugins in config.yml.`,
+        refuse("not_allow_listed", `${record.ref.id} ${record.ref.version} is not on the allow-list.`, {
+          fix: `Run: sallyport plugin approve ${record.ref.id}, or add it to plugins.allowed_plugins in config.yml.`,
         });
       }
     },
@@ -69,7 +69,7 @@ export const LOAD_GATES: readonly Gate[] = [
     name: "not-revoked",
     check: ({ record, revocation }) => {
       if (revocation !== undefined || record.state === "revoked") {
-        refuse("revoked", `${record.id} was revoked (${revocation ?? "id"}); that is permanent.`, {
+        refuse("revoked", `${record.ref.id} was revoked (${revocation ?? "id"}); that is permanent.`, {
           fix: "Use another plugin.",
         });
       }
@@ -86,9 +86,13 @@ export const LOAD_GATES: readonly Gate[] = [
     check: ({ record, grant }) => {
       const [first] = unenforceable(record.manifest, grant?.scopes ?? []);
       if (first) {
-        refuse("not_enforceable", `${record.id} asks for ${first}, which this version of Sallyport cannot enforce.`, {
-          fix: "Install a version of the plugin without it.",
-        });
+        refuse(
+          "not_enforceable",
+          `${record.ref.id} asks for ${first}, which this version of Sallyport cannot enforce.`,
+          {
+            fix: "Install a version of the plugin without it.",
+          },
+        );
       }
     },
   },
@@ -115,18 +119,18 @@ function refuse(code: ErrorCode, message: string, details: ErrorDetails): never 
   throw new PolicyViolationError(code, message, details);
 }
 
-function admits(entry: AllowListEntry, record: PluginRecord): boolean {
+function admits(entry: AllowListEntry, record: StoredPlugin): boolean {
   return (
-    entry.id === record.id &&
-    (entry.version === undefined || semver.satisfies(record.version, entry.version)) &&
-    (entry.digest === undefined || entry.digest === record.treeDigest)
+    entry.id === record.ref.id &&
+    (entry.version === undefined || semver.satisfies(record.ref.version, entry.version)) &&
+    (entry.digest === undefined || entry.digest === record.ref.digest)
   );
 }
 
 function checkEngine({ record, hostVersion }: LoadQuestion): void {
   const range = record.manifest.engines.sallyport;
   if (range === undefined || semver.satisfies(hostVersion, range, { includePrerelease: true })) return;
-  refuse("engine_mismatch", `${record.id} needs Sallyport ${range}; this is ${hostVersion}.`, {
+  refuse("engine_mismatch", `${record.ref.id} needs Sallyport ${range}; this is ${hostVersion}.`, {
     fix: "Install a version of the plugin for this Sallyport.",
   });
 }
@@ -135,33 +139,37 @@ function checkDependencies({ record, installed }: LoadQuestion): void {
   for (const [id, range] of Object.entries(record.manifest.dependencies)) {
     const version = installed.get(id);
     if (version !== undefined && semver.satisfies(version, range)) continue;
-    refuse("dependency_missing", `${record.id} needs the plugin ${id} ${range}.`, {
+    refuse("dependency_missing", `${record.ref.id} needs the plugin ${id} ${range}.`, {
       detail: version === undefined ? `${id} is not installed and approved.` : `Version ${version} is active.`,
       fix: `Install and approve ${id} ${range} first.`,
     });
   }
 }
 
-function noGrant(record: PluginRecord): PolicyViolationError {
-  return new PolicyViolationError("not_approved", `Nobody approved ${record.id} ${record.version} as it is now.`, {
-    detail: "An approval holds for exact bytes: id, version, manifest digest and tree digest.",
-    fix: `Run: sallyport plugin approve ${record.id}`,
-  });
+function noGrant(record: StoredPlugin): PolicyViolationError {
+  return new PolicyViolationError(
+    "not_approved",
+    `Nobody approved ${record.ref.id} ${record.ref.version} as it is now.`,
+    {
+      detail: "An approval holds for exact bytes: id, version, manifest digest and tree digest.",
+      fix: `Run: sallyport plugin approve ${record.ref.id}`,
+    },
+  );
 }
 
 function checkGrant({ record, grant, now }: LoadQuestion): void {
   if (
     !grant ||
-    grant.pluginId !== record.id ||
-    grant.version !== record.version ||
-    grant.treeDigest !== record.treeDigest ||
+    grant.pluginId !== record.ref.id ||
+    grant.version !== record.ref.version ||
+    grant.treeDigest !== record.ref.digest ||
     grant.manifestDigest !== record.manifestDigest
   ) {
     throw noGrant(record);
   }
   if (grant.expiresAt !== undefined && grant.expiresAt <= now) {
-    refuse("not_approved", `The approval of ${record.id} expired.`, {
-      fix: `Run: sallyport plugin approve ${record.id}`,
+    refuse("not_approved", `The approval of ${record.ref.id} expired.`, {
+      fix: `Run: sallyport plugin approve ${record.ref.id}`,
     });
   }
 }
@@ -170,7 +178,7 @@ function checkCeiling({ record, grant, ceiling }: LoadQuestion): void {
   if (!ceiling) return;
   const over = grant?.scopes.find((scope) => !ceiling.some((outer) => withinScope(scope, outer)));
   if (over) {
-    refuse("ceiling_exceeded", `A grant of ${record.id} is wider than the host's ceiling.`, {
+    refuse("ceiling_exceeded", `A grant of ${record.ref.id} is wider than the host's ceiling.`, {
       detail: `No ceiling covers its ${over.capability} grant.`,
       fix: `Approve it again with a narrower --scope, or without --grant-only.`,
     });

@@ -1,4 +1,13 @@
+export { type Catalog, type Move, openCatalog } from "./catalog.ts";
 export { LOAD_GATES, type LoadPermit, type LoadQuestion, passGates } from "./gates.ts";
-export { assertLegalEdge, isLegalEdge, isLive, LIVE_STATES, PLUGIN_STATES, type PluginState, TERMINAL_STATES } from "./lifecycle.ts";
+export {
+  assertLegalEdge,
+  isLegalEdge,
+  isLive,
+  LIVE_STATES,
+  PLUGIN_STATES,
+  type PluginState,
+  TERMINAL_STATES,
+} from "./lifecycle.ts";
 export { unenforceable } from "./enforceable.ts";
 export { grantedScopes, type GrantedScopes, type Yes } from "./yes.ts";

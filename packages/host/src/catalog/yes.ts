@@ -1,4 +1,4 @@
-import { type PermissionRequest, type Scope, withinScope } from "../capability/index.ts";
+import { answersRequest, type PermissionRequest, type Scope } from "../capability/index.ts";
 import { PolicyViolationError, SallyportError } from "../kernel/index.ts";
 
 /** What one yes of the operator means: which requests, and which scopes in their place. */
@@ -67,24 +67,11 @@ function assign(
 ): Map<PermissionRequest, Scope[]> {
   const assigned = new Map<PermissionRequest, Scope[]>();
   for (const scope of scopes) {
-    const request = requests.find((candidate) => answers(scope, candidate));
+    const request = requests.find((candidate) => answersRequest(scope, candidate));
     if (!request) throw nothingAsked(id, `the scope for ${scope.capability}`, requests);
     assigned.set(request, [...(assigned.get(request) ?? []), scope]);
   }
   return assigned;
-}
-
-function answers(scope: Scope, request: PermissionRequest): boolean {
-  if (scope.capability !== request.capability) return false;
-  if (request.scope) return withinScope(withoutFlags(scope), request.scope);
-  return !("mode" in scope) || scope.mode === "r" || request.mode === "rw";
-}
-
-/** The local-network flags are the operator's to add, so they do not count as asking for more. */
-function withoutFlags(scope: Scope): Scope {
-  if (scope.capability !== "network") return scope;
-  const { private: _private, loopback: _loopback, ...rest } = scope;
-  return rest;
 }
 
 function nothingAsked(id: string, what: string, requests: readonly PermissionRequest[]): SallyportError {

@@ -1,3 +1,4 @@
+import type { CallApprovals } from "../approval/index.ts";
 import type { AuditEvent, AuditLog } from "../audit/index.ts";
 import type { InvokeAnswer, InvokeRequest } from "../host-api.ts";
 import {
@@ -18,21 +19,6 @@ import {
 import type { PluginProcess } from "../supervisor/index.ts";
 import type { CallRoute, RouteTable } from "./route.ts";
 
-/** What an approval of one call is bound to. Anything else in any of these is another request. */
-export interface CallBinding {
-  readonly route: CallRoute;
-  readonly agent: string;
-  readonly inputDigest: string;
-  readonly input: unknown;
-}
-
-export interface CallApprovals {
-  /** The id of an approval that covers this call now; `undefined` after filing or joining a request, whose id `pending` gets. */
-  find(binding: CallBinding, approvalId: string | undefined): Promise<{ approved: string } | { pending: string }>;
-  /** Spends one use. @throws {SallyportError} `approval_expired` when it was spent, withdrawn or expired meanwhile. */
-  consume(approvalId: string): Promise<void>;
-}
-
 export interface InvokeDeps {
   readonly clock: Clock;
   readonly audit: AuditLog;
@@ -43,6 +29,8 @@ export interface InvokeDeps {
   wake(plugin: PluginRef): Promise<PluginProcess>;
   /** Removes known secret values. */
   redact(value: unknown): unknown;
+  /** Stops a plugin whose grant is over. @throws {SallyportError} `not_approved`. */
+  expired(plugin: PluginRef): Promise<never>;
   counted(plugin: PluginRef, failure: string | null): void;
 }
 
@@ -88,6 +76,7 @@ export function createInvoke(deps: InvokeDeps): (caller: Caller, request: Invoke
 async function run(deps: InvokeDeps, call: Call): Promise<unknown> {
   const { request, caller } = call;
   const route = (call.route = exposedRoute(deps, call));
+  if (route.expiresAt !== undefined && route.expiresAt <= deps.clock.now()) return deps.expired(route.plugin);
   const input = (call.input = canonicalInput(request.input));
   const inputDigest = (call.inputDigest = sha256(input));
   const checked = route.input.check(request.input);
@@ -96,7 +85,7 @@ async function run(deps: InvokeDeps, call: Call): Promise<unknown> {
 
   if (route.decision.decision === "require_approval") {
     const found = await deps.approvals.find(
-      { route, agent: caller.agent, inputDigest, input: request.input },
+      { ...route, tool: route.name, agent: caller.agent, inputDigest, input: deps.redact(request.input) },
       request.approvalId,
     );
     if ("pending" in found) throw approvalRequired(route, found.pending);
@@ -105,7 +94,7 @@ async function run(deps: InvokeDeps, call: Call): Promise<unknown> {
   const process = deps.running(route.plugin) ?? (await deps.wake(route.plugin));
   call.level = process.level;
   if (call.approval !== undefined) {
-    await deps.approvals.consume(call.approval);
+    await deps.approvals.consume(call.approval, inputDigest);
     const now = deps.routes.find(caller, route.name);
     if (now?.decision.decision === "deny" || now?.definitionDigest !== route.definitionDigest) throw denied(route);
   }
@@ -178,7 +167,13 @@ function fail(deps: InvokeDeps, call: Call, error: SallyportError): InvokeAnswer
 }
 
 /** Whether an effect may have happened that nobody saw the end of. */
-const UNSEEN: readonly ErrorCode[] = ["deadline_exceeded", "cancelled", "plugin_crashed", "protocol_violation", "internal"];
+const UNSEEN: readonly ErrorCode[] = [
+  "deadline_exceeded",
+  "cancelled",
+  "plugin_crashed",
+  "protocol_violation",
+  "internal",
+];
 
 function outcomeOf(code: ErrorCode, call: Call): CallOutcome {
   if (code === "busy" || code === "plugin_not_running") return "not_started";
@@ -271,11 +266,15 @@ function invalidInput(route: CallRoute, problems: Problems): SallyportError {
 }
 
 function invalidOutput(route: CallRoute, problems: Problems): SallyportError {
-  return new SallyportError("invalid_output", `${route.name} answered something that its output_schema does not allow.`, {
-    detail: firstOf(problems),
-    fix: "The plugin's author must mend the tool or its output_schema.",
-    data: { problems },
-  });
+  return new SallyportError(
+    "invalid_output",
+    `${route.name} answered something that its output_schema does not allow.`,
+    {
+      detail: firstOf(problems),
+      fix: "The plugin's author must mend the tool or its output_schema.",
+      data: { problems },
+    },
+  );
 }
 
 function firstOf(problems: Problems): string {
@@ -284,9 +283,13 @@ function firstOf(problems: Problems): string {
 }
 
 function outputTooLarge(route: CallRoute, bytes: number): SallyportError {
-  return new SallyportError("output_too_large", `${route.name} answered ${bytes} bytes; the limit is ${LIMITS.outputBytes}.`, {
-    fix: "Ask the tool for less, or its author to answer in pages.",
-  });
+  return new SallyportError(
+    "output_too_large",
+    `${route.name} answered ${bytes} bytes; the limit is ${LIMITS.outputBytes}.`,
+    {
+      fix: "Ask the tool for less, or its author to answer in pages.",
+    },
+  );
 }
 
 function auditUnavailable(): SallyportError {

@@ -3,6 +3,8 @@ import { digestOf, type Caller, type Effect, type PluginRef } from "../kernel/in
 import { compileSchema, type CompiledSchema, type ToolDefinition } from "../manifest/index.ts";
 import type { Policy, PolicyDecision } from "../policy/index.ts";
 
+export type Checker = Pick<CompiledSchema, "check">;
+
 /** Everything that a call of one tool by one agent needs, decided before the call: gates become look-ups. */
 export interface CallRoute {
   /** `<plugin>__<tool>`. */
@@ -18,8 +20,9 @@ export interface CallRoute {
   /** Digest of the whole tool definition; an approval is bound to it. */
   readonly definitionDigest: string;
   readonly timeoutMs: number;
-  readonly input: CompiledSchema;
-  readonly output: CompiledSchema | null;
+  readonly expiresAt: number | undefined;
+  readonly input: Checker;
+  readonly output: Checker | null;
 }
 
 /** A tool that is loaded, with the authority that its plugin really has. */
@@ -27,6 +30,8 @@ export interface LoadedTool {
   readonly plugin: PluginRef;
   readonly tool: ToolDefinition;
   readonly scopes: readonly Scope[];
+  /** When the grant ends, milliseconds since the epoch. */
+  readonly expiresAt: number | undefined;
 }
 
 export interface RouteTable {
@@ -76,9 +81,15 @@ export function createRouteTable(sources: RouteSources): RouteTable {
   };
 }
 
-function buildRoute(name: string, { plugin, tool, scopes }: LoadedTool, agent: string, sources: RouteSources): CallRoute {
+function buildRoute(
+  name: string,
+  { plugin, tool, scopes, expiresAt }: LoadedTool,
+  agent: string,
+  sources: RouteSources,
+): CallRoute {
   const effect = computeEffect(tool.effect, scopes);
   const policy = sources.policy();
+  const { outputSchema } = tool;
   return {
     name,
     plugin,
@@ -89,17 +100,14 @@ function buildRoute(name: string, { plugin, tool, scopes }: LoadedTool, agent: s
     scope: [effect, ...scopes.map(scopeKey)].join(" "),
     definitionDigest: digestOf("sallyport-tool-v1", { plugin: plugin.id, ...tool }),
     timeoutMs: Math.min(tool.timeoutMs, sources.maxTimeoutMs),
+    expiresAt,
     input: lazily(() => compileSchema(tool.inputSchema)),
-    output: tool.outputSchema === undefined ? null : lazily(() => compileSchema(requireSchema(tool))),
+    output: outputSchema === undefined ? null : lazily(() => compileSchema(outputSchema)),
   };
 }
 
-function requireSchema(tool: ToolDefinition): NonNullable<ToolDefinition["outputSchema"]> {
-  return tool.outputSchema ?? false;
-}
-
 /** Compiling costs milliseconds; ten thousand listed tools must not pay for it before they are called. */
-function lazily(compile: () => CompiledSchema): CompiledSchema {
+function lazily(compile: () => CompiledSchema): Checker {
   let compiled: CompiledSchema | undefined;
   return { check: (value) => (compiled ??= compile()).check(value) };
 }

@@ -1,0 +1,2 @@
+export { type CallApprovals, type CallBinding, createCallApprovals } from "./calls.ts";
+export { type CallAnswer, decideCall, decidedEvent, getApproval } from "./decide.ts";

@@ -1,0 +1,188 @@
+import type { AuditEvent, AuditLog } from "../audit/index.ts";
+import { type Clock, type IsolationLevel, newId, type PluginRef, SallyportError } from "../kernel/index.ts";
+import {
+  activatePlugin,
+  type Database,
+  deletePlugin,
+  insertPlugin,
+  listPlugins,
+  movePlugin,
+  type Statement,
+  type StoredPlugin,
+} from "../store/index.ts";
+import { assertLegalEdge, type PluginState } from "./lifecycle.ts";
+
+/** Why a plugin moves, and what moves with it in the same transaction. */
+export interface Move {
+  readonly actor: string;
+  readonly reason?: string | undefined;
+  readonly lastError?: string | null | undefined;
+  readonly isolation?: IsolationLevel | undefined;
+  readonly policySnapshot?: string | undefined;
+  readonly statements?: readonly Statement[] | undefined;
+  readonly events?: readonly AuditEvent[] | undefined;
+}
+
+/** The installed plugins of a home. What it says is what the store says: every change is durable before it shows. */
+export interface Catalog {
+  /** Every version of every plugin. */
+  all(): readonly StoredPlugin[];
+  /** The active version of an id; without one, the version that was installed last. */
+  find(id: string): StoredPlugin | undefined;
+  /** @throws {SallyportError} `not_found`. */
+  get(id: string, version?: string): StoredPlugin;
+  versions(id: string): readonly StoredPlugin[];
+  current(ref: PluginRef): StoredPlugin | undefined;
+  /** Registers a version, through each of the given states: one edge, one event. */
+  add(record: StoredPlugin, states: readonly PluginState[], move: Move): Promise<StoredPlugin>;
+  /** @throws {SallyportError} `illegal_transition`; `conflict` when another change came first. */
+  move(record: StoredPlugin, to: PluginState, move: Move): Promise<StoredPlugin>;
+  activate(record: StoredPlugin): Promise<StoredPlugin>;
+  remove(record: StoredPlugin, move: Move): Promise<void>;
+  /** An attempt that changed no state: a load that a gate refused. */
+  refused(record: StoredPlugin, move: Move): Promise<void>;
+  /** Counts in memory; the host writes them down from time to time. */
+  count(ref: PluginRef, failure: string | null): void;
+  onChange(listener: () => void): () => void;
+}
+
+export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): Promise<Catalog> {
+  const records = new Map<string, StoredPlugin>((await listPlugins(db)).map((record) => [keyOf(record.ref), record]));
+  const listeners = new Set<() => void>();
+
+  function put(record: StoredPlugin): StoredPlugin {
+    records.set(keyOf(record.ref), record);
+    changed();
+    return record;
+  }
+
+  function changed(): void {
+    for (const listener of listeners) listener();
+  }
+
+  function versions(id: string): readonly StoredPlugin[] {
+    return [...records.values()].filter((record) => record.ref.id === id);
+  }
+
+  function find(id: string): StoredPlugin | undefined {
+    const all = versions(id);
+    return all.find((record) => record.active) ?? all.toSorted((a, b) => b.installedAt - a.installedAt)[0];
+  }
+
+  /** Changes of one plugin take turns, so that each sees the state that the one before left. */
+  const turns = new Map<string, Promise<unknown>>();
+  function inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const result = (turns.get(key) ?? Promise.resolve()).then(work, work);
+    const settled = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    turns.set(key, settled);
+    void settled.then(() => turns.get(key) === settled && turns.delete(key));
+    return result;
+  }
+
+  return {
+    all: () => [...records.values()],
+    find,
+    versions,
+    current: (ref) => records.get(keyOf(ref)),
+    get(id, version) {
+      const record =
+        version === undefined ? find(id) : versions(id).find((candidate) => candidate.ref.version === version);
+      if (record) return record;
+      throw new SallyportError(
+        "not_found",
+        `There is no plugin "${id}"${version === undefined ? "" : ` ${version}`} here.`,
+        {
+          fix: "List what is installed: sallyport plugin list",
+        },
+      );
+    },
+    add: (record, states, move) =>
+      inTurn(keyOf(record.ref), async () => {
+        const last = states.at(-1) ?? record.state;
+        const edges = [record.state, ...states];
+        for (let index = 1; index < edges.length; index++) {
+          assertLegalEdge(record.ref.id, edges[index - 1] ?? record.state, edges[index] ?? last);
+        }
+        const events = edges.map((to, index) => lifecycleEvent(clock, record.ref, edges[index - 1], to, move));
+        const stored = { ...record, state: last };
+        await audit.commit([insertPlugin(stored), ...(move.statements ?? [])], [...events, ...(move.events ?? [])]);
+        return put(stored);
+      }),
+    move: (record, to, move) =>
+      inTurn(keyOf(record.ref), async () => {
+        const now = records.get(keyOf(record.ref));
+        if (!now) throw new SallyportError("not_found", `${record.ref.id} ${record.ref.version} was uninstalled.`);
+        assertLegalEdge(record.ref.id, now.state, to);
+        const edge = {
+          from: now.state,
+          to,
+          at: clock.now(),
+          ...(move.lastError === undefined ? {} : { lastError: move.lastError }),
+        };
+        await audit.commit(
+          [movePlugin(record.ref, edge), ...(move.statements ?? [])],
+          [lifecycleEvent(clock, record.ref, now.state, to, move), ...(move.events ?? [])],
+        );
+        const latest = records.get(keyOf(record.ref)) ?? now;
+        return put({
+          ...latest,
+          state: to,
+          lastError: move.lastError === undefined ? latest.lastError : move.lastError,
+        });
+      }),
+    async activate(record) {
+      await db.atomically(activatePlugin(record.ref, clock.now()));
+      for (const other of versions(record.ref.id)) {
+        if (other.active && keyOf(other.ref) !== keyOf(record.ref))
+          records.set(keyOf(other.ref), { ...other, active: false });
+      }
+      return put({ ...(records.get(keyOf(record.ref)) ?? record), active: true });
+    },
+    remove: (record, move) =>
+      inTurn(keyOf(record.ref), async () => {
+        const event = lifecycleEvent(clock, record.ref, records.get(keyOf(record.ref))?.state, "uninstalled", move);
+        await audit.commit([deletePlugin(record.ref), ...(move.statements ?? [])], [event, ...(move.events ?? [])]);
+        records.delete(keyOf(record.ref));
+        changed();
+      }),
+    refused: (record, move) =>
+      audit.record({ ...lifecycleEvent(clock, record.ref, record.state, record.state, move), decision: "deny" }),
+    count(ref, failure) {
+      const record = records.get(keyOf(ref));
+      if (!record) return;
+      records.set(keyOf(ref), {
+        ...record,
+        executionCount: record.executionCount + 1,
+        errorCount: record.errorCount + (failure === null ? 0 : 1),
+        lastError: failure ?? record.lastError,
+      });
+    },
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+function keyOf(ref: PluginRef): string {
+  return `${ref.id}\n${ref.version}\n${ref.digest}`;
+}
+
+function lifecycleEvent(clock: Clock, plugin: PluginRef, from: string | undefined, to: string, move: Move): AuditEvent {
+  return {
+    v: 1,
+    id: newId("evt"),
+    time: clock.now(),
+    type: "plugin.lifecycle",
+    actor: move.actor,
+    plugin,
+    to,
+    ...(from === undefined ? {} : { from }),
+    ...(move.reason === undefined ? {} : { reason: move.reason }),
+    ...(move.isolation === undefined ? {} : { isolation: move.isolation, contained: move.isolation !== "in-process" }),
+    ...(move.policySnapshot === undefined ? {} : { policy_snapshot: move.policySnapshot }),
+  };
+}

@@ -1,0 +1,153 @@
+import { type Catalog, unenforceable } from "../catalog/index.ts";
+import {
+  type Grant,
+  type PermissionRequest,
+  riskOf,
+  type Scope,
+  scopeKey,
+  sentenceOf,
+  withinScope,
+} from "../capability/index.ts";
+import type { PermissionView, PluginInfo, PluginSummary, ToolSummary } from "../host-api.ts";
+import { displayLine, displayText, type IsolationLevel } from "../kernel/index.ts";
+import { maskConfig } from "../manifest/index.ts";
+import type { StoredPlugin } from "../store/index.ts";
+import type { CallRoute } from "./route.ts";
+
+/** What the views need to know of the rest of the host. */
+export interface ViewSources {
+  readonly catalog: Catalog;
+  grantOf(record: StoredPlugin): Grant | undefined;
+  /** The level of its process, or the one it would get here; `null` when none here is enough. */
+  levelOf(record: StoredPlugin): IsolationLevel | null;
+  effectiveConfig(record: StoredPlugin): Promise<Readonly<Record<string, unknown>>>;
+  toolsOf(record: StoredPlugin): readonly ToolSummary[];
+}
+
+const HEALTH: Readonly<Record<string, PluginSummary["health"]["status"]>> = {
+  running: "healthy",
+  starting: "healthy",
+  idle: "idle",
+  unhealthy: "unhealthy",
+  failed: "failed",
+};
+
+export function summaryOf(sources: ViewSources, record: StoredPlugin): PluginSummary {
+  return {
+    id: record.ref.id,
+    name: displayLine(record.manifest.name),
+    version: record.ref.version,
+    description: displayText(record.manifest.description),
+    state: record.state,
+    enabled: !["disabled", "denied", "revoked"].includes(record.state),
+    digest: record.ref.digest,
+    source: record.source,
+    isolation: sources.levelOf(record),
+    health: { status: HEALTH[record.state] ?? "stopped" },
+    executionCount: record.executionCount,
+    errorCount: record.errorCount,
+    lastError: record.lastError === null ? null : displayText(record.lastError),
+    categories: record.manifest.categories,
+  };
+}
+
+export async function infoOf(sources: ViewSources, record: StoredPlugin): Promise<PluginInfo> {
+  const grant = sources.grantOf(record);
+  const level = sources.levelOf(record);
+  return {
+    ...summaryOf(sources, record),
+    manifest: record.manifest,
+    requested: record.manifest.permissions,
+    granted: grant?.scopes ?? [],
+    permissions: permissionsOf(record, grant, level),
+    tools: sources.toolsOf(record),
+    config: maskConfig(record.manifest.configSchema, await sources.effectiveConfig(record).catch(() => ({}))),
+    installedAt: record.installedAt,
+    grant: grant
+      ? {
+          id: grant.id,
+          grantedBy: grant.grantedBy,
+          grantedAt: grant.grantedAt,
+          ...(grant.expiresAt === undefined ? {} : { expiresAt: grant.expiresAt }),
+        }
+      : null,
+  };
+}
+
+/** One line for each request, and one for each scope that an operator filled in. */
+export function permissionsOf(
+  record: StoredPlugin,
+  grant: Grant | undefined,
+  level: IsolationLevel | null,
+): readonly PermissionView[] {
+  const granted = grant?.scopes ?? [];
+  return record.manifest.permissions.map((request) => permissionOf(record, request, granted, level));
+}
+
+function permissionOf(
+  record: StoredPlugin,
+  request: PermissionRequest,
+  granted: readonly Scope[],
+  level: IsolationLevel | null,
+): PermissionView {
+  const scopes = granted.filter((scope) => belongsTo(scope, request));
+  const [first] = scopes;
+  return {
+    key: request.key,
+    capability: request.capability,
+    risk: riskOf(first ?? request),
+    sentence: scopes.length > 0 ? scopes.map(sentenceOf).join("; ") : sentenceOf(request),
+    ...(request.reason === undefined ? {} : { reason: displayLine(request.reason, 300) }),
+    required: request.required,
+    needsScope: request.scope === null && scopes.length === 0,
+    granted: scopes.length > 0,
+    enforced: enforcementOf(record, request, level),
+  };
+}
+
+function belongsTo(scope: Scope, request: PermissionRequest): boolean {
+  if (scope.capability !== request.capability) return false;
+  if (request.scope === null || scopeKey(scope) === request.key) return true;
+  if (scope.capability !== "network" || request.scope.capability !== "network")
+    return withinScope(scope, request.scope);
+  return withinScope(scope, { ...request.scope, private: true, loopback: true });
+}
+
+const ENFORCED_BY: Readonly<Record<string, string>> = {
+  network:
+    "no network in the process; each request passes the broker, which checks host, port, method, path and address",
+  filesystem: "no files in the process; each access passes the broker, which walks the path without following links",
+  secrets: "the value stays in the vault; the host writes it into requests to the bound origin only",
+  tools: "calls pass invoke()",
+};
+
+function enforcementOf(
+  record: StoredPlugin,
+  request: PermissionRequest,
+  level: IsolationLevel | null,
+): PermissionView["enforced"] {
+  const [missing] = request.scope
+    ? unenforceable({ ...record.manifest, hooks: [], mcpServers: [] }, [request.scope])
+    : [];
+  if (missing !== undefined)
+    return { not: `this version of Sallyport does not serve ${missing}, so the plugin does not start with it` };
+  if (level === null)
+    return { not: "no isolation level that is available here is enough, so the plugin does not start" };
+  const by = ENFORCED_BY[request.capability];
+  if (by === undefined) return { not: `this version of Sallyport does not serve "${request.capability}"` };
+  return { by: level === "runtime" ? `${by}; only the JavaScript runtime keeps the process from going around it` : by };
+}
+
+export function toolOf(route: CallRoute, level: IsolationLevel | null): ToolSummary {
+  return {
+    name: route.name,
+    plugin: route.plugin.id,
+    tool: route.tool.name,
+    description: displayText(route.tool.description),
+    effect: route.effect,
+    decision: route.decision.decision,
+    inputSchema: route.tool.inputSchema,
+    ...(route.tool.outputSchema === undefined ? {} : { outputSchema: route.tool.outputSchema }),
+    isolation: level,
+  };
+}
