@@ -1,0 +1,129 @@
+import { displayLine, PolicyViolationError, toSallyportError } from "../kernel/index.ts";
+import type { CallContext } from "../supervisor/index.ts";
+import { createFiles } from "./files.ts";
+import { FILE_LIMITS } from "./files-limits.ts";
+import { createKv } from "./kv.ts";
+import { createLog } from "./log.ts";
+import { createNetwork } from "./network.ts";
+import { NETWORK_LIMITS } from "./network-limits.ts";
+import type { Operation } from "./operation.ts";
+import { createPluginState, type PluginState } from "./plugin-state.ts";
+import { createReach } from "./reach.ts";
+import { createRequestSecrets } from "./request-secrets.ts";
+import { createAddressGate, systemAddresses, systemResolver } from "./resolve.ts";
+import { createTransport } from "./transport.ts";
+import type { Authority, Broker, BrokerAction, BrokerDeps, PluginSession } from "./types.ts";
+
+/** The only place where a plugin's wish becomes an effect. */
+export function createBroker(deps: BrokerDeps): Broker {
+  const states = new Map<string, PluginState>();
+  const networkLimits = { ...NETWORK_LIMITS, ...deps.networkLimits };
+  const fileLimits = { ...FILE_LIMITS, ...deps.fileLimits };
+
+  const stateOf = (id: string): PluginState => {
+    const state = states.get(id) ?? createPluginState(deps.clock, networkLimits);
+    states.set(id, state);
+    return state;
+  };
+
+  return { session: (authority) => createSession(deps, authority, stateOf(authority.plugin.id), networkLimits, fileLimits) };
+}
+
+function createSession(
+  deps: BrokerDeps,
+  authority: Authority,
+  state: PluginState,
+  networkLimits: typeof NETWORK_LIMITS,
+  fileLimits: typeof FILE_LIMITS,
+): PluginSession {
+  const { plugin } = authority;
+  const reach = createReach(authority);
+  const secrets = createRequestSecrets(reach, deps.secrets);
+  const report = (context: CallContext | null, action: Omit<BrokerAction, "plugin" | "callId" | "agent" | "tool" | "outcome" | "reason">, error?: unknown): void => {
+    const failure = error === undefined ? undefined : toSallyportError(error);
+    const outcome = failure === undefined ? "succeeded" : failure.category === "denied" ? "denied" : "failed";
+    deps.onAction({
+      plugin,
+      ...action,
+      target: displayLine(deps.redactor.redactText(action.target), 2_048),
+      outcome,
+      callId: context?.callId ?? null,
+      ...(context === null ? {} : { agent: context.agent, tool: context.tool }),
+      ...(failure === undefined ? {} : { reason: failure.code }),
+    });
+  };
+
+  const network = createNetwork({
+    limits: networkLimits,
+    reach,
+    secrets,
+    rate: state.requests,
+    gate: createAddressGate(
+      {
+        resolve: deps.resolve ?? systemResolver,
+        ownPorts: deps.ownPorts ?? (() => []),
+        ownAddresses: deps.ownAddresses ?? systemAddresses,
+        resolveMs: networkLimits.resolveMs,
+      },
+      reach,
+    ),
+    transport: createTransport(networkLimits, deps.certificateAuthorities),
+    report: (context, { target, method, status, bytes, secrets: names, error }) =>
+      report(
+        context,
+        { capability: "network", target, method, bytes, ...(status === undefined ? {} : { status }), ...(names.length === 0 ? {} : { secrets: names }) },
+        error,
+      ),
+  });
+  const files = createFiles({
+    reach,
+    limits: fileLimits,
+    dataDir: authority.dataDir,
+    forbidden: deps.forbiddenPaths,
+    queue: state.files,
+    usage: state.dataUsage,
+    report: (context, method, target, bytes, error) => report(context, { capability: "filesystem", target, method, bytes }, error),
+  });
+  const operations = new Map<string, Operation>(
+    Object.entries({
+      ...network.operations,
+      ...files.operations,
+      ...createKv({
+        pluginId: plugin.id,
+        store: deps.kv,
+        queue: state.kv,
+        report: (context, method, key, bytes, error) => report(context, { capability: "kv", target: key, method, bytes }, error),
+      }),
+    }),
+  );
+  const notify = createLog({ plugin, clock: deps.clock, redactor: deps.redactor, onLog: deps.onLog });
+  let closed = false;
+
+  return {
+    secretsView: secrets.view,
+    async handle(method, params, context, signal) {
+      const operation = operations.get(method);
+      if (closed || operation === undefined || (context === null && !operation.outsideCall)) {
+        const error = refused(method, context === null && operation !== undefined);
+        report(context, { capability: "broker", target: displayLine(method, 64), method: displayLine(method, 64), bytes: 0 }, error);
+        throw error;
+      }
+      return operation.handle(params, context, signal);
+    },
+    notify,
+    endCall(callId) {
+      network.endCall(callId);
+      files.endCall(callId);
+    },
+    close() {
+      closed = true;
+      network.close();
+    },
+  };
+}
+
+function refused(method: string, outsideCall: boolean): PolicyViolationError {
+  return new PolicyViolationError("permission_denied", `The host does not answer ${displayLine(method, 64)} here.`, {
+    detail: outsideCall ? "Outside a call only kv and log are served." : "There is no such method.",
+  });
+}

@@ -1,0 +1,84 @@
+import type { Scope } from "../capability/index.ts";
+import type { Clock, PluginRef } from "../kernel/index.ts";
+import type { Redactor, SecretSource } from "../secrets/index.ts";
+import type { KvStore } from "../store/index.ts";
+import type { BrokerSession } from "../supervisor/index.ts";
+import type { FileLimits } from "./files-limits.ts";
+import type { NetworkLimits } from "./network-limits.ts";
+import type { Resolver } from "./resolve.ts";
+
+/** Whose wishes a session answers, and how far they may reach: declared ∩ granted ∩ ceiling. */
+export interface Authority {
+  readonly plugin: PluginRef;
+  /** What the manifest asks for, with what the operator filled in for requests without a scope. */
+  readonly declared: readonly Scope[];
+  readonly granted: readonly Scope[];
+  /** The host's ceiling. Absent: no limit. Present, also when empty: it intersects. */
+  readonly ceiling?: readonly Scope[];
+  /** What `${data}` stands for: `<home>/data/<id>`. Made when it is first needed. */
+  readonly dataDir: string;
+}
+
+/** One thing that a plugin did, or was refused. For the audit. */
+export interface BrokerAction {
+  readonly plugin: PluginRef;
+  /** `network`, `filesystem`, `secrets` or `kv`. */
+  readonly capability: string;
+  /** An origin and path without query, a path, or a key; escaped and redacted. */
+  readonly target: string;
+  /** The HTTP method, or the method of the wire. */
+  readonly method: string;
+  /** HTTP status, when there was an answer. */
+  readonly status?: number;
+  /** Bytes of payload, in both directions. */
+  readonly bytes: number;
+  readonly outcome: "succeeded" | "failed" | "denied";
+  readonly callId: string | null;
+  readonly agent?: string;
+  readonly tool?: string;
+  /** Error code of a failure or refusal. */
+  readonly reason?: string;
+  /** Names of the secrets that the host wrote into the request. */
+  readonly secrets?: readonly string[];
+}
+
+export interface BrokerLogLine {
+  readonly plugin: PluginRef;
+  readonly time: number;
+  readonly level: "debug" | "info" | "warn" | "error";
+  /** Redacted and escaped. */
+  readonly message: string;
+  readonly fields?: Readonly<Record<string, unknown>>;
+  readonly callId: string | null;
+}
+
+export interface BrokerDeps {
+  readonly secrets: SecretSource;
+  readonly redactor: Redactor;
+  readonly kv: KvStore;
+  readonly clock: Clock;
+  /** Called once for each action, when it is over. Must not throw. */
+  readonly onAction: (action: BrokerAction) => void;
+  readonly onLog: (line: BrokerLogLine) => void;
+  /** Ports this host listens on, now: never reachable from a plugin, whatever was granted. */
+  readonly ownPorts?: () => readonly number[];
+  /** Addresses of this machine's interfaces; they count as loopback. Default: the operating system's answer. */
+  readonly ownAddresses?: () => readonly string[];
+  readonly resolve?: Resolver;
+  /** Certificate authorities, PEM. Default: those that Node ships, whatever the environment says. */
+  readonly certificateAuthorities?: readonly string[];
+  /** Absolute paths that no grant reaches: the home, the engine, the content store. */
+  readonly forbiddenPaths: readonly string[];
+  readonly networkLimits?: Partial<NetworkLimits>;
+  readonly fileLimits?: Partial<FileLimits>;
+}
+
+export interface PluginSession extends BrokerSession {
+  /** For `LaunchPlan.view.secrets`: name → placeholder, or the value under an `expose` grant. */
+  readonly secretsView: Readonly<Record<string, string>>;
+}
+
+export interface Broker {
+  /** One session per process: placeholders are its own. */
+  session(authority: Authority): PluginSession;
+}

@@ -1,0 +1,61 @@
+/**
+ * The spellings in which a secret value turns up in text: raw, percent-encoded, form-encoded, JSON-escaped, HTML-escaped,
+ * hexadecimal, and base64 (both alphabets, at each of the three alignments inside a longer encoded text).
+ * Longest first, without duplicates. Finding them is hygiene; that only the bound origin receives the value is the wall.
+ */
+export function secretForms(value: string): readonly string[] {
+  const bytes = Buffer.from(value, "utf8");
+  const percent = encodeUriText(value);
+  const json = JSON.stringify(value).slice(1, -1);
+  const forms = new Set([
+    value,
+    percent,
+    lowerEscapes(percent),
+    percent.replaceAll("%20", "+"),
+    json,
+    json.replaceAll("/", "\\/"),
+    asciiJson(json),
+    htmlText(value),
+  ]);
+  if (bytes.length >= MIN_ENCODED_BYTES) {
+    const hex = bytes.toString("hex");
+    forms.add(hex);
+    forms.add(hex.toUpperCase());
+    for (let shift = 0; shift < 3; shift++) {
+      const inner = base64Inside(bytes, shift);
+      forms.add(inner);
+      forms.add(inner.replaceAll("+", "-").replaceAll("/", "_"));
+    }
+  }
+  forms.delete("");
+  return [...forms].sort((a, b) => b.length - a.length);
+}
+
+/** Under this size an encoded form is too short to tell from chance. */
+const MIN_ENCODED_BYTES = 6;
+
+/** The characters of base64 that depend on nothing but `bytes`, when `shift` bytes stand before them. */
+function base64Inside(bytes: Buffer, shift: number): string {
+  const encoded = Buffer.concat([Buffer.alloc(shift), bytes]).toString("base64").replaceAll("=", "");
+  const first = Math.ceil((shift * 8) / 6);
+  const end = Math.floor(((shift + bytes.length) * 8) / 6);
+  return encoded.slice(first, end);
+}
+
+function encodeUriText(value: string): string {
+  return encodeURIComponent(value.toWellFormed());
+}
+
+function lowerEscapes(text: string): string {
+  return text.replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase());
+}
+
+function asciiJson(json: string): string {
+  return json.replace(/[\u0080-\uffff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+const HTML: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+
+function htmlText(value: string): string {
+  return value.replace(/[&<>"']/g, (char) => HTML[char] ?? char);
+}
