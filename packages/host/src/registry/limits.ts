@@ -21,6 +21,8 @@ export const SOURCE_LIMITS: SourceLimits = {
 /** The bundle that runs, and one source file or dependency that goes into it. */
 export const BUNDLE_BYTES = 8 * 1024 * 1024;
 export const MODULE_BYTES = 4 * 1024 * 1024;
+/** Brackets open at once in one module. The bundler recurses: a million of them cost it a gigabyte and its life. */
+export const MODULE_NESTING = 5_000;
 export const BUNDLE_DEADLINE_MS = 60_000;
 
 /** A shipped `config.yml|yaml|json`. */

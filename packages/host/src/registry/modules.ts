@@ -2,9 +2,9 @@ import { isBuiltin } from "node:module";
 import { realpath } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, relative, sep } from "node:path";
-import { SallyportError } from "../kernel/index.ts";
+import { displayLine, SallyportError } from "../kernel/index.ts";
 import type { SourceTree } from "./directory.ts";
-import { MODULE_BYTES, SOURCE_LIMITS } from "./limits.ts";
+import { MODULE_BYTES, MODULE_NESTING, SOURCE_LIMITS } from "./limits.ts";
 import { type Ownership, unsafeInside } from "./ownership.ts";
 import { openFile, readExactly, unsafe } from "./walk.ts";
 
@@ -36,6 +36,7 @@ export function createModuleReader(tree: SourceTree, ownership: Ownership): Modu
   }
 
   async function fromDisk(path: string): Promise<Uint8Array> {
+    if (!path.split("/").includes("node_modules")) throw unsafe(path, "was not there when the directory was read");
     const disk = `${tree.root}/${path}`;
     if ((await realpath(disk)) !== disk) throw unsafe(path, "became a link while it was read");
     await checkFolders(path);
@@ -60,12 +61,10 @@ export function createModuleReader(tree: SourceTree, ownership: Ownership): Modu
       return below === "" || below === ".." || below.startsWith("../") || below.startsWith("/") ? undefined : below;
     },
     async read(path) {
-      const bytes = known.get(path);
-      if (bytes !== undefined) return bytes;
-      if (!path.split("/").includes("node_modules")) throw unsafe(path, "was not there when the directory was read");
-      const read = await fromDisk(path);
-      known.set(path, read);
-      return read;
+      const bytes = known.get(path) ?? (await fromDisk(path));
+      known.set(path, bytes);
+      if (bytes.length > MODULE_BYTES || nestingOf(bytes) > MODULE_NESTING) throw tooComplex(path);
+      return bytes;
     },
   };
 }
@@ -79,6 +78,25 @@ export function sdkEntry(): string {
 export function builtinName(specifier: string): string | undefined {
   if (!isBuiltin(specifier) && !specifier.startsWith("node:")) return undefined;
   return specifier.replace(/^node:/, "").split("/")[0];
+}
+
+/** Most brackets open at once, counted in strings and comments too: an upper bound, far above what people write. */
+function nestingOf(bytes: Uint8Array): number {
+  let depth = 0;
+  let deepest = 0;
+  for (const byte of bytes) {
+    if (byte === 0x28 || byte === 0x5b || byte === 0x7b) deepest = Math.max(deepest, ++depth);
+    else if ((byte === 0x29 || byte === 0x5d || byte === 0x7d) && depth > 0) depth--;
+  }
+  return deepest;
+}
+
+function tooComplex(path: string): SallyportError {
+  return new SallyportError("source_too_large", `"${displayLine(path)}" is too large or too deeply nested to bundle.`, {
+    detail: `A module may have ${MODULE_BYTES} bytes and ${MODULE_NESTING} brackets open at once.`,
+    fix: "Split the file, or read its data at run time.",
+    data: { file: displayLine(path) },
+  });
 }
 
 function tooMuch(): SallyportError {

@@ -284,6 +284,14 @@ describe("what a bundle may not take", () => {
     expect(error).toMatchObject({ code: "source_too_large", data: { limit: 1000 } });
   });
 
+  it("refuses a module nested so deeply that the bundler would die of it", async () => {
+    for (const text of ["(", "[", "{"]) {
+      const error = await refusal(bundle({ "plugin.ts": `export default 1;\n${text.repeat(200_000)}` }));
+      expect(error).toMatchObject({ code: "source_too_large" });
+      expect(error.message).toContain('"plugin.ts" is too large or too deeply nested');
+    }
+  });
+
   it("refuses an entry that is not there, not inside, a dependency, or no module [S2-39] [S4-40]", async () => {
     const files = { "plugin.ts": "export default 1;", "data.csv": "", "node_modules/x/index.js": "export default 1;" };
     for (const entry of [
