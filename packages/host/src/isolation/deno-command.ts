@@ -1,0 +1,35 @@
+import type { SandboxSpec } from "./types.ts";
+
+/** Nothing outside the process is asked or loaded: no prompt, configuration, lock file, npm, remote module or cache. */
+const CLOSED = [
+  "--no-prompt",
+  "--no-config",
+  "--no-lock",
+  "--no-npm",
+  "--no-remote",
+  "--cached-only",
+  "--no-code-cache",
+];
+
+/** The environment of the runtime, whole. */
+export const RUNTIME_ENVIRONMENT: Readonly<Record<string, string>> = {
+  DENO_NO_PACKAGE_JSON: "1",
+  DENO_NO_UPDATE_CHECK: "1",
+  NO_COLOR: "1",
+};
+
+/** Arguments of Deno: the runner is the main module, and the one permission is reading the plugin's own directory. */
+export function denoArguments(spec: SandboxSpec, paths: { readonly runner: string; readonly root: string }): string[] {
+  return [
+    "run",
+    ...CLOSED,
+    `--v8-flags=--max-old-space-size=${spec.memoryMb}`,
+    ...permission(spec, paths.root),
+    spec.mainModule ?? paths.runner,
+  ];
+}
+
+function permission(spec: SandboxSpec, root: string): string[] {
+  if (spec.openRuntimePermissions === true) return ["--allow-all"];
+  return spec.root === null ? [] : [`--allow-read=${root}`];
+}

@@ -1,0 +1,16 @@
+export { installedEngine, placeEngine, type PlacementOptions, storeRoot } from "./engine.ts";
+export { planSandbox } from "./plan.ts";
+export { type Probe, probeIsolation, type ProbeOptions } from "./probe.ts";
+export { requireLevel } from "./require-level.ts";
+export { spawnSandboxed } from "./spawn.ts";
+export type {
+  EnginePaths,
+  LevelReport,
+  LevelRequirement,
+  ProbeReport,
+  SandboxedProcess,
+  SandboxExit,
+  SandboxPlan,
+  SandboxSpec,
+  SandboxTools,
+} from "./types.ts";

@@ -1,0 +1,151 @@
+import type { IsolationLevel } from "../kernel/index.ts";
+import { ISOLATION_LEVELS, toSallyportError } from "../kernel/index.ts";
+import { planSandbox } from "./plan.ts";
+import { spawnSandboxed } from "./spawn.ts";
+import { findTool, type FoundTool } from "./tools.ts";
+import type { EnginePaths, LevelReport, ProbeReport, SandboxTools } from "./types.ts";
+
+export interface ProbeOptions {
+  readonly engine: EnginePaths;
+  readonly hostIsRoot: boolean;
+  /** Where bubblewrap is looked for, instead of the system's folders. */
+  readonly bwrapCandidates?: readonly string[];
+}
+
+export interface Probe {
+  readonly report: ProbeReport;
+  readonly tools: SandboxTools;
+}
+
+const PROBE_MEMORY_MB = 64;
+const PROBE_TIMEOUT_MS = 15_000;
+const PROBE_OUTPUT_CHARS = 4096;
+const INSTALL_BWRAP = "Install bubblewrap 0.8 or newer: `apt install bubblewrap` or `dnf install bubblewrap`.";
+
+/** Runs inside the walls and says which of three forbidden things worked. */
+const PROBE_MODULE = `data:text/javascript,${encodeURIComponent(`
+const did = [];
+const attempt = (name, action) => { try { action(); did.push(name); } catch {} };
+attempt("read a file of the host", () => Deno.readTextFileSync("/etc/passwd"));
+attempt("open a socket", () => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
+attempt("start a process", () => new Deno.Command(Deno.execPath(), { args: ["--version"] }).outputSync());
+console.log(JSON.stringify(did));
+`)}`;
+
+/**
+ * Which levels hold on this machine, found out by starting a process at each, with the same arguments that plugins get
+ * (at `namespace` with Deno's own permissions open, so that only the kernel's walls are counted).
+ */
+export async function probeIsolation(options: ProbeOptions): Promise<Probe> {
+  if (process.platform !== "linux") return { report: notLinux(), tools: { bwrap: null, prlimit: null, setpriv: null } };
+  const [bwrap, prlimit, setpriv] = await Promise.all([
+    findTool("bwrap", options.bwrapCandidates),
+    findTool("prlimit"),
+    findTool("setpriv"),
+  ]);
+  const tools = { bwrap: pathOf(bwrap), prlimit: pathOf(prlimit), setpriv: pathOf(setpriv) };
+  const [namespace, runtime] = await Promise.all([
+    lacks([bwrap, prlimit], INSTALL_BWRAP) ?? tryLevel("namespace", tools, options),
+    lacks([setpriv, prlimit], "Install util-linux.") ?? tryLevel("runtime", tools, options),
+  ]);
+  return { report: reportOf(namespace, runtime), tools };
+}
+
+function pathOf(tool: FoundTool): string | null {
+  return "path" in tool ? tool.path : null;
+}
+
+function lacks(tools: readonly FoundTool[], fix: string): LevelReport | null {
+  for (const tool of tools) if ("missing" in tool) return { available: false, reason: tool.missing, fix };
+  return null;
+}
+
+async function tryLevel(
+  level: "namespace" | "runtime",
+  tools: SandboxTools,
+  { engine, hostIsRoot }: ProbeOptions,
+): Promise<LevelReport> {
+  try {
+    const plan = await planSandbox({
+      level,
+      engine,
+      tools,
+      hostIsRoot,
+      root: null,
+      memoryMb: PROBE_MEMORY_MB,
+      mainModule: PROBE_MODULE,
+      openRuntimePermissions: level === "namespace",
+    });
+    const { code, output, problem } = await runToEnd(plan);
+    return judge(level, code, output, problem);
+  } catch (error) {
+    const { message, detail } = toSallyportError(error);
+    return { available: false, reason: detail ?? message, fix: "Run `sallyport doctor` for the details." };
+  }
+}
+
+function judge(level: "namespace" | "runtime", code: number | null, output: string, problem: string): LevelReport {
+  if (code === 0 && output.trim() === "[]") {
+    return {
+      available: true,
+      detail:
+        level === "namespace"
+          ? "bubblewrap: own namespaces, read-only root, no network, seccomp filter, resource limits"
+          : "Deno's permissions and resource limits only; no wall of the kernel",
+    };
+  }
+  if (code === 0)
+    return { available: false, reason: `From inside, a test could do: ${output.trim()}.`, fix: INSTALL_BWRAP };
+  const reason = problem.trim().split("\n").at(-1) ?? "";
+  return {
+    available: false,
+    reason: `A test process did not start: ${reason || `exit code ${code}`}`,
+    fix: fixFor(reason),
+  };
+}
+
+function fixFor(reason: string): string {
+  if (/disable-userns/.test(reason)) return INSTALL_BWRAP;
+  if (/namespace|uid map|Operation not permitted|Permission denied/i.test(reason)) {
+    return "Allow unprivileged user namespaces for bwrap (Ubuntu: an AppArmor profile with `userns`; Docker: `--security-opt seccomp=unconfined`), or run on a machine that has them.";
+  }
+  return "Run `sallyport doctor` for the details.";
+}
+
+async function runToEnd(
+  plan: Parameters<typeof spawnSandboxed>[0],
+): Promise<{ code: number | null; output: string; problem: string }> {
+  const child = await spawnSandboxed(plan);
+  const timer = setTimeout(() => child.kill(), PROBE_TIMEOUT_MS);
+  let output = "";
+  let problem = "";
+  child.stdin.on("error", () => undefined).end();
+  child.stdout.on("data", (chunk: Buffer) => (output = (output + chunk.toString()).slice(0, PROBE_OUTPUT_CHARS)));
+  child.stderr.on("data", (chunk: Buffer) => (problem = (problem + chunk.toString()).slice(-PROBE_OUTPUT_CHARS)));
+  const { code } = await child.gone;
+  clearTimeout(timer);
+  return { code, output, problem };
+}
+
+function reportOf(namespace: LevelReport, runtime: LevelReport): ProbeReport {
+  const levels = {
+    namespace,
+    landlock: { available: false, reason: "This build has no Landlock helper.", fix: "Use the level `namespace`." },
+    runtime,
+    "in-process": {
+      available: false,
+      reason: "This build runs no plugin in the host's process.",
+      fix: "Use another level.",
+    },
+  } as const satisfies Record<IsolationLevel, LevelReport>;
+  return { levels, available: ISOLATION_LEVELS.filter((level) => levels[level].available) };
+}
+
+function notLinux(): ProbeReport {
+  const missing: LevelReport = {
+    available: false,
+    reason: `Levels are only tested on Linux so far, and this is ${process.platform}.`,
+    fix: "Use a Linux virtual machine, or WSL2 on Windows.",
+  };
+  return reportOf(missing, missing);
+}

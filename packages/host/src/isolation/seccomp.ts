@@ -1,0 +1,144 @@
+import { ALLOWED_SYSCALLS, FILTERED_SYSCALLS } from "./syscalls.ts";
+
+export type SeccompArch = "x64" | "arm64";
+
+const AUDIT_ARCH: Record<SeccompArch, number> = { x64: 0xc000003e, arm64: 0xc00000b7 };
+/** Calls of the x32 ABI carry this bit in their number. */
+const X32_BIT = 0x40000000;
+
+const LOAD_WORD = 0x20;
+const JUMP_EQUAL = 0x15;
+const JUMP_GREATER = 0x25;
+const JUMP_GREATER_EQUAL = 0x35;
+const JUMP_ANY_BIT = 0x45;
+const JUMP_ALWAYS = 0x05;
+const RETURN = 0x06;
+
+/** Offsets in `struct seccomp_data`; of an argument, its low 32 bits. */
+const OFFSET_NUMBER = 0;
+const OFFSET_ARCH = 4;
+const offsetOfArgument = (index: number): number => 16 + 8 * index;
+
+const ALLOW = 0x7fff0000;
+const KILL_PROCESS = 0x80000000;
+const errno = (number: number): number => 0x00050000 | number;
+const EPERM = errno(1);
+const ENOTTY = errno(25);
+const ENOSYS = errno(38);
+
+const CLONE_THREAD = 0x00010000;
+/** NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. */
+const CLONE_NEW_NAMESPACES = 0x7e020080;
+const MAP_SHARED = 0x01;
+const MAP_ANONYMOUS = 0x20;
+const MAP_GROWSDOWN = 0x0100;
+/** TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX. */
+const IOCTL_ALLOWED = [0x5401, 0x5413, 0x541b, 0x5421, 0x5450, 0x5451];
+/** PR_SET_NAME, PR_GET_NAME, PR_SET_VMA (names of mappings). */
+const PRCTL_ALLOWED = [15, 16, 0x53564d41];
+/** AF_UNIX: a pair is a pipe within the process, and Deno does not start without one. There is no other way to a socket. */
+const SOCKETPAIR_ALLOWED = [1];
+
+interface Instruction {
+  readonly code: number;
+  readonly value: number;
+  readonly ifTrue: number;
+  readonly ifFalse: number;
+}
+
+const op = (code: number, value: number, ifTrue = 0, ifFalse = 0): Instruction => ({ code, value, ifTrue, ifFalse });
+const answer = (action: number): Instruction => op(RETURN, action);
+
+/**
+ * The classic BPF program, as `struct sock_filter[]` in the machine's byte order (both architectures are little-endian):
+ * another architecture and the x32 ABI end the process; what is not named answers ENOSYS, clone3 among it, so that libc
+ * falls back to clone, whose flags a filter can see.
+ */
+export function buildSeccompProgram(arch: SeccompArch): Buffer {
+  const column = arch === "x64" ? 0 : 1;
+  const numbers = Object.values(ALLOWED_SYSCALLS).flatMap((entry) => entry[column] ?? []);
+  const program = [
+    op(LOAD_WORD, OFFSET_ARCH),
+    op(JUMP_EQUAL, AUDIT_ARCH[arch], 1, 0),
+    answer(KILL_PROCESS),
+    op(LOAD_WORD, OFFSET_NUMBER),
+    ...(arch === "x64" ? [op(JUMP_GREATER_EQUAL, X32_BIT, 0, 1), answer(KILL_PROCESS)] : []),
+    ...onlyFor(FILTERED_SYSCALLS.clone[column], threadsOnly()),
+    ...onlyFor(FILTERED_SYSCALLS.mmap[column], countedMemoryOnly()),
+    ...onlyFor(FILTERED_SYSCALLS.ioctl[column], oneOf(1, IOCTL_ALLOWED, ENOTTY)),
+    ...onlyFor(FILTERED_SYSCALLS.prctl[column], oneOf(0, PRCTL_ALLOWED, EPERM)),
+    ...onlyFor(FILTERED_SYSCALLS.socketpair[column], oneOf(0, SOCKETPAIR_ALLOWED, EPERM)),
+    ...searchTree(rangesOf(numbers)),
+  ];
+  return encode(program);
+}
+
+/** `block` ends in a return on every path; a call with another number jumps over it. */
+function onlyFor(number: number, block: readonly Instruction[]): Instruction[] {
+  return [op(JUMP_EQUAL, number, 0, block.length), ...block];
+}
+
+function threadsOnly(): Instruction[] {
+  return [
+    op(LOAD_WORD, offsetOfArgument(0)),
+    op(JUMP_ANY_BIT, CLONE_NEW_NAMESPACES, 2, 0),
+    op(JUMP_ANY_BIT, CLONE_THREAD, 0, 1),
+    answer(ALLOW),
+    answer(EPERM),
+  ];
+}
+
+/** RLIMIT_DATA counts neither shared memory nor stacks that grow, so neither can be had. */
+function countedMemoryOnly(): Instruction[] {
+  return [
+    op(LOAD_WORD, offsetOfArgument(3)),
+    op(JUMP_ANY_BIT, MAP_GROWSDOWN, 3, 0),
+    op(JUMP_ANY_BIT, MAP_ANONYMOUS, 0, 1),
+    op(JUMP_ANY_BIT, MAP_SHARED, 1, 0),
+    answer(ALLOW),
+    answer(EPERM),
+  ];
+}
+
+function oneOf(argument: number, values: readonly number[], otherwise: number): Instruction[] {
+  const checks = values.map((value, index) => op(JUMP_EQUAL, value, values.length - index, 0));
+  return [op(LOAD_WORD, offsetOfArgument(argument)), ...checks, answer(otherwise), answer(ALLOW)];
+}
+
+type Range = readonly [first: number, last: number];
+
+function rangesOf(numbers: readonly number[]): Range[] {
+  const ranges: [number, number][] = [];
+  for (const number of numbers.toSorted((a, b) => a - b)) {
+    const previous = ranges.at(-1);
+    if (previous !== undefined && previous[1] + 1 === number) previous[1] = number;
+    else ranges.push([number, number]);
+  }
+  return ranges;
+}
+
+/** Finds the number in sorted ranges in about log2(n) steps. */
+function searchTree(ranges: readonly Range[]): Instruction[] {
+  const [only] = ranges;
+  if (only === undefined) return [answer(ENOSYS)];
+  if (ranges.length === 1) {
+    return [op(JUMP_GREATER, only[1], 2, 0), op(JUMP_GREATER_EQUAL, only[0], 0, 1), answer(ALLOW), answer(ENOSYS)];
+  }
+  const middle = Math.ceil(ranges.length / 2);
+  const lower = searchTree(ranges.slice(0, middle));
+  const upper = searchTree(ranges.slice(middle));
+  const border = ranges[middle]?.[0] ?? 0;
+  // Conditional jumps reach 255 instructions; the tree is longer, so the far half is reached by an unconditional one.
+  return [op(JUMP_GREATER_EQUAL, border, 0, 1), op(JUMP_ALWAYS, lower.length), ...lower, ...upper];
+}
+
+function encode(program: readonly Instruction[]): Buffer {
+  const bytes = Buffer.alloc(program.length * 8);
+  program.forEach(({ code, value, ifTrue, ifFalse }, index) => {
+    bytes.writeUInt16LE(code, index * 8);
+    bytes.writeUInt8(ifTrue, index * 8 + 2);
+    bytes.writeUInt8(ifFalse, index * 8 + 3);
+    bytes.writeUInt32LE(value >>> 0, index * 8 + 4);
+  });
+  return bytes;
+}

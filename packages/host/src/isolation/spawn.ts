@@ -1,0 +1,117 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { chown, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Writable } from "node:stream";
+import { isMainThread } from "node:worker_threads";
+import { SallyportError } from "../kernel/index.ts";
+import { isAlive, type ProcessId, processTree, residentBytesOf } from "./process-tree.ts";
+import type { SandboxedProcess, SandboxExit, SandboxPlan } from "./types.ts";
+
+const POLL_MS = 5;
+/** Ends the wait for processes that the kernel cannot end (an uninterruptible read of a dead disk). */
+const POLL_LIMIT = 2000;
+
+/**
+ * Starts a planned process as the leader of a new group.
+ * @throws {SallyportError} `launch_failed`.
+ */
+export async function spawnSandboxed(plan: SandboxPlan): Promise<SandboxedProcess> {
+  // The kernel ties "die with parent" to the thread that spawned, not to the process.
+  if (!isMainThread) throw new SallyportError("internal", "Plugins are started from the main thread only.");
+  const scratch = plan.scratch ? await makeScratch(plan) : null;
+  const child = spawn(plan.command, plan.args, {
+    env: { ...plan.env, ...(scratch === null ? {} : { DENO_DIR: join(scratch, "cache") }) },
+    cwd: scratch ?? "/",
+    detached: true,
+    stdio: ["pipe", "pipe", "pipe", plan.seccomp === undefined ? "ignore" : "pipe"],
+    ...(plan.uid === undefined ? {} : { uid: plan.uid }),
+    ...(plan.gid === undefined ? {} : { gid: plan.gid }),
+  });
+  const removeScratch = async (): Promise<void> => {
+    if (scratch !== null) await rm(scratch, { recursive: true, force: true });
+  };
+  const closed = new Promise<SandboxExit>((resolve) => {
+    child.once("close", (code, signal) => resolve({ code, signal }));
+  });
+  const pid = await started(child).catch(async (error: unknown) => {
+    await removeScratch();
+    throw new SallyportError("launch_failed", "The sandbox could not be started.", { cause: error });
+  });
+  sendSeccomp(child, plan);
+  return wrap(child, pid, closed, removeScratch);
+}
+
+function started(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("spawn", () => (child.pid === undefined ? reject(new Error("no pid")) : resolve(child.pid)));
+  });
+}
+
+function sendSeccomp(child: ChildProcess, plan: SandboxPlan): void {
+  const pipe = child.stdio[3];
+  if (plan.seccomp === undefined || !(pipe instanceof Writable)) return;
+  // A program that ended before it read the filter shows as its exit.
+  pipe.on("error", () => undefined);
+  pipe.end(plan.seccomp);
+}
+
+function wrap(
+  child: ChildProcess,
+  pid: number,
+  closed: Promise<SandboxExit>,
+  cleanUp: () => Promise<void>,
+): SandboxedProcess {
+  const { stdin, stdout, stderr } = child;
+  if (stdin === null || stdout === null || stderr === null) throw new SallyportError("internal", "A pipe is missing.");
+  let ended = false;
+  let members: ProcessId[] = [];
+  const gone = closed.then(async (exit) => {
+    ended = true;
+    await untilGone(pid, members);
+    await cleanUp();
+    return exit;
+  });
+  return {
+    pid,
+    stdin,
+    stdout,
+    stderr,
+    gone,
+    kill() {
+      if (ended) return;
+      if (members.length === 0) members = processTree(pid);
+      signalGroup(pid, "SIGKILL");
+    },
+    async residentBytes() {
+      const sizes = await Promise.all(processTree(pid).map((member) => residentBytesOf(member.pid)));
+      return sizes.length === 0 || sizes.includes(null)
+        ? null
+        : sizes.reduce((sum: number, size) => sum + (size ?? 0), 0);
+    },
+  };
+}
+
+/** @returns false when the group has no process left. */
+function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    process.kill(-pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function untilGone(pid: number, members: readonly ProcessId[]): Promise<void> {
+  for (let tries = 0; tries < POLL_LIMIT; tries++) {
+    if (!signalGroup(pid, "SIGKILL") && !members.some(isAlive)) return;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+async function makeScratch(plan: SandboxPlan): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), "sallyport-"));
+  if (plan.uid !== undefined) await chown(path, plan.uid, plan.gid ?? plan.uid);
+  return path;
+}

@@ -1,0 +1,87 @@
+import type { Readable, Writable } from "node:stream";
+import type { IsolationFloor, IsolationLevel } from "../kernel/index.ts";
+
+/** The trusted files of a plugin's process, placed where its user can read them. */
+export interface EnginePaths {
+  readonly deno: string;
+  readonly runner: string;
+}
+
+/** System programs that build the walls, by absolute path. */
+export interface SandboxTools {
+  readonly bwrap: string | null;
+  readonly prlimit: string | null;
+  readonly setpriv: string | null;
+}
+
+/** What one sandboxed process needs. Written by the host; nothing here is a plugin's text. */
+export interface SandboxSpec {
+  readonly level: IsolationLevel;
+  readonly engine: EnginePaths;
+  readonly tools: SandboxTools;
+  /** The plugin's verified files, read-only for it; null in the probe. */
+  readonly root: string | null;
+  readonly memoryMb: number;
+  /** For attacks in tests and in `doctor` only: Deno's own permissions are all open, everything else stays. */
+  readonly openRuntimePermissions?: boolean;
+  /** Main module instead of the runner; for the probe only. */
+  readonly mainModule?: string;
+  /** Whether the host runs as root; then the process gets the uid and gid of nobody. */
+  readonly hostIsRoot: boolean;
+}
+
+/** Everything that `spawn` is told. */
+export interface SandboxPlan {
+  readonly level: IsolationLevel;
+  readonly command: string;
+  readonly args: readonly string[];
+  /** The whole environment of the first program. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Set when the host is root. */
+  readonly uid?: number;
+  readonly gid?: number;
+  /** Written to descriptor 3, then closed. */
+  readonly seccomp?: Buffer;
+  /** Whether the process needs a directory of its own as working directory; inside a namespace it has one. */
+  readonly scratch: boolean;
+  /** `file:` URL of the plugin's root as the process sees it, ending in a slash. */
+  readonly rootUrl: string;
+}
+
+export interface SandboxExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface SandboxedProcess {
+  /** Pid of the outermost process, which leads the group. */
+  readonly pid: number;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Resolves when every process of the sandbox is gone. */
+  readonly gone: Promise<SandboxExit>;
+  /** SIGKILL to the whole group. Idempotent. */
+  kill(): void;
+  /** Resident memory of all its processes in bytes; null when it cannot be read. */
+  residentBytes(): Promise<number | null>;
+}
+
+export type LevelReport =
+  | { readonly available: true; readonly detail: string }
+  | { readonly available: false; readonly reason: string; readonly fix: string };
+
+export interface ProbeReport {
+  readonly levels: Readonly<Record<IsolationLevel, LevelReport>>;
+  /** Strongest first. */
+  readonly available: readonly IsolationLevel[];
+}
+
+export interface LevelRequirement {
+  /** The least that the plugin accepts. */
+  readonly floor: IsolationFloor;
+  /** The least that the operator allows. */
+  readonly operatorFloor: IsolationFloor;
+  /** From the probe. */
+  readonly available: readonly IsolationLevel[];
+}
