@@ -29,26 +29,33 @@ export interface Problems {
   add(code: ErrorCode, path: readonly PathPart[], problem: string, fix?: string): void;
   /** Runs a check that throws `SallyportError`; its message becomes a problem at `path`, and the answer is undefined. */
   attempt<T>(code: ErrorCode, path: readonly PathPart[], check: () => T): T | undefined;
+  /** From now on, paths that start with `from` are shown with `to`: where the author wrote it. */
+  rename(from: string, to: string): void;
   /** Throws if anything was added. */
   settle(): void;
 }
 
 export function collectProblems(file: string): Problems {
   const found: ManifestProblem[] = [];
+  const renamed: [string, string][] = [];
   let first: ErrorCode | undefined;
-  const add: Problems["add"] = (code, path, problem, fix) => {
+  const put = (code: ErrorCode, path: string, problem: string, fix: string | undefined): void => {
     first ??= code;
-    if (found.length < MAX_PROBLEMS) found.push({ path: pathText(path), problem, ...(fix === undefined ? {} : { fix }) });
+    const [from, to] = renamed.find(([prefix]) => path.startsWith(prefix)) ?? ["", ""];
+    const shown = to + path.slice(from.length);
+    if (found.length < MAX_PROBLEMS) found.push({ path: shown, problem, ...(fix === undefined ? {} : { fix }) });
   };
   return {
-    add,
+    add: (code, path, problem, fix) => put(code, pathText(path), problem, fix),
+    rename: (from, to) => void renamed.push([from, to]),
     attempt(code, path, check) {
       try {
         return check();
       } catch (error) {
         if (!(error instanceof SallyportError)) throw error;
         const inner = error.data["path"];
-        add(code, typeof inner === "string" && inner !== "" ? [...path, inner] : path, error.message, error.fix);
+        const rest = typeof inner !== "string" || inner === "" ? "" : inner.startsWith("[") ? inner : `.${inner}`;
+        put(code, pathText(path) + rest, error.message, error.fix);
         return undefined;
       }
     },

@@ -28,8 +28,8 @@ function invalid(message: string, fix: string): never {
  */
 function checkVersion(text: string): void {
   try {
-    const parsed = new SemVer(text);
-    if ([parsed.version, ...parsed.build].join("+").length > 0 && parsed.raw === text && !/^[v=\s]|\s$/.test(text)) return;
+    void new SemVer(text);
+    if (/^\d\S*$/.test(text)) return; // SemVer itself forgives white space and a leading v
   } catch {
     // reported below
   }

@@ -70,6 +70,7 @@ export interface Manifest {
   readonly configSchema: JsonSchema;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly engines: { readonly sallyport?: string };
+  /** What the plugin insists on; `runtime` when it says nothing, so that the operator's floor decides alone. */
   readonly isolation: { readonly minimum: IsolationFloor };
   readonly limits: { readonly memoryMb?: number; readonly concurrency?: number };
 }
