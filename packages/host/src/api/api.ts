@@ -15,6 +15,8 @@ export interface ApiOptions {
   readonly identify: (request: Request) => Principal | Promise<Principal>;
   /** Routes of the process that serves the API. */
   readonly extraRoutes?: readonly Route[];
+  /** Aborted when the server stops: answers without an end (`tail`) end then. */
+  readonly closing?: AbortSignal;
   /** Told of defects (`internal`), whose cause the client never sees. */
   readonly onDefect?: (error: unknown) => void;
 }
@@ -38,6 +40,7 @@ export function createApi(host: Host, options: ApiOptions): Hono {
         raw: context.req.raw,
         url: new URL(context.req.url),
         param: (name: string) => context.req.param(name),
+        closing: options.closing,
       };
       const principal = route.audience === "open" ? ANYBODY : await options.identify(context.req.raw);
       const request = routeRequest(host, principal, parts);

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import type { Host, Operator } from "../host-api.ts";
-import { type Caller, PolicyViolationError } from "../kernel/index.ts";
+import { type Caller, PolicyViolationError, SallyportError } from "../kernel/index.ts";
 import { checked, readJsonBody } from "./body.ts";
 import { callerOf, type Principal } from "./principal.ts";
 
@@ -31,7 +31,10 @@ export type Answer =
 export interface RouteRequest {
   readonly host: Host;
   readonly caller: Caller;
+  /** Aborted when the client goes away. */
   readonly signal: AbortSignal;
+  /** Aborted when the client goes away or the server stops. */
+  readonly endless: AbortSignal;
   /** The client wants lines of progress before the answer. */
   readonly wantsLines: boolean;
   /** @throws {PolicyViolationError} `forbidden` when the sender is no operator. */
@@ -48,21 +51,39 @@ export interface RequestParts {
   readonly raw: Request;
   readonly url: URL;
   readonly param: (name: string) => string | undefined;
+  readonly closing: AbortSignal | undefined;
 }
 
 export function routeRequest(host: Host, principal: Principal, parts: RequestParts): RouteRequest {
-  const { raw, url } = parts;
+  const { raw, url, closing } = parts;
   return {
     host,
     caller: callerOf(principal),
     signal: raw.signal,
+    get endless() {
+      return closing ? AbortSignal.any([raw.signal, closing]) : raw.signal;
+    },
     wantsLines: raw.headers.get("accept") === "application/x-ndjson",
     operator: () => operatorOf(principal),
-    requirePassphrase: () => host.operators.authenticate(raw.headers.get("x-sallyport-passphrase") ?? undefined),
+    requirePassphrase: async () => host.operators.authenticate(passphraseOf(raw)),
     body: async (schema) => checked(schema, await readJsonBody(raw), "body"),
     query: (schema) => checked(schema, queryOf(url), "query"),
     param: (name, schema) => checked(schema, parts.param(name), "path"),
   };
+}
+
+/* Percent-encoded, since a header holds ASCII only. */
+function passphraseOf(raw: Request): string | undefined {
+  const header = raw.headers.get("x-sallyport-passphrase");
+  if (header === null) return undefined;
+  try {
+    return decodeURIComponent(header);
+  } catch (cause) {
+    throw new SallyportError("usage", "The header x-sallyport-passphrase is not percent-encoded UTF-8.", {
+      fix: "Encode it as encodeURIComponent does.",
+      cause,
+    });
+  }
 }
 
 export function operatorOf(principal: Principal): Operator {

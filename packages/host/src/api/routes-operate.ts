@@ -178,7 +178,7 @@ export const operateRoutes: readonly Route[] = [
 
 /* Listens before it looks back, so that no event falls between the two; what came twice is dropped by its number. */
 async function* tail(request: RouteRequest, filter: AuditFilter): AsyncGenerator<StoredAuditEvent> {
-  const feed = createFeed<StoredAuditEvent>(request.signal);
+  const feed = createFeed<StoredAuditEvent>(request.endless);
   const stop = request.host.audit.subscribe((event) => feed.push(event));
   try {
     let last = filter.afterSeq ?? -1;

@@ -13,6 +13,7 @@ export function createFeed<T>(signal: AbortSignal): { push(value: T): void; end(
     ended = true;
     wake();
   };
+  if (signal.aborted) finish();
   signal.addEventListener("abort", finish, { once: true });
 
   async function* values(): AsyncGenerator<T> {

@@ -42,6 +42,8 @@ const MAX_CONNECTIONS = 512;
 export async function serveOwner(host: Host, options: OwnerOptions): Promise<Owner> {
   const path = socketPath(options.home, options.env);
   const connections = new Set<Socket>();
+  const sessions = new Set<Duplex>();
+  const closing = new AbortController();
   let idleTimer: NodeJS.Timeout | undefined;
   let stopping: Promise<void> | undefined;
   let finished: () => void = () => undefined;
@@ -50,6 +52,7 @@ export async function serveOwner(host: Host, options: OwnerOptions): Promise<Own
   const app = createApi(host, {
     identify: (request) => identify(request.headers.get("x-sallyport-agent")),
     onDefect: options.onDefect,
+    closing: closing.signal,
     extraRoutes: ownerRoutes(host, options, () => void stop()),
   });
   const server = createServer({ maxHeaderSize: 16_384 }, getRequestListener(app.fetch, { overrideGlobalObjects: false }));
@@ -62,7 +65,11 @@ export async function serveOwner(host: Host, options: OwnerOptions): Promise<Own
       watchIdle();
     });
   });
-  server.on("upgrade", (request, connection, head) => openSession(host, request, connection, head));
+  server.on("upgrade", (request, connection, head) => {
+    sessions.add(connection);
+    connection.once("close", () => sessions.delete(connection));
+    openSession(host, request, connection, head);
+  });
 
   function watchIdle(): void {
     clearTimeout(idleTimer);
@@ -70,11 +77,15 @@ export async function serveOwner(host: Host, options: OwnerOptions): Promise<Own
   }
 
   function stop(): Promise<void> {
-    stopping ??= drain(server, connections).finally(() => {
-      clearTimeout(idleTimer);
-      ownerNote.remove(options.home);
-      finished();
-    });
+    if (!stopping) {
+      closing.abort();
+      for (const session of sessions) session.end();
+      stopping = drain(server, connections).finally(() => {
+        clearTimeout(idleTimer);
+        ownerNote.remove(options.home);
+        finished();
+      });
+    }
     return stopping;
   }
 

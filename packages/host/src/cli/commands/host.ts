@@ -1,0 +1,106 @@
+import type { Command } from "commander";
+import { doctorAnswer, statusAnswer } from "../../api/index.ts";
+import { starterConfig } from "../../config/index.ts";
+import { displayLine, SallyportError } from "../../kernel/index.ts";
+import { createHome } from "../home.ts";
+import { isInteractive } from "../io.ts";
+import { askHidden, askYes, readPassphraseFile } from "../passphrase.ts";
+import { runOwner } from "../owner-run.ts";
+import { fields } from "../render/index.ts";
+import type { Session } from "../session.ts";
+import { type CommandContext, flag, text, usage, verb } from "./define.ts";
+
+/** Without a passphrase this is what holds; said wherever it matters. */
+export const ADVISORY = "Approvals are advisory against agents that have a shell.";
+
+export function defineHostCommands(program: Command, context: CommandContext): void {
+  verb(program, context, "init", "make a home, with a first policy and a passphrase", "sallyport init", init)
+    .option("--enable-plugins", "turn plugins on in config.yml")
+    .option("--no-passphrase", "set none: approvals are then advisory against agents that have a shell");
+  const start = verb(program, context, "start", "serve the home until stopped", "sallyport start", (session, _args, options) =>
+    runOwner(session, context, {
+      background: flag(options, "background"),
+      idleMs: Number(text(options, "idleMs") ?? DEFAULT_IDLE_MS),
+    }),
+  );
+  start.addOption(start.createOption("--background", "started by another command").hideHelp());
+  start.addOption(start.createOption("--idle-ms <ms>", "end after so long without a connection").hideHelp());
+  verb(program, context, "doctor", "say what this machine can guarantee, and how to get more", "sallyport doctor", doctor);
+}
+
+const DEFAULT_IDLE_MS = 10 * 60_000;
+
+async function init(session: Session, _args: readonly string[], options: Readonly<Record<string, unknown>>) {
+  const { io } = session;
+  const interactive = isInteractive(io) && !session.json;
+  const passphrase = await choosePassphrase(session, options["passphrase"] !== false, interactive);
+  const pluginsEnabled =
+    flag(options, "enablePlugins") ||
+    (interactive && (await askYes(io, "Turn plugins on? Each one still needs your approval.")));
+  const { path, created } = await createHome(session.home, starterConfig({ pluginsEnabled }));
+  const status = await session.get(statusAnswer, "GET", "/api/status");
+  if (passphrase !== undefined && !status.passphrase_set) {
+    await session.call("POST", "/api/operators/passphrase", { body: { next: passphrase } });
+  }
+  const { level } = await session.get(doctorAnswer, "GET", "/api/doctor");
+  // What was started for this is not left behind; the next command starts it again.
+  if (status.background) await session.call("POST", "/api/owner/stop", { body: {} });
+
+  const guarded = passphrase !== undefined || status.passphrase_set;
+  const answer = {
+    success: true,
+    home: path,
+    created,
+    plugins_enabled: created ? pluginsEnabled : undefined,
+    passphrase_set: guarded,
+    level,
+    ...(!guarded && { warnings: [ADVISORY] }),
+  };
+  session.print(answer, () =>
+    [
+      `${session.style.good("✔")} ${created ? "Made" : "Kept"} the home ${displayLine(path, 500)}\n`,
+      fields([
+        ["isolation", level],
+        ["passphrase", guarded ? "set" : "none"],
+        ...(created ? [["plugins", pluginsEnabled ? "on" : "off; set plugins.enabled in config.yml to true"] as const] : []),
+      ]),
+      guarded ? "" : `${session.style.warn("!")} ${ADVISORY}\n`,
+      "Next: sallyport plugin install DIR\n",
+    ].join(""),
+  );
+}
+
+async function choosePassphrase(session: Session, wanted: boolean, interactive: boolean): Promise<string | undefined> {
+  if (!wanted) return undefined;
+  if (session.passphraseFile !== undefined) return readPassphraseFile(session.passphraseFile);
+  const given = session.io.env["SALLYPORT_PASSPHRASE"];
+  if (given) return given;
+  if (!interactive) {
+    throw usage(
+      "No passphrase was given, and nobody can be asked here.",
+      `Pass --passphrase-file FILE or SALLYPORT_PASSPHRASE, or --no-passphrase: ${ADVISORY.toLowerCase()}`,
+    );
+  }
+  const first = await askHidden(session.io, "Choose a passphrase for approvals (empty for none)");
+  if (first === "") return undefined;
+  if ((await askHidden(session.io, "The same again")) !== first) {
+    throw new SallyportError("usage", "The two are not the same.", { fix: "Run `sallyport init` again." });
+  }
+  return first;
+}
+
+async function doctor(session: Session) {
+  const { result } = await session.call("GET", "/api/doctor");
+  session.print(result, () => {
+    const report = doctorAnswer.parse(result);
+    return [
+      `Isolation here: ${session.style.bold(report.level)} (available: ${report.available.join(", ")})\n`,
+      ...report.checks.map(
+        (check) =>
+          `${check.ok ? session.style.good("✔") : session.style.warn("!")} ${displayLine(check.name)}: ${displayLine(check.detail, 500)}\n` +
+          (check.fix === undefined || check.ok ? "" : `    ${session.style.dim("fix:")} ${displayLine(check.fix, 500)}\n`),
+      ),
+    ].join("");
+  });
+}
+

@@ -1,0 +1,36 @@
+import { z } from "zod";
+import { type PermissionAnswer, pluginSummaryAnswer } from "../../api/index.ts";
+import { displayLine } from "../../kernel/index.ts";
+import type { Session } from "../session.ts";
+import { usage } from "./define.ts";
+
+/** The permissions in the host's own sentences; the plugin's reason is marked as its word. */
+export function permissionList(session: Session, permissions: readonly PermissionAnswer[]): string {
+  if (permissions.length === 0) return "It asks for nothing: no network, no files, no secrets.\n";
+  const line = (permission: PermissionAnswer): string => {
+    const risk = permission.risk === "low" ? session.style.dim(permission.risk) : session.style.warn(permission.risk);
+    const marks = [
+      permission.required ? "" : "optional",
+      permission.needs_scope ? "names no scope: grants nothing until you fill one in with --scope" : "",
+      "not" in permission.enforced ? `cannot be enforced here: ${permission.enforced.not}` : "",
+    ].filter((mark) => mark !== "");
+    const reason = permission.reason === undefined ? "" : `\n      it says: “${displayLine(permission.reason)}”`;
+    const state = permission.granted ? session.style.good(" (granted)") : "";
+    return `  - ${displayLine(permission.sentence, 500)} [${risk}]${state}${marks.length > 0 ? ` (${displayLine(marks.join("; "), 500)})` : ""}${reason}\n      ${session.style.dim(displayLine(permission.key))}\n`;
+  };
+  return `It asks for:\n${permissions.map(line).join("")}`;
+}
+
+export function summaryLine(session: Session, said: string, answer: unknown): string {
+  const plugin = pluginSummaryAnswer.parse(answer);
+  return `${session.style.good("✔")} ${said} ${displayLine(plugin.id)} ${displayLine(plugin.version)}: ${plugin.state}\n`;
+}
+
+/** @throws {SallyportError} `usage` when the text is no JSON object. */
+export function parseObject(json: string, option: string): Record<string, unknown> {
+  try {
+    return z.record(z.string(), z.unknown()).parse(JSON.parse(json));
+  } catch {
+    throw usage(`${option} is not a JSON object.`, `Write ${option} '{"key":"value"}'.`);
+  }
+}

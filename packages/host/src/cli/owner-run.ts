@@ -1,0 +1,135 @@
+import { writeSync, fstatSync, closeSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { statusAnswer, toFailure } from "../api/index.ts";
+import type { Host } from "../host-api.ts";
+import { displayText, SallyportError, toSallyportError } from "../kernel/index.ts";
+import { agentSetup } from "./agent-setup.ts";
+import type { CommandContext } from "./commands/define.ts";
+import { openHome } from "./home.ts";
+import { findOwner } from "./owner-client.ts";
+import { serveOwner } from "./owner-server.ts";
+import { safeJson } from "./render/index.ts";
+import { answerOf, type Session } from "./session.ts";
+
+/** Where a background owner tells its starter why it does not start. */
+const REPORT_FD = 3;
+
+/** Serves the home until a signal, a stop, or, in the background, until it is idle. */
+export async function runOwner(
+  session: Session,
+  context: CommandContext,
+  options: { readonly background: boolean; readonly idleMs: number },
+): Promise<void> {
+  try {
+    await serve(session, context, options);
+  } catch (error) {
+    if (options.background) report(toSallyportError(error));
+    throw error;
+  }
+}
+
+async function serve(
+  session: Session,
+  context: CommandContext,
+  options: { readonly background: boolean; readonly idleMs: number },
+): Promise<void> {
+  const { io } = session;
+  const home = openHome(session.home);
+  if (!options.background) await takeOver(home, io.env);
+  const { createHost } = await import("../host.ts");
+  const host = await createHost({ home });
+  try {
+    const owner = await serveOwner(host, {
+      home,
+      env: io.env,
+      version: context.version,
+      background: options.background,
+      idleMs: options.idleMs,
+      onDefect: (error) => io.stderr.write(`${displayText(describe(error), 4000)}\n`),
+    });
+    if (options.background) closeReport();
+    else await announce(session, host, home, owner.socket);
+    await untilStopped(owner);
+  } finally {
+    await host.close();
+  }
+}
+
+/* A background owner gives way to a person who wants to see it run; another `start` does not. */
+async function takeOver(home: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const owner = await findOwner(home, env);
+  if (!owner) return;
+  const status = statusAnswer.parse(answerOf((await owner.request("GET", "/api/status")).json)["result"]);
+  if (!status.background) {
+    throw new SallyportError("home_locked", "This home is served already.", {
+      detail: `Process ${status.pid} serves it.`,
+      fix: "Use it as it is, or end that process first.",
+    });
+  }
+  await owner.request("POST", "/api/owner/stop", { body: {} });
+  while (isAlive(status.pid)) await pause(20);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function announce(session: Session, host: Host, home: string, socket: string): Promise<void> {
+  const { level } = await host.doctor();
+  const setup = agentSetup(home);
+  const guarded = host.operators.passphraseSet;
+  session.print({ success: true, level, socket, passphrase_set: guarded, mcp: setup }, () =>
+    [
+      `${session.style.good("✔")} Serving ${home}\n`,
+      `Isolation: ${session.style.bold(level)}\nSocket:    ${socket}\n`,
+      guarded ? "" : `${session.style.warn("!")} Approvals are advisory against agents that have a shell.\n`,
+      `Connect an agent: paste this into its MCP configuration.\n${safeJson(setup, 2)}\n`,
+      "Stop with Ctrl-C.\n",
+    ].join(""),
+  );
+}
+
+/** A first signal drains, a second ends the process at once. */
+async function untilStopped(owner: { stop(): Promise<void>; readonly stopped: Promise<void> }): Promise<void> {
+  let signals = 0;
+  const onSignal = (): void => {
+    signals++;
+    if (signals > 1) process.exit(1);
+    void owner.stop();
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  process.on("SIGHUP", onSignal);
+  try {
+    await owner.stopped;
+  } finally {
+    process.off("SIGINT", onSignal);
+    process.off("SIGTERM", onSignal);
+    process.off("SIGHUP", onSignal);
+  }
+}
+
+function report(error: SallyportError): void {
+  try {
+    if (fstatSync(REPORT_FD).isFIFO() || fstatSync(REPORT_FD).isSocket()) writeSync(REPORT_FD, JSON.stringify(toFailure(error)));
+  } catch {
+    // Started by hand: there is nobody to tell but the log.
+  }
+}
+
+function closeReport(): void {
+  try {
+    closeSync(REPORT_FD);
+  } catch {
+    // Started by hand.
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

@@ -1,0 +1,39 @@
+import { SallyportError } from "../../kernel/index.ts";
+
+const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/**
+ * `30m`, `12h`, `7d` from now, or an ISO date, as milliseconds since the epoch.
+ * @throws {SallyportError} `usage` for anything else, and for a time that is past.
+ */
+export function parseExpiry(text: string, now: number): number {
+  const relative = /^([1-9]\d{0,5})([smhd])$/.exec(text);
+  const time = relative ? now + Number(relative[1]) * (UNITS[relative[2] ?? ""] ?? Number.NaN) : parseDate(text);
+  if (Number.isNaN(time)) {
+    throw new SallyportError("usage", `"${text}" is no time.`, {
+      detail: "A time is a number with s, m, h or d, or a date such as 2030-01-31 or 2030-01-31T12:00:00Z.",
+      fix: "Write --expires 12h.",
+    });
+  }
+  if (time <= now) {
+    throw new SallyportError("usage", `"${text}" is in the past.`, { fix: "Give a time that is still to come." });
+  }
+  return time;
+}
+
+/** An ISO date, or how long ago (`30m`), as milliseconds since the epoch. @throws {SallyportError} `usage`. */
+export function parsePast(text: string, now: number): number {
+  const relative = /^([1-9]\d{0,5})([smhd])$/.exec(text);
+  const time = relative ? now - Number(relative[1]) * (UNITS[relative[2] ?? ""] ?? Number.NaN) : parseDate(text);
+  if (!Number.isNaN(time)) return Math.max(0, time);
+  throw new SallyportError("usage", `"${text}" is no time.`, { fix: "Write 30m, 12h, 7d or a date such as 2030-01-31." });
+}
+
+function parseDate(text: string): number {
+  return /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN;
+}
+
+export function isoTime(ms: number): string {
+  const date = new Date(ms);
+  return Number.isNaN(date.getTime()) ? String(ms) : date.toISOString();
+}
