@@ -1,0 +1,38 @@
+/**
+ * Every verb of the command and the REST verbs that it uses; `local` touches no owner. A test fails on a verb that is not in
+ * here, so that no new one escapes the question of who may use it.
+ */
+export const VERBS: Readonly<Record<string, "local" | readonly string[]>> = {
+  init: ["owner.status", "operator.passphrase", "doctor", "owner.stop"],
+  start: ["owner.status", "owner.stop"],
+  doctor: ["doctor"],
+  mcp: ["mcp.session"],
+  "plugin new": "local",
+  "plugin types": "local",
+  "plugin dev": ["plugin.install", "plugin.load", "plugin.unload"],
+  "plugin install": ["plugin.install"],
+  "plugin list": ["plugin.list"],
+  "plugin info": ["plugin.info"],
+  "plugin approve": ["plugin.info", "plugin.approve"],
+  "plugin deny": ["plugin.deny"],
+  "plugin load": ["plugin.load"],
+  "plugin unload": ["plugin.unload"],
+  "plugin enable": ["plugin.enable"],
+  "plugin disable": ["plugin.disable"],
+  "plugin uninstall": ["plugin.info", "plugin.uninstall"],
+  "plugin revoke": ["plugin.revoke"],
+  "plugin config": ["plugin.config", "plugin.config.set"],
+  "tool list": ["tool.list"],
+  "tool info": ["tool.info"],
+  "tool call": ["tool.call"],
+  "approval list": ["approval.list"],
+  "approval approve": ["approval.approve"],
+  "approval deny": ["approval.deny"],
+  "secret set": ["secret.set"],
+  "secret list": ["secret.list"],
+  "secret remove": ["secret.remove"],
+  "audit list": ["audit.list"],
+  "audit tail": ["audit.tail"],
+  "audit verify": ["audit.verify"],
+  "audit export": ["audit.export"],
+};

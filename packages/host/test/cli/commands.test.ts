@@ -1,0 +1,319 @@
+import { mkdtemp, readFile, rm, writeFile, chmod } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type CommandWorld, openCommandWorld } from "../support/command.ts";
+import { DIGEST } from "../support/fake-host.ts";
+
+let world: CommandWorld;
+let scratch: string;
+
+beforeEach(async () => {
+  world = await openCommandWorld();
+  scratch = await mkdtemp(join(tmpdir(), "sallyport-cli-files-"));
+});
+afterEach(async () => {
+  await world.close();
+  await rm(scratch, { recursive: true });
+});
+
+const done = (verb: string) => world.host.calls.filter((call) => call.verb === verb).map((call) => call.args.slice(1));
+
+describe("plugin", () => {
+  it("installs a folder and answers {success, plugin, loaded, approval, warnings} [S3-48, S4-38]", async () => {
+    const { code, answer } = await world.json(["plugin", "install", scratch, "--load"]);
+    expect(code).toBe(0);
+    expect(answer).toMatchObject({
+      success: true,
+      plugin: { id: "weather", version: "1.2.0", state: "pending_approval", digest: DIGEST },
+      loaded: true,
+      approval: { id: "apr_1" },
+      warnings: [],
+    });
+    expect(done("install")[0]).toMatchObject([{ source: scratch, load: true }]);
+  });
+
+  it("says what the plugin asks for in the host's words, and escapes the plugin's own", async () => {
+    const { out } = await world.sallyport(["plugin", "install", scratch]);
+    expect(out).toContain("may contact api.example.com over HTTPS, reading only [high]");
+    expect(out).toContain("Reads\\u{202e} forecasts.\\u{1b}[31m");
+    expect(out).toContain("Next: sallyport plugin approve weather");
+    expect(out).not.toContain("\u001b");
+  });
+
+  it("refuses a source that is not there before it asks the owner", async () => {
+    const { code, answer } = await world.json(["plugin", "install", join(scratch, "nothing")]);
+    expect([code, answer]).toMatchObject([2, { success: false, code: "usage" }]);
+    expect(world.host.calls).toEqual([]);
+  });
+
+  it("lists plugins with state, version, health and counts [S0-40, S0-41, S0-42, S4-37, S4-51]", async () => {
+    const { answer } = await world.json(["plugin", "list"]);
+    expect(answer).toEqual([
+      {
+        id: "weather",
+        name: "Weather",
+        version: "1.2.0",
+        description: "Forecasts.",
+        state: "pending_approval",
+        enabled: true,
+        digest: DIGEST,
+        source: "directory:/plugins/weather",
+        isolation: "namespace",
+        health: { status: "stopped" },
+        execution_count: 3,
+        error_count: 1,
+        last_error: null,
+        categories: ["integration"],
+      },
+    ]);
+    const { out } = await world.sallyport(["plugin", "list"]);
+    expect(out).toMatch(/^ID +VERSION +STATE/);
+    expect(out).toMatch(/weather +1\.2\.0 +pending_approval/);
+  });
+
+  it("shows manifest, requests, grants, enforcement, tools and config [S2-56, S3-92, S3-93, S3-94]", async () => {
+    const { answer } = await world.json(["plugin", "info", "weather"]);
+    expect(answer).toMatchObject({
+      manifest: { manifest_version: 1, id: "weather" },
+      requested: [],
+      granted: [],
+      permissions: [{ key: "network:api.example.com:443", enforced: { by: "the broker" } }],
+      tools: [{ name: "weather__forecast" }],
+      config: { units: "metric" },
+      health: { status: "stopped" },
+      execution_count: 3,
+      error_count: 1,
+    });
+    expect((await world.sallyport(["plugin", "info", "weather"])).out).toMatch(/isolation: +namespace/);
+  });
+
+  it("writes hidden characters escaped in JSON too, with the same value", async () => {
+    const { out } = await world.sallyport(["plugin", "info", "weather", "--json"]);
+    expect(out).not.toContain("\u202e");
+    expect(JSON.parse(out).permissions[0].reason).toBe("Reads\u202e forecasts.\u001b[31m");
+  });
+
+  it("approves after --yes, with all of the operator's choices", async () => {
+    const choices = ["--only", "network", "--scope", "filesystem=/data:r", "--allow-tools", "forecast,other"];
+    const { code, answer } = await world.json(["plugin", "approve", "weather", "--yes", "--expires", "7d", "--grant-only", ...choices]);
+    expect([code, answer]).toMatchObject([0, { success: true, plugin: { id: "weather", state: "approved" } }]);
+    expect(done("approve")).toEqual([
+      [
+        "weather",
+        {
+          only: ["network:api.example.com:443"],
+          scopes: ["filesystem=/data:r"],
+          allowTools: ["forecast", "other"],
+          expiresAt: Date.parse("2030-01-08T00:00:00Z"),
+          grantOnly: true,
+        },
+      ],
+    ]);
+  });
+
+  it.each([
+    ["nobody said yes", []],
+    ["an unknown permission", ["--yes", "--only", "filesystem"]],
+    ["an expiry that is past", ["--yes", "--expires", "2020-01-01"]],
+    ["an expiry that is none", ["--yes", "--expires", "soon"]],
+  ])("grants nothing when %s", async (_what, options) => {
+    const { code, answer } = await world.json(["plugin", "approve", "weather", ...options]);
+    expect([code, answer]).toMatchObject([2, { success: false, code: "usage", fix: expect.any(String) }]);
+    expect(done("approve")).toEqual([]);
+  });
+
+  it.each([
+    ["deny", "denied"],
+    ["load", "running"],
+    ["unload", "stopped"],
+    ["enable", "stopped"],
+    ["disable", "disabled"],
+    ["revoke", "revoked"],
+  ])("%s answers {success, plugin}", async (verb, state) => {
+    const { code, answer } = await world.json(["plugin", verb, "weather"]);
+    expect([code, answer]).toMatchObject([0, { success: true, plugin: { id: "weather", state } }]);
+    expect((await world.sallyport(["plugin", verb, "weather"])).out).toContain(`weather 1.2.0: ${state}`);
+  });
+
+  it("passes version and config to a load, and version and purge to an uninstall [S3-101]", async () => {
+    await world.json(["plugin", "load", "weather", "--plugin-version", "1.2.0", "--config", '{"max_retries":3}']);
+    expect(done("load")).toEqual([["weather", { version: "1.2.0", config: { max_retries: 3 } }]]);
+    const { answer } = await world.json(["plugin", "uninstall", "weather", "--plugin-version", "1.2.0", "--purge"]);
+    expect(answer).toEqual({ success: true, plugin: { id: "weather", version: "1.2.0" } });
+    expect(done("uninstall")).toEqual([["weather", { version: "1.2.0", purge: true }]]);
+  });
+
+  it("shows and replaces configuration, from JSON or a YAML file", async () => {
+    expect((await world.json(["plugin", "config", "weather"])).answer).toEqual({ units: "metric" });
+    await world.json(["plugin", "config", "weather", "--set", '{"units":"imperial"}']);
+    await writeFile(join(scratch, "values.yml"), "units: metric\nretries: 3\n");
+    await world.json(["plugin", "config", "weather", "--file", join(scratch, "values.yml")]);
+    expect(done("setConfig")).toEqual([
+      ["weather", { units: "imperial" }],
+      ["weather", { units: "metric", retries: 3 }],
+    ]);
+    expect((await world.json(["plugin", "config", "weather", "--set", "[1]"])).code).toBe(2);
+  });
+
+  it("answers an unknown plugin with exit code 2 and the owner's words", async () => {
+    expect(await world.json(["plugin", "info", "nobody"])).toMatchObject({ code: 2, answer: { code: "not_found" } });
+    const { err, out } = await world.sallyport(["plugin", "info", "nobody"]);
+    expect(err).toContain("✖ There is no plugin nobody.");
+    expect(out).toBe("");
+  });
+});
+
+describe("tool", () => {
+  it("lists and shows tools with schemas and decision", async () => {
+    const { answer } = await world.json(["tool", "list"]);
+    expect(answer).toMatchObject([
+      { name: "weather__forecast", plugin: "weather", effect: "read", decision: "allow", input_schema: { type: "object" } },
+    ]);
+    expect((await world.json(["tool", "info", "weather__forecast"])).answer).toMatchObject({ output_schema: {} });
+    expect((await world.sallyport(["tool", "list"])).out).toContain("weather__forecast");
+  });
+
+  it("calls a tool and answers {success, call_id, result, duration_ms}", async () => {
+    const { code, answer } = await world.json(["tool", "call", "weather__forecast", "--input", '{"city":"Bern"}']);
+    expect([code, answer]).toEqual([0, { success: true, call_id: "call_1", result: { celsius: 20 }, duration_ms: 1.5 }]);
+    expect((await world.sallyport(["tool", "call", "weather__forecast"])).out).toBe('{\n  "celsius": 20\n}\n');
+  });
+
+  it("reads the input from standard input or a file", async () => {
+    await writeFile(join(scratch, "in.json"), '{"from":"file"}');
+    await world.json(["tool", "call", "weather__forecast", "--input", "-"], { stdin: '{"from":"stdin"}' });
+    await world.json(["tool", "call", "weather__forecast", "--input", `@${join(scratch, "in.json")}`]);
+    expect(done("invoke").map(([request]) => request)).toMatchObject([
+      { input: { from: "stdin" } },
+      { input: { from: "file" } },
+    ]);
+    expect((await world.json(["tool", "call", "weather__forecast", "--input", "{"])).code).toBe(2);
+  });
+
+  it("exits with 4 when an operator has to approve, and names the approval", async () => {
+    const { code, answer } = await world.json(["tool", "call", "weather__ask"]);
+    expect([code, answer]).toMatchObject([4, { success: false, call_id: "call_2", code: "approval_required", approval: { id: "apr_2" } }]);
+    const shown = await world.sallyport(["tool", "call", "weather__ask"]);
+    expect([shown.code, shown.out]).toEqual([4, ""]);
+    expect(shown.err).toContain("apr_2");
+  });
+
+  it("acts as an agent with --agent, and says who did", async () => {
+    await world.json(["tool", "call", "weather__forecast", "--agent", "bot"]);
+    await world.json(["tool", "call", "weather__forecast"]);
+    const callers = world.host.calls.filter(({ verb }) => verb === "invoke").map(({ args }) => args[0]);
+    expect(callers).toMatchObject([
+      { kind: "agent", agent: "bot", operator: expect.any(String) },
+      { kind: "operator", agent: "cli", operator: expect.any(String) },
+    ]);
+    expect((await world.json(["tool", "call", "weather__forecast", "--agent", "../x"])).code).toBe(2);
+  });
+});
+
+describe("approval and secret", () => {
+  it("approves with uses and expiry, denies with a reason", async () => {
+    const { answer } = await world.json(["approval", "approve", "apr_1", "--uses", "2", "--expires", "30m"]);
+    expect(answer).toMatchObject({ success: true, approval: { state: "approved" } });
+    await world.json(["approval", "deny", "apr_1", "--reason", "no"]);
+    expect(done("approvals.approve")).toEqual([["apr_1", { uses: 2, expiresAt: Date.parse("2030-01-01T00:30:00Z") }]]);
+    expect(done("approvals.deny")).toEqual([["apr_1", "no"]]);
+    expect((await world.json(["approval", "approve", "apr_1", "--uses", "many"])).code).toBe(2);
+  });
+
+  it("lists what waits, or every state", async () => {
+    expect((await world.json(["approval", "list"])).answer).toEqual([]);
+    await world.json(["approval", "list", "--all"]);
+    expect(world.host.calls.map(({ args }) => args[0])).toEqual([{ state: "pending" }, undefined]);
+    expect((await world.sallyport(["approval", "list"])).out).toBe("Nothing waits for an answer.\n");
+  });
+
+  it("takes a secret from standard input or a file, never from an argument, and never prints it", async () => {
+    const { out } = await world.sallyport(["secret", "set", "API_KEY", "--for", "https://api.example.com"], { stdin: "s3cret\n" });
+    expect(out).not.toContain("s3cret");
+    await writeFile(join(scratch, "value"), "other");
+    await world.json(["secret", "set", "API_KEY", "--value-file", join(scratch, "value")]);
+    expect(done("secrets.set")).toEqual([
+      ["API_KEY", "s3cret", ["https://api.example.com"]],
+      ["API_KEY", "other", []],
+    ]);
+    expect((await world.json(["secret", "set", "API_KEY"], { stdin: "" })).code).toBe(2);
+    expect((await world.json(["secret", "set", "API_KEY", "s3cret"])).code).toBe(2);
+    expect((await world.json(["secret", "list"])).answer).toMatchObject([{ name: "API_KEY", updated_at: 5 }]);
+    expect((await world.json(["secret", "remove", "API_KEY"])).answer).toEqual({ success: true, name: "API_KEY" });
+  });
+});
+
+describe("the passphrase of widening verbs", () => {
+  beforeEach(() => world.host.operators.setPassphrase(undefined, "für den Test ✓"));
+
+  it("refuses without it, with exit code 3 and the way to give it", async () => {
+    const { code, answer } = await world.json(["plugin", "approve", "weather", "--yes"]);
+    expect([code, answer]).toMatchObject([3, { code: "passphrase_required", fix: expect.stringContaining("--passphrase-file") }]);
+    expect(done("approve")).toEqual([]);
+  });
+
+  it("takes it from SALLYPORT_PASSPHRASE or a private file", async () => {
+    const env = { SALLYPORT_PASSPHRASE: "für den Test ✓" };
+    expect((await world.json(["plugin", "approve", "weather", "--yes"], { env })).code).toBe(0);
+    const file = join(scratch, "passphrase");
+    await writeFile(file, "für den Test ✓\n", { mode: 0o600 });
+    expect((await world.json(["secret", "remove", "X", "--passphrase-file", file])).code).toBe(0);
+    await chmod(file, 0o644);
+    expect(await world.json(["secret", "remove", "X", "--passphrase-file", file])).toMatchObject({
+      code: 2,
+      answer: { fix: expect.stringContaining("chmod 600") },
+    });
+  });
+
+  it("refuses a wrong one", async () => {
+    const wrong = { env: { SALLYPORT_PASSPHRASE: "not this one" } };
+    expect(await world.json(["plugin", "enable", "weather"], wrong)).toMatchObject({ code: 3, answer: { success: false } });
+    expect(done("enable")).toEqual([]);
+  });
+});
+
+describe("audit and doctor", () => {
+  it("lists with filters and shows times", async () => {
+    world.host.emit({ type: "plugin.lifecycle", actor: "host", from: "approved", to: "starting", plugin: { id: "weather", version: "1", digest: "d" } });
+    await world.json(["audit", "list", "--plugin", "weather", "--since", "1h", "--limit", "5"]);
+    expect(world.host.calls).toMatchObject([{ args: [{ plugin: "weather", since: Date.parse("2029-12-31T23:00:00Z"), limit: 5 }] }]);
+    expect((await world.sallyport(["audit", "list"])).out).toContain("weather approved → starting");
+  });
+
+  it("follows as lines of JSON until the owner stops", async () => {
+    world.host.emit({ type: "plugin.lifecycle" });
+    world.host.emit({ type: "plugin_tool.invoked", tool: "x\u202e" });
+    const running = world.sallyport(["audit", "tail", "--json", "--after", "0"]);
+    await expect.poll(() => world.host.calls.length).toBeGreaterThan(1);
+    await world.owner.stop();
+    const { code, out } = await running;
+    expect(code).toBe(0);
+    expect(out).not.toContain("\u202e");
+    expect(out.trim().split("\n").map((line) => JSON.parse(line).seq)).toEqual([1, 2]);
+  });
+
+  it("verifies the home, with a kept head", async () => {
+    const head = `2:${"a".repeat(64)}`;
+    expect(await world.json(["audit", "verify", "--head", head])).toEqual({
+      code: 0,
+      answer: { ok: true, events: 0, head: null, problems: [] },
+    });
+    expect(world.host.calls).toMatchObject([{ args: [{ seq: 2, hash: "a".repeat(64) }] }]);
+  });
+
+  it("exports to standard output or to a new private file", async () => {
+    expect((await world.sallyport(["audit", "export"])).out).toBe('{"seq":1}\n{"head":1}\n');
+    const out = join(scratch, "export.ndjson");
+    expect((await world.json(["audit", "export", "--out", out])).answer).toEqual({ success: true, file: out });
+    expect(await readFile(out, "utf8")).toBe('{"seq":1}\n{"head":1}\n');
+    expect((await world.json(["audit", "export", "--out", out])).code).toBe(1);
+  });
+
+  it("doctor prints the level, what failed and its fix", async () => {
+    expect((await world.json(["doctor"])).answer).toMatchObject({ level: "runtime", available: ["runtime"], checks: [{ ok: false }] });
+    const { out } = await world.sallyport(["doctor"]);
+    expect(out).toContain("Isolation here: runtime");
+    expect(out).toContain("fix: apt install bubblewrap");
+  });
+});
