@@ -47,9 +47,15 @@ export class Call implements CallOwner {
   }
 }
 
+/** What an async context remembers. Code that a phase left running belongs to no call once the phase is over. */
+export interface Entered {
+  readonly id: CallId;
+  readonly over?: boolean;
+}
+
 export interface Calls {
   /** Runs the start of a call so that everything it causes knows the call, timers and streams too. */
-  enter<Result>(owner: { readonly id: CallId }, run: () => Result): Result;
+  enter<Result>(owner: Entered, run: () => Result): Result;
   begin(call: Call): void;
   end(call: Call): void;
   get(id: string): Call | undefined;
@@ -68,8 +74,8 @@ export function createCalls(): Calls {
   const inFlight = new Map<string, Call>();
 
   const find = (): CallId | undefined => {
-    const owner = variable?.get() as { readonly id: CallId } | undefined;
-    if (owner) return owner.id;
+    const owner = variable?.get() as Entered | undefined;
+    if (owner && owner.over !== true) return owner.id;
     if (inFlight.size !== 1) return undefined;
     for (const id of inFlight.keys()) return id;
     return undefined;

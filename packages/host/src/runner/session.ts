@@ -36,7 +36,7 @@ export function createSession(deps: SessionDeps): (message: HostMessage) => void
   const bind = async (id: number, params: BindParams): Promise<void> => {
     deps.prepare();
     try {
-      const module: unknown = await calls.enter({ id: null }, () => deps.load(params.bundle));
+      const module: unknown = await deps.load(params.bundle);
       const exported: unknown = typeof module === "object" && module !== null ? Reflect.get(module, "default") : undefined;
       const plugin = await loadPlugin(exported, params.tools);
       bound = { plugin, binding: { plugin: params.plugin, config: params.config, secrets: params.secrets } };
@@ -47,13 +47,15 @@ export function createSession(deps: SessionDeps): (message: HostMessage) => void
   };
 
   const initialize = async (id: number, { plugin, binding }: Bound, params: InitializeParams): Promise<void> => {
-    const owner = { id: params.call_id ?? null, signal: new AbortController().signal };
+    const owner = { id: params.call_id ?? null, signal: new AbortController().signal, over: false };
     try {
       const { ok, returned } = await calls.enter(owner, () => plugin.initialize(binding.config, createContext(peer, binding, owner)));
       if (!ok) log("error", `initialize() returned ${String(returned)}; it must return true when the plugin is ready.`);
       peer.answer(id, { ok });
     } catch (thrown) {
       peer.fail(id, "initialize_failed", explain(thrown));
+    } finally {
+      owner.over = true;
     }
   };
 

@@ -4,8 +4,11 @@ import { LINE_BYTES } from "@sallyport/sdk/protocol/v1";
 const { stdin, stdout } = Deno;
 const WouldBlock = Deno.errors.WouldBlock;
 const { stringify } = JSON;
+const enqueue = queueMicrotask;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+const encode = encoder.encode.bind(encoder);
+const decode = decoder.decode.bind(decoder);
 
 const NEWLINE = 0x0a;
 const READ_BYTES = 64 * 1024;
@@ -23,11 +26,11 @@ export function createWriter(): Writer {
     if (queued === "") return;
     const text = queued;
     queued = "";
-    writeAll(encoder.encode(text));
+    writeAll(encode(text));
   };
   return {
     line(json) {
-      if (queued === "") queueMicrotask(flush);
+      if (queued === "") enqueue(flush);
       queued += `${json}\n`;
     },
     flush,
@@ -65,7 +68,7 @@ export async function readLines(onLine: (line: string) => void, onBytes: (bytes:
     let end = buffer.subarray(0, count).indexOf(NEWLINE);
     while (end !== -1) {
       const piece = buffer.subarray(start, end);
-      onLine(partial === 0 ? decoder.decode(piece) : joined(parts, partial, piece));
+      onLine(partial === 0 ? decode(piece) : joined(parts, partial, piece));
       parts = [];
       partial = 0;
       start = end + 1;
@@ -90,7 +93,7 @@ function joined(parts: readonly Uint8Array[], partial: number, last: Uint8Array)
     at += part.length;
   }
   whole.set(last, at);
-  return decoder.decode(whole);
+  return decode(whole);
 }
 
 /** JSON text of an answer; `undefined` becomes null. @throws what `JSON.stringify` throws. */
