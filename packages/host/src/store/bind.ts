@@ -2,11 +2,15 @@ import type { CompiledQuery } from "kysely";
 import { SallyportError } from "../kernel/index.ts";
 import type { Bindable, WireStatement } from "./messages.ts";
 
-/** Every parameter passes here. @throws {SallyportError} `internal` for a type that the driver must never see. */
+/**
+ * Every parameter passes here. The driver cuts text at a NUL when it reads it back, so a NUL becomes U+FFFD, as a lone
+ * surrogate does.
+ * @throws {SallyportError} `internal` for a type that the driver must never see.
+ */
 export function bindable(value: unknown): Bindable {
   switch (typeof value) {
     case "string":
-      return value;
+      return value.toWellFormed().replaceAll("\0", "\uFFFD");
     case "boolean":
       return value ? 1 : 0;
     case "number":

@@ -6,7 +6,10 @@ import type { Database, Statement } from "../types.ts";
 /** A plugin's keys and values. `value` is JSON text; sizes are bytes of key and value in UTF-8. */
 export interface KvStore {
   get(pluginId: string, key: string): Promise<string | null>;
-  /** @throws {SallyportError} `quota_exceeded` when the plugin's keys and values together would be over `quotaBytes`. */
+  /**
+   * @throws {SallyportError} `quota_exceeded` when the plugin's keys and values together would be over `quotaBytes`,
+   * `usage` for a key or value that the store would have to change.
+   */
   set(pluginId: string, key: string, value: string, quotaBytes: number): Promise<void>;
   /** Whether there was such a key. */
   delete(pluginId: string, key: string): Promise<boolean>;
@@ -28,6 +31,8 @@ export function createKvStore(db: Database): KvStore {
     },
 
     async set(pluginId, key, value, quotaBytes) {
+      assertExact(key);
+      assertExact(value);
       const bytes = Buffer.byteLength(key) + Buffer.byteLength(value);
       // One statement, so that two writes at the same time cannot both pass the check.
       const result = await sql`
@@ -75,6 +80,12 @@ export function createKvStore(db: Database): KvStore {
       return { keys: row.keys, bytes: row.bytes };
     },
   };
+}
+
+/** Two keys that differ must not become one. */
+function assertExact(text: string): void {
+  if (text.isWellFormed() && !text.includes("\0")) return;
+  throw new SallyportError("usage", "A key or value has a NUL character or half of a character.", { fix: "Encode bytes, for example as base64." });
 }
 
 /** Everything that a plugin kept; for `uninstall --purge`. */

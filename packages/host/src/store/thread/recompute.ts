@@ -12,6 +12,8 @@ export async function recompute(db: Connection, head: ChainHead): Promise<ChainR
   const report = (seq: number, problem: string): void => {
     if (problems.length < MAX_PROBLEMS) problems.push({ seq, problem });
   };
+  const strays = Number(db.rows("SELECT count(*) FROM audit_events WHERE seq < 1", [])[0]?.[0]);
+  if (strays > 0) report(0, `${strays} events were put before the first`);
   let seq = 0;
   let hash = GENESIS_HASH;
   let events = 0;
