@@ -13,4 +13,5 @@ export type {
   SandboxPlan,
   SandboxSpec,
   SandboxTools,
+  SandboxUsage,
 } from "./types.ts";

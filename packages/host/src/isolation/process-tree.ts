@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import type { SandboxUsage } from "./types.ts";
 
 /** One process for all time: pids are used again, a pid with its start time is not. */
 export interface ProcessId {
@@ -42,11 +43,19 @@ export function isAlive({ pid, startTime }: ProcessId): boolean {
   return fields !== undefined && fields[19] === startTime && fields[0] !== "Z" && fields[0] !== "X";
 }
 
-/** Memory of its own (not of files) that a process holds, in bytes; null when it cannot be read. */
-export async function residentBytesOf(pid: number): Promise<number | null> {
-  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => null);
-  if (status === null) return null;
+/** Clock ticks a second in /proc, the same on every Linux that Node runs on. */
+const TICKS_PER_SECOND = 100;
+
+/** What one process uses: memory of its own (not of files), and processor time. Null when it cannot be read. */
+export async function usageOf(pid: number): Promise<SandboxUsage | null> {
+  const texts = await Promise.all([readFile(`/proc/${pid}/status`, "utf8"), readFile(`/proc/${pid}/stat`, "utf8")]).catch(
+    () => null,
+  );
+  if (texts === null) return null;
+  const [status, stat] = texts;
   let kibibytes = 0;
   for (const [, size] of status.matchAll(/^(?:RssAnon|RssShmem):\s+(\d+) kB$/gm)) kibibytes += Number(size);
-  return kibibytes * 1024;
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const ticks = Number(fields[11]) + Number(fields[12]);
+  return { residentBytes: kibibytes * 1024, processorMs: (ticks * 1000) / TICKS_PER_SECOND };
 }

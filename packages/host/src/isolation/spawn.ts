@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { Writable } from "node:stream";
 import { isMainThread } from "node:worker_threads";
 import { SallyportError } from "../kernel/index.ts";
-import { isAlive, type ProcessId, processTree, residentBytesOf } from "./process-tree.ts";
-import type { SandboxedProcess, SandboxExit, SandboxPlan } from "./types.ts";
+import { isAlive, type ProcessId, processTree, usageOf } from "./process-tree.ts";
+import type { SandboxedProcess, SandboxExit, SandboxPlan, SandboxUsage } from "./types.ts";
 
 const POLL_MS = 5;
 /** Ends the wait for processes that the kernel cannot end (an uninterruptible read of a dead disk). */
@@ -84,11 +84,17 @@ function wrap(
       if (members.length === 0) members = processTree(pid);
       signalGroup(pid, "SIGKILL");
     },
-    async residentBytes() {
-      const sizes = await Promise.all(processTree(pid).map((member) => residentBytesOf(member.pid)));
-      return sizes.length === 0 || sizes.includes(null)
-        ? null
-        : sizes.reduce((sum: number, size) => sum + (size ?? 0), 0);
+    async usage() {
+      const parts = await Promise.all(processTree(pid).map((member) => usageOf(member.pid)));
+      let total: SandboxUsage | null = null;
+      for (const part of parts) {
+        if (part === null) return null;
+        total = {
+          residentBytes: (total?.residentBytes ?? 0) + part.residentBytes,
+          processorMs: (total?.processorMs ?? 0) + part.processorMs,
+        };
+      }
+      return total;
     },
   };
 }

@@ -63,8 +63,15 @@ export interface SandboxedProcess {
   readonly gone: Promise<SandboxExit>;
   /** SIGKILL to the whole group. Idempotent. */
   kill(): void;
-  /** Resident memory of all its processes in bytes; null when it cannot be read. */
-  residentBytes(): Promise<number | null>;
+  /** What all its processes use now; null when it cannot be read. */
+  usage(): Promise<SandboxUsage | null>;
+}
+
+export interface SandboxUsage {
+  /** Memory of their own (not of files) that is resident. */
+  readonly residentBytes: number;
+  /** Processor time since the start, in milliseconds. */
+  readonly processorMs: number;
 }
 
 export type LevelReport =

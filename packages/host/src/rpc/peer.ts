@@ -96,7 +96,8 @@ export function createPeer(options: PeerOptions): Peer {
     if (entry === undefined) {
       if (!abandoned.delete(message.id)) return violate("it answered an id that is not waiting for an answer");
       lateAnswers++;
-      return true;
+      options.onLateAnswer?.(message.id);
+      return closed === undefined;
     }
     outstanding.delete(message.id);
     entry.settle(

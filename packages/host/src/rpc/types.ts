@@ -34,6 +34,8 @@ export interface PeerOptions {
   /** Answers a request of the other side. What it throws goes to the other side as code, message and fix. */
   readonly onRequest: (method: string, params: unknown) => Promise<unknown>;
   readonly onNotification: (method: string, params: unknown, bytes: number) => void;
+  /** An answer to a request that was given up has come; it was dropped. */
+  readonly onLateAnswer?: (id: number) => void;
   /** Called at most once, with `protocol_violation`; nothing is read or written afterwards. The caller kills the process. */
   readonly onViolation: (error: SallyportError) => void;
 }

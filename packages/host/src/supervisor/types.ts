@@ -51,7 +51,10 @@ export interface Progress {
 
 export interface ToolCall extends CallContext {
   readonly input: unknown;
+  /** Covers the wait for a place too. */
   readonly timeoutMs: number;
+  /** Never in flight together with any other call. */
+  readonly exclusive?: boolean;
 }
 
 export interface ToolAnswer {
