@@ -9,7 +9,9 @@ import { pathToFileURL } from "node:url";
 // @ts-expect-error -- a script without types
 import { buildRunner } from "../../scripts/build-runner.mjs";
 
-type Message = Record<string, any>; // oxlint-disable-line no-explicit-any -- a test client looks at whatever comes
+/** Whatever comes over the wire: a test looks into it freely. */
+// oxlint-disable-next-line no-explicit-any
+export type Message = Record<string, any>;
 
 const require = createRequire(import.meta.url);
 const DENO = join(require.resolve("@deno/linux-x64-glibc/package.json"), "..", "deno");

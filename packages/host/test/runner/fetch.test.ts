@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { type Client, startRunner } from "./client.ts";
+import { type Client, type Message, startRunner } from "./client.ts";
 
 let client: Client;
 afterEach(() => client.close());
@@ -20,7 +20,7 @@ const output = async (tool = "go", input: unknown = {}): Promise<unknown> => {
   return answer.error ?? answer.result.output;
 };
 
-const fetches = (): Record<string, any>[] => client.lines.filter((line) => line.method === "fetch").map((line) => line.params);
+const fetches = (): Message[] => client.lines.filter((line) => line.method === "fetch").map((line) => line.params);
 
 describe("what a fetch asks", () => {
   it("names method, headers, redirect mode, secrets and the call", async () => {
@@ -65,13 +65,24 @@ describe("what a fetch asks", () => {
     expect([url?.method, url?.url, url?.body]).toEqual(["GET", "https://a.example/u", null]);
   });
 
-  it("streams a body of unknown size, chunk by chunk, and waits for room", async () => {
+  it("sends a stream that is ready and small whole, so that the host can name its length", async () => {
     await start({
-      go: `let n = 0;
-        const body = new ReadableStream({ pull(c) { n < 3 ? c.enqueue(new Uint8Array(300_000).fill(n++)) : c.close(); } });
+      go: `let n = 0; const body = new ReadableStream({ pull(c) { n < 3 ? c.enqueue(new Uint8Array([n++])) : c.close(); } });
         return (await fetch("https://a.example/", { method: "POST", body, duplex: "half" })).status`,
     });
-    const writes: Record<string, any>[] = [];
+    client.answers.fetch = () => OK;
+    expect(await output()).toBe(200);
+    expect([fetches()[0]?.body, fetches()[0]?.upload]).toEqual([b64(new Uint8Array([0, 1, 2])), null]);
+  });
+
+  it("streams a body that has to be waited for, chunk by chunk, each when there is room", async () => {
+    await start({
+      go: `let n = 0; const opened = new Promise((d) => globalThis.open = d);
+        const body = new ReadableStream({ async pull(c) { await opened; n < 3 ? c.enqueue(new Uint8Array(300_000).fill(n++)) : c.close(); } });
+        return (await fetch("https://a.example/", { method: "POST", body, duplex: "half" })).status`,
+      open: `globalThis.open()`,
+    });
+    const writes: Message[] = [];
     let finish = (_: unknown): void => undefined;
     client.answers.fetch = () => new Promise((resolve) => (finish = resolve));
     client.answers["body.write"] = (params) => {
@@ -79,8 +90,12 @@ describe("what a fetch asks", () => {
       if (params.done) finish(OK);
       return {};
     };
-    expect(await output()).toBe(200);
-    const [{ upload, body }] = fetches() as [Record<string, any>];
+    const answer = client.call("go");
+    await client.line((line) => line.method === "fetch");
+    expect(writes).toEqual([]);
+    await client.call("open");
+    expect((await answer).result.output).toBe(200);
+    const [{ upload, body }] = fetches() as [Message];
     expect(body).toBeNull();
     expect(writes.every((write) => write.upload === upload && write.call === fetches()[0]?.call)).toBe(true);
     const chunks = writes.map((write) => Buffer.from(write.data, "base64"));
@@ -105,13 +120,20 @@ describe("what a fetch asks", () => {
 
   it("does not pretend that a body that broke is complete", async () => {
     await start({
-      go: `const body = new ReadableStream({ start(c) { c.enqueue(new Uint8Array(3)); }, pull() { throw new Error("disk"); } });
+      go: `const snapped = new Promise((_, no) => globalThis.snap = no); let n = 0;
+        const body = new ReadableStream({ pull: (c) => n++ === 0 ? c.enqueue(new Uint8Array(3)) : snapped });
         return (await fetch("https://a.example/", { method: "POST", body, duplex: "half" })).status`,
+      snap: `globalThis.snap(new Error("disk"))`,
     });
     const done: unknown[] = [];
+    let finish = (_: unknown): void => undefined;
     client.answers["body.write"] = (params) => (done.push(params.done), {});
-    client.answers.fetch = () => client.line((line) => line.method === "body.write").then(() => OK);
-    expect(await output()).toBe(200);
+    client.answers.fetch = () => new Promise((resolve) => (finish = resolve));
+    const answer = client.call("go");
+    await client.line((line) => line.method === "body.write");
+    await client.call("snap");
+    finish(OK);
+    expect((await answer).result.output).toBe(200);
     expect(done).toEqual([false]);
   });
 });
@@ -185,7 +207,7 @@ describe("what a fetch gives", () => {
     client.answers.fetch = () => {
       throw { code: "permission_denied", message: "The plugin has no grant for a.example.", fix: "Ask for it." };
     };
-    expect(await output()).toEqual([true, "fetch failed: The plugin has no grant for a.example.", "permission_denied", "Ask for it.", "SallyportError"]);
+    expect(await output()).toEqual([true, "The plugin has no grant for a.example.", "permission_denied", "Ask for it.", "SallyportError"]);
   });
 
   it("errors the body when the host fails in its middle", async () => {

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { type Client, startRunner } from "./client.ts";
+import { type Client, type Message, startRunner } from "./client.ts";
 
 let client: Client;
 afterEach(() => client.close());
 
 /** What the expression gives inside a tool. */
-async function evaluate(body: string): Promise<any> {
+async function evaluate(body: string): Promise<Message[string]> {
   client = await startRunner(`export default { tools: { async go(input, ctx) { ${body} } } }`);
   await client.bind(["go"]);
   const answer = await client.call("go", {}, { call_id: "call_g" });

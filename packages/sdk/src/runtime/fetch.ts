@@ -1,10 +1,9 @@
-import { type CallId, CHUNK_BYTES, type FetchParams, type FetchResult } from "../protocol/v1/index.ts";
+import { type CallId, type FetchParams, type FetchResult } from "../protocol/v1/index.ts";
 import { isSallyportError } from "../plugin/index.ts";
 import { fromBase64, toBase64 } from "./base64.ts";
+import { bodyOf, sendBody } from "./upload.ts";
 import type { HostPort } from "./port.ts";
 
-/* A body whose size is known travels inside the request up to here; base64 of it stays far below the cap of a line. */
-const INLINE_BYTES = 1024 * 1024;
 
 /**
  * The standard `fetch`, as a request to the host's broker. `call` gives the call that a request belongs to, and may throw.
@@ -16,7 +15,7 @@ export function createFetch(port: HostPort, call: () => CallId): typeof globalTh
     const owner = call();
     const request = new Request(input, init);
     request.signal.throwIfAborted();
-    const body = await bodyOf(request, input, init);
+    const body = await bodyOf(request);
     const params: FetchParams = {
       call: owner,
       url: request.url,
@@ -33,56 +32,12 @@ export function createFetch(port: HostPort, call: () => CallId): typeof globalTh
   };
 }
 
-async function bodyOf(request: Request, input: unknown, init: RequestInit | undefined): Promise<Uint8Array | ReadableStream<Uint8Array> | null> {
-  if (request.body === null) return null;
-  if (init?.body instanceof ReadableStream) return request.body;
-  if (init?.body == null && input instanceof Request) return request.body;
-  const bytes = new Uint8Array(await request.arrayBuffer());
-  return bytes.length <= INLINE_BYTES ? bytes : new Blob([bytes]).stream();
-}
-
 function secretsOf(init: RequestInit | undefined): readonly string[] {
   const names: unknown = init?.secrets ?? [];
   if (!Array.isArray(names) || !names.every((name): name is string => typeof name === "string")) {
     throw new TypeError("fetch: secrets must be an array of names.");
   }
   return names;
-}
-
-async function sendBody(
-  port: HostPort,
-  call: CallId,
-  upload: string,
-  body: ReadableStream<Uint8Array>,
-  answer: Promise<FetchResult>,
-  signal: AbortSignal,
-): Promise<void> {
-  const reader = body.getReader();
-  let over = false;
-  const stop = (): void => {
-    over = true;
-  };
-  answer.then(undefined, stop);
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    while (!over) {
-      const { value, done } = await reader.read();
-      if (done) {
-        await port.request("body.write", { call, upload, data: "", done: true });
-        return;
-      }
-      for (let start = 0; start < value.length && !over; start += CHUNK_BYTES) {
-        const data = toBase64(value.subarray(start, start + CHUNK_BYTES));
-        await port.request("body.write", { call, upload, data, done: false });
-      }
-    }
-    await reader.cancel(signal.reason);
-  } catch (error) {
-    /* The answer to the request tells the plugin; a body that broke must not look complete, so `done` is never sent. */
-    await reader.cancel(error).catch(() => undefined);
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
 }
 
 async function abortable(port: HostPort, call: CallId, answer: Promise<FetchResult>, signal: AbortSignal): Promise<Response> {
@@ -176,6 +131,6 @@ function cancelStream(port: HostPort, call: CallId, stream: string | null): void
 
 function networkError(error: unknown): unknown {
   if (!isSallyportError(error)) return error;
-  const failure = new TypeError(`fetch failed: ${error.message}`, { cause: error });
+  const failure = new TypeError(error.message, { cause: error });
   return Object.assign(failure, error.fix === undefined ? { code: error.code } : { code: error.code, fix: error.fix });
 }
