@@ -126,7 +126,7 @@ export const verificationAnswer = z.object({
 });
 
 export const doctorAnswer = z.object({
-  level: z.enum(ISOLATION_LEVELS),
+  level: isolation,
   available: z.array(z.enum(ISOLATION_LEVELS)),
   checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string(), fix: z.string().optional() })),
 });

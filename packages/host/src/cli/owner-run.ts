@@ -86,7 +86,7 @@ async function announce(session: Session, host: Host, home: string, socket: stri
   session.print({ success: true, level, socket, passphrase_set: guarded, mcp: setup }, () =>
     [
       `${session.style.good("✔")} Serving ${home}\n`,
-      `Isolation: ${session.style.bold(level)}\nSocket:    ${socket}\n`,
+      `Isolation: ${session.style.bold(level ?? "none")}\nSocket:    ${socket}\n`,
       guarded ? "" : `${session.style.warn("!")} Approvals are advisory against agents that have a shell.\n`,
       `Connect an agent: paste this into its MCP configuration.\n${safeJson(setup, 2)}\n`,
       "Stop with Ctrl-C.\n",

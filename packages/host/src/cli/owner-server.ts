@@ -8,6 +8,7 @@ import { agentName, createApi, done, type Principal, type Route } from "../api/i
 import type { Host } from "../host-api.ts";
 import { SallyportError, toSallyportError } from "../kernel/index.ts";
 import { serveMcpSession } from "../mcp/index.ts";
+import { MCP_PROTOCOL } from "./mcp.ts";
 import { ownerNote, prepareSocketFolder, socketPath } from "./socket-path.ts";
 
 export interface OwnerOptions {
@@ -29,8 +30,8 @@ export interface Owner {
   readonly stopped: Promise<void>;
 }
 
-/** What the raw connection of an MCP session calls itself. */
-export const MCP_PROTOCOL = "sallyport-mcp";
+/** The verb of the one connection that is no route: an agent's MCP session, open to agents, with no passphrase. */
+export const MCP_SESSION_VERB = "mcp.session";
 /** How long requests in flight may still run when the owner stops. */
 const DRAIN_MS = 5_000;
 const MAX_CONNECTIONS = 512;

@@ -11,8 +11,7 @@ export function buildProgram(context: CommandContext): Command {
     .description("Runs plugins that nobody here trusts, and lets them do exactly what you granted.")
     .version(context.version)
     .exitOverride()
-    .showHelpAfterError(false)
-    .configureHelp({ showGlobalOptions: true });
+    .enablePositionalOptions();
   globalOptions(program);
   defineHostCommands(program, context);
   defineAuthoringCommands(definePluginCommands(program, context), context);

@@ -137,9 +137,9 @@ describe("plugin", () => {
   });
 
   it("passes version and config to a load, and version and purge to an uninstall [S3-101]", async () => {
-    await world.json(["plugin", "load", "weather", "--plugin-version", "1.2.0", "--config", '{"max_retries":3}']);
+    await world.json(["plugin", "load", "weather", "--version", "1.2.0", "--config", '{"max_retries":3}']);
     expect(done("load")).toEqual([["weather", { version: "1.2.0", config: { max_retries: 3 } }]]);
-    const { answer } = await world.json(["plugin", "uninstall", "weather", "--plugin-version", "1.2.0", "--purge"]);
+    const { answer } = await world.json(["plugin", "uninstall", "weather", "--version", "1.2.0", "--purge"]);
     expect(answer).toEqual({ success: true, plugin: { id: "weather", version: "1.2.0" } });
     expect(done("uninstall")).toEqual([["weather", { version: "1.2.0", purge: true }]]);
   });

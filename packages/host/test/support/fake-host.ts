@@ -171,6 +171,7 @@ export async function createFakeHost(): Promise<FakeHost> {
         if (name === FORECAST.name) return FORECAST;
         throw new SallyportError("unknown_tool", "No such tool.");
       },
+      call: async () => ({}),
     },
     approvals: {
       list: async (filter) => {

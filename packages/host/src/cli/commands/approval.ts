@@ -4,10 +4,10 @@ import { approvalAnswer } from "../../api/index.ts";
 import { displayLine } from "../../kernel/index.ts";
 import { isoTime, parseExpiry, table } from "../render/index.ts";
 import type { Session } from "../session.ts";
-import { type CommandContext, flag, path, query, text, usage, verb } from "./define.ts";
+import { type CommandContext, flag, globalOptions, path, query, text, usage, verb } from "./define.ts";
 
 export function defineApprovalCommands(program: Command, context: CommandContext): void {
-  const approval = program.command("approval").description("answer what waits for an operator");
+  const approval = globalOptions(program.command("approval")).description("answer what waits for an operator");
   verb(approval, context, "list", "list requests; those that wait, unless --all", "sallyport approval list", listApprovals)
     .alias("ls")
     .option("--state <state>", "pending, approved, denied, expired or consumed")

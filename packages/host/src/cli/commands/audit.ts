@@ -9,13 +9,13 @@ import { displayLine, exitCodeOf, SallyportError } from "../../kernel/index.ts";
 import { parseAnswer } from "../owner-client.ts";
 import { isoTime, parsePast, safeJson, table } from "../render/index.ts";
 import { isRecord, type Session } from "../session.ts";
-import { type CommandContext, query, text, usage, verb } from "./define.ts";
+import { type CommandContext, globalOptions, query, text, usage, verb } from "./define.ts";
 
 type Event = z.infer<typeof auditEventAnswer>;
 type Verification = z.infer<typeof verificationAnswer>;
 
 export function defineAuditCommands(program: Command, context: CommandContext): void {
-  const audit = program.command("audit").description("what happened: read, follow, verify and export the audit");
+  const audit = globalOptions(program.command("audit")).description("what happened: read, follow, verify and export the audit");
   const filters = (command: Command): Command =>
     command
       .option("--type <type>", "such as plugin_tool.invoked or plugin.lifecycle")

@@ -13,7 +13,7 @@ export interface CommandContext {
 
 export type Action = (session: Session, args: readonly string[], options: Readonly<Record<string, unknown>>) => Promise<void>;
 
-/** The global options, which every verb takes, before or after its own. */
+/** The global options: before the object, or among a verb's own, which may reuse a name such as `--version`. */
 export function globalOptions(command: Command): Command {
   return command
     .option("--home <dir>", "folder that holds everything of this host (SALLYPORT_HOME, else ~/.sallyport)")
@@ -30,7 +30,7 @@ export function verb(
   example: string,
   action: Action,
 ): Command {
-  const command = parent.command(usage).description(description);
+  const command = globalOptions(parent.command(usage)).description(description);
   command.addHelpText("after", `\nExample:\n  $ ${example}`);
   return command.action(async (...given: unknown[]) => {
     const args = given.slice(0, -2).filter((value): value is string => typeof value === "string");

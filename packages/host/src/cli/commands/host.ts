@@ -60,7 +60,7 @@ async function init(session: Session, _args: readonly string[], options: Readonl
     [
       `${session.style.good("✔")} ${created ? "Made" : "Kept"} the home ${displayLine(path, 500)}\n`,
       fields([
-        ["isolation", level],
+        ["isolation", level ?? "none: no plugin can run here"],
         ["passphrase", guarded ? "set" : "none"],
         ...(created ? [["plugins", pluginsEnabled ? "on" : "off; set plugins.enabled in config.yml to true"] as const] : []),
       ]),
@@ -94,7 +94,7 @@ async function doctor(session: Session) {
   session.print(result, () => {
     const report = doctorAnswer.parse(result);
     return [
-      `Isolation here: ${session.style.bold(report.level)} (available: ${report.available.join(", ")})\n`,
+      `Isolation here: ${session.style.bold(report.level ?? "none")} (available: ${report.available.join(", ") || "none"})\n`,
       ...report.checks.map(
         (check) =>
           `${check.ok ? session.style.good("✔") : session.style.warn("!")} ${displayLine(check.name)}: ${displayLine(check.detail, 500)}\n` +

@@ -10,13 +10,13 @@ import { createProgressBar, fields, isoTime, table } from "../render/index.ts";
 import type { Session } from "../session.ts";
 import { approve } from "./approve.ts";
 import { configure } from "./plugin-config.ts";
-import { collect, collectCommas, type CommandContext, flag, path, query, text, usage, verb } from "./define.ts";
+import { collect, collectCommas, type CommandContext, flag, globalOptions, path, query, text, usage, verb } from "./define.ts";
 import { parseObject, permissionList, summaryLine } from "./views.ts";
 
 const API = "/api/plugins";
 
 export function definePluginCommands(program: Command, context: CommandContext): Command {
-  const plugin = program.command("plugin").description("install, approve, run and remove plugins");
+  const plugin = globalOptions(program.command("plugin")).description("install, approve, run and remove plugins");
 
   verb(plugin, context, "install <source>", "install a plugin from a folder; runs none of its code", "sallyport plugin install ./plugins/weather", install)
     .option("--load", "load it right after, when nothing has to be approved");
@@ -32,13 +32,13 @@ export function definePluginCommands(program: Command, context: CommandContext):
   verb(plugin, context, "deny <id>", "refuse what a plugin asks for", "sallyport plugin deny weather --reason 'not needed'", change("deny", "Denied"))
     .option("--reason <text>", "why, for the audit");
   verb(plugin, context, "load <id>", "start an approved plugin in its sandbox", "sallyport plugin load weather", load)
-    .option("--plugin-version <version>", "which installed version")
+    .option("--version <version>", "which installed version")
     .option("--config <json>", "the operator's values for its configuration");
   verb(plugin, context, "unload <id>", "stop a plugin; its tools are gone until it is loaded", "sallyport plugin unload weather", change("unload", "Unloaded"));
   verb(plugin, context, "enable <id>", "let a disabled plugin be loaded again", "sallyport plugin enable weather", change("enable", "Enabled"));
   verb(plugin, context, "disable <id>", "stop a plugin and keep it from being loaded", "sallyport plugin disable weather", change("disable", "Disabled"));
   verb(plugin, context, "uninstall <id>", "remove a plugin; its data stays unless --purge", "sallyport plugin uninstall weather --purge", uninstall)
-    .option("--plugin-version <version>", "only this version")
+    .option("--version <version>", "only this version")
     .option("--purge", "remove its data too");
   verb(plugin, context, "revoke <id>", "stop a plugin for good; the same code never runs again here", "sallyport plugin revoke weather --reason 'leaks data'", revoke)
     .option("--reason <text>", "why, for the audit")
@@ -134,7 +134,7 @@ async function revoke(session: Session, args: readonly string[], options: Readon
 }
 
 async function load(session: Session, [id = ""]: readonly string[], options: Readonly<Record<string, unknown>>) {
-  const version = text(options, "pluginVersion");
+  const version = text(options, "version");
   const config = text(options, "config");
   const body = { ...(version !== undefined && { version }), ...(config !== undefined && { config: parseObject(config, "--config") }) };
   const { plugin } = await session.call("POST", path(`${API}/load`, id), { body });
@@ -143,7 +143,7 @@ async function load(session: Session, [id = ""]: readonly string[], options: Rea
 
 async function uninstall(session: Session, [id = ""]: readonly string[], options: Readonly<Record<string, unknown>>) {
   const before = await session.get(pluginSummaryAnswer, "GET", path(`${API}/info`, id));
-  const version = text(options, "pluginVersion");
+  const version = text(options, "version");
   const wanted = query({ version, purge: flag(options, "purge") ? "true" : undefined });
   await session.call("DELETE", `${path(`${API}/uninstall`, id)}${wanted}`);
   const plugin = { id: before.id, version: version ?? before.version };

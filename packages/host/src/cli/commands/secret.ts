@@ -7,12 +7,12 @@ import { isInteractive, readStream } from "../io.ts";
 import { askHidden } from "../passphrase.ts";
 import { isoTime, table } from "../render/index.ts";
 import type { Session } from "../session.ts";
-import { collect, type CommandContext, list, path, text, usage, verb } from "./define.ts";
+import { collect, type CommandContext, globalOptions, list, path, text, usage, verb } from "./define.ts";
 
 const MAX_SECRET = 65_536;
 
 export function defineSecretCommands(program: Command, context: CommandContext): void {
-  const secret = program.command("secret").description("keep values that plugins use without seeing them");
+  const secret = globalOptions(program.command("secret")).description("keep values that plugins use without seeing them");
   verb(secret, context, "set <name>", "store a value and bind it to where it may be sent; asks for it, or reads standard input", "sallyport secret set OPENWEATHER_KEY --for https://api.openweathermap.org", set)
     .option("--for <origin>", "an origin that may receive it; repeat for more", collect)
     .option("--value-file <file>", "read the value from a file");

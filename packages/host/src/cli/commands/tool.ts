@@ -6,13 +6,13 @@ import { displayText, type ErrorCode, exitCodeOf, isErrorCode, SallyportError } 
 import { readStream } from "../io.ts";
 import { createStyle, fields, renderError, safeJson, table } from "../render/index.ts";
 import { answerOf, type Session } from "../session.ts";
-import { type CommandContext, path, text, usage, verb } from "./define.ts";
+import { type CommandContext, globalOptions, path, text, usage, verb } from "./define.ts";
 
 const MAX_INPUT = 2 * 1024 * 1024;
 const AGENT_HELP = "act as this agent; the audit says that an operator did";
 
 export function defineToolCommands(program: Command, context: CommandContext): void {
-  const tool = program.command("tool").description("see and call the tools of loaded plugins");
+  const tool = globalOptions(program.command("tool")).description("see and call the tools of loaded plugins");
   verb(tool, context, "list", "list the tools that an agent may see", "sallyport tool list --agent local", listTools)
     .alias("ls")
     .option("--agent <name>", AGENT_HELP);
