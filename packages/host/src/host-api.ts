@@ -200,6 +200,8 @@ export interface ToolsApi {
   /** What this caller may see: decision allow or require_approval, plugin running or idle. */
   list(caller: Caller): Promise<readonly ToolSummary[]>;
   info(caller: Caller, name: string): Promise<ToolSummary>;
+  /** `invoke()` for programs: the result, or the failure thrown. @throws {SallyportError} `PolicyViolationError` for every denial. */
+  call(caller: Caller, request: InvokeRequest): Promise<unknown>;
 }
 
 export interface ApprovalView {
@@ -245,8 +247,8 @@ export interface OperatorsApi {
 }
 
 export interface DoctorReport {
-  /** The strongest level available here. */
-  readonly level: IsolationLevel;
+  /** The strongest level available here; `null` when there is none. */
+  readonly level: IsolationLevel | null;
   readonly available: readonly IsolationLevel[];
   readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string; readonly fix?: string }[];
 }

@@ -1,13 +1,7 @@
 import semver from "semver";
-import { type Grant, type Scope, withinScope } from "../capability/index.ts";
-import type { AllowListEntry, HostConfig } from "../config/index.ts";
-import {
-  type ErrorCode,
-  type ErrorDetails,
-  type IsolationFloor,
-  type IsolationLevel,
-  PolicyViolationError,
-} from "../kernel/index.ts";
+import { type Grant, hostMatches, type NetworkScope, type Scope, withinScope } from "../capability/index.ts";
+import type { AllowListEntry, HostConfig, HostEntry } from "../config/index.ts";
+import { type ErrorCode, type ErrorDetails, type IsolationLevel, PolicyViolationError } from "../kernel/index.ts";
 import { unenforceable } from "./enforceable.ts";
 import type { StoredPlugin } from "../store/index.ts";
 
@@ -29,8 +23,8 @@ export interface LoadQuestion {
   verifyStored(record: StoredPlugin): Promise<void>;
   /** @throws {SallyportError} `plugin_config_invalid`. */
   effectiveConfig(record: StoredPlugin): Promise<Readonly<Record<string, unknown>>>;
-  /** @throws {SallyportError} `isolation_unavailable`. */
-  requireLevel(floors: readonly IsolationFloor[]): Promise<IsolationLevel>;
+  /** @throws {SallyportError} `isolation_unavailable` when plugin or operator require more than there is. */
+  levelFor(record: StoredPlugin): IsolationLevel;
 }
 
 /** What is known once every gate before the launch has passed. */
@@ -96,7 +90,7 @@ export const LOAD_GATES: readonly Gate[] = [
       }
     },
   },
-  { name: "isolation", check: async (question) => void (await levelFor(question)) },
+  { name: "isolation", check: (question) => void question.levelFor(question.record) },
 ];
 
 /** @throws {PolicyViolationError} with the code of the first gate that refuses; `data.gate` names it. */
@@ -105,14 +99,10 @@ export async function passGates(question: LoadQuestion): Promise<LoadPermit> {
   const { grant } = question;
   if (!grant) throw noGrant(question.record);
   return {
-    level: await levelFor(question),
+    level: question.levelFor(question.record),
     grant,
     config: await question.effectiveConfig(question.record),
   };
-}
-
-function levelFor(question: LoadQuestion): Promise<IsolationLevel> {
-  return question.requireLevel([question.record.manifest.isolation.minimum, question.config.isolation.minimum]);
 }
 
 function refuse(code: ErrorCode, message: string, details: ErrorDetails): never {
@@ -174,7 +164,8 @@ function checkGrant({ record, grant, now }: LoadQuestion): void {
   }
 }
 
-function checkCeiling({ record, grant, ceiling }: LoadQuestion): void {
+function checkCeiling({ record, grant, ceiling, config }: LoadQuestion): void {
+  checkNetworkHosts(record, grant, config.networkHosts);
   if (!ceiling) return;
   const over = grant?.scopes.find((scope) => !ceiling.some((outer) => withinScope(scope, outer)));
   if (over) {
@@ -183,4 +174,23 @@ function checkCeiling({ record, grant, ceiling }: LoadQuestion): void {
       fix: `Approve it again with a narrower --scope, or without --grant-only.`,
     });
   }
+}
+
+function checkNetworkHosts(record: StoredPlugin, grant: Grant | undefined, hosts: HostConfig["networkHosts"]): void {
+  if (!hosts) return;
+  for (const scope of grant?.scopes ?? []) {
+    if (scope.capability !== "network" || hosts.some((entry) => admitsHost(entry, scope))) continue;
+    refuse(
+      "ceiling_exceeded",
+      `${record.ref.id} was granted ${scope.host}:${scope.port}, which config.yml does not admit.`,
+      {
+        fix: `Add "${scope.host}:${scope.port}" to network.tool_allowed_hosts in config.yml, or approve the plugin without it.`,
+      },
+    );
+  }
+}
+
+function admitsHost(entry: HostEntry, scope: NetworkScope): boolean {
+  if (entry.port !== undefined && entry.port !== scope.port) return false;
+  return entry.host === scope.host || hostMatches(entry.host, scope.host);
 }

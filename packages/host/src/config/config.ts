@@ -1,5 +1,6 @@
 import { parseDocument } from "yaml";
-import { SallyportError } from "../kernel/index.ts";
+import { canonicalHostPattern, splitPort } from "../capability/index.ts";
+import { SallyportError, toSallyportError } from "../kernel/index.ts";
 import type { PolicyDefaults, PolicyRule } from "../policy/index.ts";
 import { type ConfigFile, configSchema } from "./schema.ts";
 
@@ -9,13 +10,19 @@ export interface AllowListEntry {
   readonly digest?: string | undefined;
 }
 
+/** `host`, `*.host`, or either with a port; canonical. */
+export interface HostEntry {
+  readonly host: string;
+  readonly port?: number | undefined;
+}
+
 /** The operator's settings, every default filled in. The empty file is the strictest: plugins off, everything denied. */
 export interface HostConfig {
   readonly mode: "production" | "development";
   readonly plugins: { readonly enabled: boolean; readonly allowList: readonly AllowListEntry[] };
   readonly isolation: { readonly minimum: "kernel" | "runtime" };
-  /** Hosts (`host` or `host:port`) that any plugin may be granted; absent does not limit. */
-  readonly networkHosts: readonly string[] | undefined;
+  /** The only hosts that any plugin may be granted; absent does not limit. */
+  readonly networkHosts: readonly HostEntry[] | undefined;
   readonly limits: {
     readonly memoryMb: number | undefined;
     readonly concurrency: number | undefined;
@@ -70,7 +77,7 @@ function fromFile(file: ConfigFile): HostConfig {
       allowList: file.plugins.allowed_plugins.map((item) => (typeof item === "string" ? { id: item } : item)),
     },
     isolation: file.isolation,
-    networkHosts: file.network.tool_allowed_hosts,
+    networkHosts: file.network.tool_allowed_hosts?.map(hostEntry),
     limits: {
       memoryMb: file.limits.memory_mb,
       concurrency: file.limits.concurrency,
@@ -85,4 +92,17 @@ function fromFile(file: ConfigFile): HostConfig {
       })),
     },
   };
+}
+
+function hostEntry(text: string): HostEntry {
+  const { host, port } = splitPort(text);
+  try {
+    return { host: canonicalHostPattern(host), port };
+  } catch (error) {
+    const { message, fix } = toSallyportError(error);
+    throw new SallyportError("config_invalid", `${FILE}: network.tool_allowed_hosts: ${message}`, {
+      fix: fix ?? "Write host, host:port or *.host.",
+      cause: error,
+    });
+  }
 }

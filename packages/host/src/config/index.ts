@@ -1,2 +1,2 @@
-export { type AllowListEntry, type HostConfig, parseConfig } from "./config.ts";
+export { type AllowListEntry, type HostConfig, type HostEntry, parseConfig } from "./config.ts";
 export { starterConfig } from "./starter.ts";

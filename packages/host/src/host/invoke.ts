@@ -32,6 +32,8 @@ export interface InvokeDeps {
   /** Stops a plugin whose grant is over. @throws {SallyportError} `not_approved`. */
   expired(plugin: PluginRef): Promise<never>;
   counted(plugin: PluginRef, failure: string | null): void;
+  /** A call that a gate refused. */
+  refused(): void;
 }
 
 interface Call {
@@ -154,6 +156,7 @@ function fail(deps: InvokeDeps, call: Call, error: SallyportError): InvokeAnswer
   const reason = typeof error.data["reason"] === "string" ? error.data["reason"] : error.code;
   deps.audit.note(invokedEvent(deps, call, { phase: "outcome", durationMs, reason }));
   if (call.route && call.outcome !== "not_started") deps.counted(call.route.plugin, error.message);
+  else deps.refused();
   const approval = error.data["approval"];
   return {
     success: false,

@@ -47,7 +47,7 @@ export interface RouteSources {
   loadedTools(): ReadonlyMap<string, LoadedTool>;
   policy(): Policy;
   /** The operator's longest deadline, milliseconds. */
-  maxTimeoutMs: number;
+  maxTimeoutMs(): number;
 }
 
 /** `publisher/id` becomes `publisher_id`: MCP clients refuse a slash in tool names. */
@@ -99,7 +99,7 @@ function buildRoute(
     policySnapshot: policy.snapshot,
     scope: [effect, ...scopes.map(scopeKey)].join(" "),
     definitionDigest: digestOf("sallyport-tool-v1", { plugin: plugin.id, ...tool }),
-    timeoutMs: Math.min(tool.timeoutMs, sources.maxTimeoutMs),
+    timeoutMs: Math.min(tool.timeoutMs, sources.maxTimeoutMs()),
     expiresAt,
     input: lazily(() => compileSchema(tool.inputSchema)),
     output: outputSchema === undefined ? null : lazily(() => compileSchema(outputSchema)),

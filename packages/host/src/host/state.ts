@@ -1,7 +1,8 @@
-import type { Catalog } from "../catalog/index.ts";
 import type { Grant, Scope } from "../capability/index.ts";
 import type { AllowListEntry, HostConfig } from "../config/index.ts";
+import type { Catalog } from "../catalog/index.ts";
 import { compilePolicy, type Policy, type PolicyRule } from "../policy/index.ts";
+import { type LoadedTool, toolName } from "./route.ts";
 import {
   type Database,
   listAllowed,
@@ -63,4 +64,23 @@ export function installedVersions(catalog: Catalog): ReadonlyMap<string, string>
       .all()
       .flatMap((record) => (usable.includes(record.state) ? [[record.ref.id, record.ref.version] as const] : [])),
   );
+}
+
+/** Tools that agents may see: of active plugins that run or can be woken, with the grant that they have now. */
+export function loadedTools(catalog: Catalog, decisions: Decisions): ReadonlyMap<string, LoadedTool> {
+  const tools = new Map<string, LoadedTool>();
+  for (const record of catalog.all()) {
+    if (record.state !== "running" && record.state !== "idle") continue;
+    const grant = decisions.grantOf(record);
+    if (!grant) continue;
+    for (const tool of record.manifest.tools) {
+      tools.set(toolName(record.ref.id, tool.name), {
+        plugin: record.ref,
+        tool,
+        scopes: grant.scopes,
+        expiresAt: grant.expiresAt,
+      });
+    }
+  }
+  return tools;
 }

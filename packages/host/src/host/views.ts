@@ -1,5 +1,6 @@
 import { type Catalog, unenforceable } from "../catalog/index.ts";
 import {
+  computeEffect,
   type Grant,
   type PermissionRequest,
   riskOf,
@@ -12,7 +13,9 @@ import type { PermissionView, PluginInfo, PluginSummary, ToolSummary } from "../
 import { displayLine, displayText, type IsolationLevel } from "../kernel/index.ts";
 import { maskConfig } from "../manifest/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
-import type { CallRoute } from "./route.ts";
+import type { PolicyDecision } from "../policy/index.ts";
+import { type CallRoute, toolName } from "./route.ts";
+import type { Decisions } from "./state.ts";
 
 /** What the views need to know of the rest of the host. */
 export interface ViewSources {
@@ -138,7 +141,27 @@ function enforcementOf(
   return { by: level === "runtime" ? `${by}; only the JavaScript runtime keeps the process from going around it` : by };
 }
 
-export function toolOf(route: CallRoute, level: IsolationLevel | null): ToolSummary {
+/** The tools of a manifest, with the effect and the decision that they have, or would have once loaded, for the agent `local`. */
+export function declaredTools(
+  record: StoredPlugin,
+  decisions: Decisions,
+  level: IsolationLevel | null,
+): readonly ToolSummary[] {
+  const asked = record.manifest.permissions.flatMap((request) => (request.scope ? [request.scope] : []));
+  const scopes = decisions.grantOf(record)?.scopes ?? asked;
+  return record.manifest.tools.map((tool) => {
+    const name = toolName(record.ref.id, tool.name);
+    const effect = computeEffect(tool.effect, scopes);
+    const { decision } = decisions.policy.decide({ agent: "local", plugin: record.ref.id, tool: name, effect });
+    return toolOf({ name, plugin: record.ref, tool, effect, decision: { decision } }, level);
+  });
+}
+
+type ToolFacts = Pick<CallRoute, "name" | "plugin" | "tool" | "effect"> & {
+  readonly decision: Pick<PolicyDecision, "decision">;
+};
+
+export function toolOf(route: ToolFacts, level: IsolationLevel | null): ToolSummary {
   return {
     name: route.name,
     plugin: route.plugin.id,

@@ -1,0 +1,3 @@
+export { readConfigFile, watchConfigFile } from "./config-file.ts";
+export { removeFolder } from "./remove.ts";
+export { openHome } from "../cli/home.ts";

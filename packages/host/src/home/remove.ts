@@ -1,0 +1,6 @@
+import { rm } from "node:fs/promises";
+
+/** Removes a folder of the home with all that is in it. One that is not there is no error. */
+export async function removeFolder(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true });
+}

@@ -1,0 +1,44 @@
+import { join } from "node:path";
+import { openHome } from "./home/index.ts";
+import { assembleHost } from "./host/assemble.ts";
+import { type HostOverrides, openHomeParts } from "./host/parts.ts";
+import type { Host } from "./host-api.ts";
+import { type Clock, systemClock } from "./kernel/index.ts";
+
+export interface CreateHostOptions {
+  /** The home: a folder of the user's, mode 0700, with `config.yml`. `sallyport init` makes one. */
+  readonly home: string;
+  readonly clock?: Clock;
+  /** Told of defects that no caller sees; by default they are dropped. */
+  readonly onDefect?: (error: unknown) => void;
+  /** `PLUGIN_SECRET_KEY` and `SALLYPORT_VAULT_KEY` are read from here; nothing else of the environment is. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** What stands in for the outside world in tests and benchmarks. */
+  readonly overrides?: HostOverrides;
+}
+
+/**
+ * Opens a home and becomes its owner: the only process that starts its plugins, reads its vault and appends to its audit.
+ * @throws {SallyportError} `home_missing`, `home_unsafe`, `home_locked`, `config_invalid`, `schema_newer`,
+ * `store_unavailable`, `vault_unavailable`, `isolation_unavailable` when the runtime is not installed.
+ */
+export async function createHost(options: CreateHostOptions): Promise<Host> {
+  const home = openHome(options.home);
+  const parts = await openHomeParts({
+    home,
+    clock: options.clock ?? systemClock,
+    vaultKey: options.env?.["SALLYPORT_VAULT_KEY"],
+    overrides: options.overrides ?? {},
+  });
+  try {
+    return await assembleHost(parts, {
+      dataRoot: join(home, "data"),
+      secretKeySet: (options.env?.["PLUGIN_SECRET_KEY"]?.length ?? 0) >= 32,
+      openRuntimePermissions: options.overrides?.openRuntimePermissions ?? false,
+      onDefect: options.onDefect ?? (() => undefined),
+    });
+  } catch (error) {
+    await parts.close();
+    throw error;
+  }
+}

@@ -1,0 +1,300 @@
+import { join } from "node:path";
+import { createCallApprovals } from "../approval/index.ts";
+import { type BrokerAction, createBroker } from "../broker/index.ts";
+import { isLive, type LoadPermit, passGates } from "../catalog/index.ts";
+import { removeFolder, watchConfigFile } from "../home/index.ts";
+import { requireLevel } from "../isolation/index.ts";
+import type { Host, Operator } from "../host-api.ts";
+import {
+  type IsolationLevel,
+  LIMITS,
+  newId,
+  type PluginRef,
+  PolicyViolationError,
+  toSallyportError,
+} from "../kernel/index.ts";
+import { findManifest, readManifest } from "../manifest/index.ts";
+import { createOperators } from "../operators/index.ts";
+import { installSource } from "../registry/index.ts";
+import { createRedactor } from "../secrets/index.ts";
+import { createKvStore, createSettings, findRevocation, type StoredPlugin } from "../store/index.ts";
+import { createLauncher } from "../supervisor/index.ts";
+import { VERSION } from "../version.ts";
+import { createApprovalsApi } from "./approvals.ts";
+import { createPluginConfigs } from "./configs.ts";
+import { createConfigState } from "./config-state.ts";
+import { createCounters } from "./counters.ts";
+import { examine } from "./doctor.ts";
+import { createInvoke } from "./invoke.ts";
+import { createLogBook } from "./logs.ts";
+import type { HomeParts } from "./parts.ts";
+import { planLaunch } from "./plan.ts";
+import { createPluginsApi } from "./plugins.ts";
+import { createRouteTable, type LoadedTool } from "./route.ts";
+import { createRuntime } from "./runtime.ts";
+import { createSecretsApi } from "./secrets.ts";
+import { settleAfterStart } from "./settle.ts";
+import { installedVersions, loadedTools } from "./state.ts";
+import { createToolsApi } from "./tools.ts";
+import { declaredTools, type ViewSources } from "./views.ts";
+
+export interface AssembleOptions {
+  readonly dataRoot: string;
+  readonly secretKeySet: boolean;
+  readonly openRuntimePermissions: boolean;
+  readonly onDefect: (error: unknown) => void;
+}
+
+const COUNTS_MS = 5_000;
+
+/** Wires the parts of an open home into a host. The only place that knows them all. */
+export async function assembleHost(parts: HomeParts, options: AssembleOptions): Promise<Host> {
+  const { db, audit, catalog, clock, vault, probe } = parts;
+  const state = await createConfigState(parts);
+  const redactor = createRedactor(() => vault.known());
+  const logs = createLogBook();
+  const counters = createCounters(db);
+  const configs = createPluginConfigs(db, audit, clock);
+  const broker = createBroker({
+    ...parts.overrides.network,
+    secrets: vault,
+    redactor,
+    kv: createKvStore(db),
+    clock,
+    onAction: (action) => audit.note(brokerEvent(clock.now(), action)),
+    onLog: ({ plugin, time, level, message, callId }) =>
+      logs.add(plugin.id, { time, level, message, ...(callId === null ? {} : { call: callId }) }),
+    forbiddenPaths: [parts.home, parts.storePath, parts.engine.deno, parts.engine.runner],
+  });
+  const runtime = createRuntime({
+    catalog,
+    clock,
+    launcher: createLauncher({ engine: parts.engine, tools: probe.tools, clock }),
+    policySnapshot: () => state.decisions.policy.snapshot,
+    permit,
+    plan: (record, granted) =>
+      planLaunch(record, granted, {
+        broker,
+        config: state.config,
+        ceiling: state.decisions.ceilingOf(record.ref.id),
+        dataDir: join(options.dataRoot, record.ref.id.replace("/", "@")),
+        openRuntimePermissions: options.openRuntimePermissions,
+      }),
+  });
+
+  let tools: ReadonlyMap<string, LoadedTool> | undefined;
+  const toolListeners = new Set<() => void>();
+  const routes = createRouteTable({
+    loadedTools: () => (tools ??= loadedTools(catalog, state.decisions)),
+    policy: () => state.decisions.policy,
+    maxTimeoutMs: () => state.config.limits.timeoutMs ?? LIMITS.maxTimeoutMs,
+  });
+  function changed(): void {
+    tools = undefined;
+    routes.invalidate();
+    for (const listener of toolListeners) listener();
+  }
+  catalog.onChange(changed);
+  state.onChange(changed);
+
+  function permit(record: StoredPlugin): Promise<LoadPermit> {
+    return questionFor(record).then(passGates);
+  }
+
+  async function questionFor(record: StoredPlugin) {
+    const marks = {
+      id: record.ref.id,
+      treeDigest: record.ref.digest,
+      codeDigest: record.codeDigest,
+      publisherKey: record.publisherKey,
+    };
+    return {
+      record,
+      config: state.config,
+      allowList: state.decisions.allowList,
+      revocation: (await findRevocation(db, marks))?.kind,
+      grant: state.decisions.grantOf(record),
+      ceiling: state.decisions.ceilingOf(record.ref.id),
+      now: clock.now(),
+      hostVersion: VERSION,
+      installed: installedVersions(catalog),
+      verifyStored: async ({ ref }: StoredPlugin) => void (await parts.store.verify(ref.digest)),
+      effectiveConfig: configs.effective,
+      levelFor: (own: StoredPlugin) => levelFor(own),
+    };
+  }
+
+  function levelFor(record: StoredPlugin): IsolationLevel {
+    return requireLevel({
+      floor: record.manifest.isolation.minimum,
+      operatorFloor: state.config.isolation.minimum,
+      available: probe.report.available,
+    });
+  }
+
+  function levelOf(plugin: PluginRef): IsolationLevel | null {
+    const running = runtime.levelOf(plugin);
+    if (running !== undefined) return running;
+    const record = catalog.current(plugin);
+    try {
+      return record ? levelFor(record) : null;
+    } catch {
+      return null;
+    }
+  }
+
+  const views: ViewSources = {
+    catalog,
+    grantOf: (record) => state.decisions.grantOf(record),
+    levelOf: (record) => levelOf(record.ref),
+    effectiveConfig: configs.effective,
+    toolsOf: (record) => declaredTools(record, state.decisions, levelOf(record.ref)),
+  };
+  const invoke = createInvoke({
+    clock,
+    audit,
+    routes,
+    approvals: createCallApprovals(db, audit, clock),
+    running: runtime.running,
+    wake: runtime.wake,
+    redact: (value) => redactor.redactJson(value),
+    counted: (plugin, failure) => {
+      catalog.count(plugin, failure);
+      counters.add(plugin, failure);
+    },
+    refused: counters.refuse,
+    async expired(plugin) {
+      const record = catalog.current(plugin);
+      if (record) await runtime.stop(record, "validated", { actor: "host", reason: "grant_expired" });
+      throw new PolicyViolationError("not_approved", `The approval of ${plugin.id} expired.`, {
+        fix: `Run: sallyport plugin approve ${plugin.id}`,
+      });
+    },
+  });
+  const toolsApi = createToolsApi({ routes, levelOf, invoke });
+  const plugins = createPluginsApi({
+    db,
+    audit,
+    clock,
+    catalog,
+    runtime,
+    configs,
+    views,
+    config: () => state.config,
+    installSource: (path, inspect, onStep) =>
+      installSource(path, { findManifest, readManifest, inspect, store: parts.store }, onStep),
+    removeStored: (digest) => parts.store.remove(digest),
+    removeData: (id) => removeFolder(join(options.dataRoot, id.replace("/", "@"))),
+    refresh: state.refresh,
+    logsOf: logs.of,
+  });
+  const operators = await createOperators({
+    settings: createSettings(db),
+    clock,
+    onAttempt: ({ ok }) =>
+      audit.note({
+        v: 1,
+        id: newId("evt"),
+        time: clock.now(),
+        type: "operator.authenticated",
+        actor: "operator",
+        decision: ok ? "allow" : "deny",
+      }),
+  });
+
+  await audit.record({
+    v: 1,
+    id: newId("evt"),
+    time: clock.now(),
+    type: "host.started",
+    actor: "host",
+    data: { version: VERSION },
+  });
+  await settleAfterStart(catalog, state.config);
+  const counting = setInterval(() => void counters.flush().catch(options.onDefect), COUNTS_MS);
+  counting.unref();
+  const unwatch = watchConfigFile(parts.home, () => void reload().catch(options.onDefect));
+
+  /** A change of config.yml is in force at once: what it no longer admits stops. */
+  async function reload(): Promise<void> {
+    if (!(await state.reload())) return;
+    const host: Operator = { name: "host" };
+    for (const record of catalog.all().filter(({ state: now }) => isLive(now))) {
+      try {
+        await permit(record);
+      } catch (error) {
+        const { code, message } = toSallyportError(error);
+        await runtime.stop(record, "stopped", { actor: host.name, reason: code, lastError: message });
+      }
+    }
+  }
+
+  let closing: Promise<void> | undefined;
+  async function close(): Promise<void> {
+    unwatch();
+    clearInterval(counting);
+    await runtime.close();
+    await counters.flush();
+    await audit
+      .record({ v: 1, id: newId("evt"), time: clock.now(), type: "host.stopped", actor: "host" })
+      .catch(options.onDefect);
+    await parts.close();
+  }
+
+  return {
+    plugins,
+    tools: toolsApi,
+    approvals: createApprovalsApi(db, audit, clock, plugins),
+    secrets: createSecretsApi(vault, audit, clock),
+    audit,
+    policy: { snapshot: () => state.decisions.policy.snapshot },
+    operators,
+    invoke,
+    doctor: () =>
+      examine({
+        probe: probe.report,
+        config: state.config,
+        configProblem: state.problem,
+        audit,
+        passphraseSet: operators.passphraseSet,
+        secretKeySet: options.secretKeySet,
+      }),
+    async stats() {
+      const all = catalog.all();
+      const loaded = all.filter(({ state: now }) => isLive(now)).length;
+      return {
+        loadedPlugins: loaded,
+        registry: { totalPlugins: all.length, activePlugins: all.filter(({ state: now }) => now === "running").length },
+        calls: { ...counters.totals },
+      };
+    },
+    onToolsChanged(listener) {
+      toolListeners.add(listener);
+      return () => toolListeners.delete(listener);
+    },
+    close: () => (closing ??= close()),
+  };
+}
+
+function brokerEvent(time: number, action: BrokerAction) {
+  return {
+    v: 1,
+    id: newId("evt"),
+    time,
+    type: "broker.action",
+    actor: `plugin:${action.plugin.id}`,
+    plugin: action.plugin,
+    capability: action.capability,
+    target: action.target,
+    method: action.method,
+    bytes: action.bytes,
+    decision: action.outcome === "denied" ? "deny" : "allow",
+    outcome: action.outcome === "succeeded" ? "succeeded" : "failed",
+    ...(action.callId === null ? {} : { call_id: action.callId }),
+    ...(action.agent === undefined ? {} : { agent: action.agent }),
+    ...(action.tool === undefined ? {} : { tool: action.tool }),
+    ...(action.status === undefined ? {} : { status: action.status }),
+    ...(action.reason === undefined ? {} : { reason: action.reason }),
+    ...(action.secrets === undefined ? {} : { data: { secrets: action.secrets } }),
+  } as const;
+}

@@ -1,0 +1,94 @@
+import type { DoctorReport } from "../host-api.ts";
+import type { HostConfig } from "../config/index.ts";
+import type { AuditLog } from "../audit/index.ts";
+import { ISOLATION_LEVELS } from "../kernel/index.ts";
+import type { ProbeReport } from "../isolation/index.ts";
+
+export interface DoctorSources {
+  readonly probe: ProbeReport;
+  readonly config: HostConfig;
+  readonly configProblem: string | null;
+  readonly audit: AuditLog;
+  readonly passphraseSet: boolean;
+  readonly secretKeySet: boolean;
+}
+
+type Check = DoctorReport["checks"][number];
+
+/** What a person must know before trusting this home: levels, switches, passphrase, audit. Changes nothing. */
+export async function examine(sources: DoctorSources): Promise<DoctorReport> {
+  const { probe } = sources;
+  return {
+    level: probe.available[0] ?? null,
+    available: probe.available,
+    checks: [...levelChecks(probe), ...switchChecks(sources), await auditCheck(sources.audit)],
+  };
+}
+
+function levelChecks(probe: ProbeReport): readonly Check[] {
+  return ISOLATION_LEVELS.map((level) => {
+    const report = probe.levels[level];
+    const name = `isolation ${level}`;
+    return report.available
+      ? { name, ok: true, detail: report.detail }
+      : {
+          name,
+          ok: level === "landlock" || level === "in-process",
+          detail: `not available: ${report.reason}`,
+          fix: report.fix,
+        };
+  });
+}
+
+function switchChecks(sources: DoctorSources): readonly Check[] {
+  const { config } = sources;
+  return [
+    check(
+      "plugins enabled",
+      config.plugins.enabled,
+      "plugins.enabled is true",
+      "plugins.enabled is false: nothing loads",
+      "Set plugins.enabled: true in config.yml.",
+    ),
+    check(
+      "configuration",
+      sources.configProblem === null,
+      "config.yml is valid",
+      sources.configProblem ?? "",
+      "Mend config.yml; the last valid one stays in force until then.",
+    ),
+    check(
+      "isolation floor",
+      config.isolation.minimum === "kernel",
+      "third-party plugins need a kernel level",
+      "isolation.minimum is runtime: plugins may run with no kernel boundary",
+      "Set isolation.minimum: kernel in config.yml.",
+    ),
+    check(
+      "operator passphrase",
+      sources.passphraseSet,
+      "verbs that widen authority ask for it",
+      "approvals are advisory against agents that have a shell",
+      "Run: sallyport init --passphrase-file FILE",
+    ),
+    check(
+      "secret key",
+      sources.secretKeySet,
+      "PLUGIN_SECRET_KEY is set",
+      "PLUGIN_SECRET_KEY is not set; needed once plugins are signed on this host",
+      "Set PLUGIN_SECRET_KEY to at least 32 random bytes.",
+    ),
+  ];
+}
+
+function check(name: string, ok: boolean, good: string, bad: string, fix: string): Check {
+  return ok ? { name, ok, detail: good } : { name, ok, detail: bad, fix };
+}
+
+async function auditCheck(audit: AuditLog): Promise<Check> {
+  const verification = audit.healthy ? await audit.verify() : null;
+  const detail = verification
+    ? `${verification.events} events, ${verification.problems.length} problems`
+    : "the audit cannot be written";
+  return check("audit chain", verification?.ok === true, detail, detail, "Run: sallyport audit verify");
+}

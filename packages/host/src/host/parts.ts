@@ -1,0 +1,82 @@
+import { join } from "node:path";
+import { openAuditLog, type OwnedAuditLog } from "../audit/index.ts";
+import type { BrokerDeps } from "../broker/index.ts";
+import { type Catalog, openCatalog } from "../catalog/index.ts";
+import { type HostConfig, parseConfig } from "../config/index.ts";
+import { readConfigFile } from "../home/index.ts";
+import { type EnginePaths, placeEngine, type Probe, probeIsolation, storeRoot } from "../isolation/index.ts";
+import type { Clock } from "../kernel/index.ts";
+import { type ContentStore, createContentStore } from "../registry/index.ts";
+import { openVault, type Vault } from "../secrets/index.ts";
+import { type Database, loadOrCreateSigningKey, openDatabase } from "../store/index.ts";
+
+export interface HostOverrides {
+  /** Name resolution, trusted certificate authorities and limits of the broker. */
+  readonly network?: Pick<BrokerDeps, "resolve" | "certificateAuthorities" | "networkLimits" | "ownAddresses">;
+  /** Where bubblewrap is looked for; an empty list is a machine without it. */
+  readonly bwrapCandidates?: readonly string[];
+  /** Opens the runtime's own permissions in every plugin, so that only the outer layer holds. For attacks. */
+  readonly openRuntimePermissions?: boolean;
+}
+
+/** Everything of a home that is opened: what has a file, a lock or a process behind it. */
+export interface HomeParts {
+  readonly home: string;
+  readonly clock: Clock;
+  readonly config: HostConfig;
+  readonly db: Database;
+  readonly audit: OwnedAuditLog;
+  readonly catalog: Catalog;
+  readonly vault: Vault;
+  readonly store: ContentStore;
+  readonly storePath: string;
+  readonly engine: EnginePaths;
+  readonly probe: Probe;
+  readonly overrides: HostOverrides;
+  close(): Promise<void>;
+}
+
+export interface OpenOptions {
+  readonly home: string;
+  readonly clock: Clock;
+  readonly vaultKey: string | undefined;
+  readonly overrides: HostOverrides;
+}
+
+/** Opens a home in order: the configuration, the lock with the store, the audit, then the rest. Closes what it opened when it fails. */
+export async function openHomeParts({ home, clock, vaultKey, overrides }: OpenOptions): Promise<HomeParts> {
+  const config = parseConfig(await readConfigFile(home));
+  const hostIsRoot = process.getuid?.() === 0;
+  const db = await openDatabase({ path: join(home, "state.db"), clock });
+  let audit: OwnedAuditLog | undefined;
+  const close = async (): Promise<void> => {
+    await audit?.close();
+    await db.close();
+  };
+  try {
+    const signingKey = await loadOrCreateSigningKey(join(home, "keys", "audit.pem"));
+    audit = await openAuditLog({ database: db, clock, signingKey });
+    const storePath = storeRoot(home, { hostIsRoot });
+    const [engine, store, vault, catalog] = await Promise.all([
+      placeEngine({ hostIsRoot }),
+      createContentStore(storePath, { readableByAll: hostIsRoot }),
+      openVault({
+        file: join(home, "vault"),
+        keyFile: join(home, "keys", "vault.key"),
+        clock,
+        ...(vaultKey === undefined ? {} : { key: vaultKey }),
+      }),
+      openCatalog(db, audit, clock),
+    ]);
+    const bwrap = overrides.bwrapCandidates;
+    const probe = await probeIsolation({
+      engine,
+      hostIsRoot,
+      ...(bwrap === undefined ? {} : { bwrapCandidates: bwrap }),
+    });
+    return { home, clock, config, db, audit, catalog, vault, store, storePath, engine, probe, overrides, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
