@@ -13,8 +13,8 @@ const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 
 /** Imports a bundle here in the test; it is our own text. */
 async function run(bytes: Uint8Array): Promise<Record<string, unknown>> {
-  const module: unknown = await import(`data:text/javascript;base64,${Buffer.from(bytes).toString("base64")}`);
-  return { ...(module as Record<string, unknown>) };
+  const module: object = await import(`data:text/javascript;base64,${Buffer.from(bytes).toString("base64")}`);
+  return Object.fromEntries(Object.entries(module));
 }
 
 describe("bundlePlugin", () => {
@@ -362,7 +362,9 @@ function copyPackage(name: string, target: string, seen = new Set<string>()): vo
   if (from === undefined) throw new Error(`${name} is not installed`);
   mkdirSync(dirname(join(target, name)), { recursive: true });
   cpSync(from, join(target, name), { recursive: true });
-  const { dependencies = {} } = require(join(from, "package.json")) as { dependencies?: Record<string, string> };
+  const { dependencies = {} }: { dependencies?: Record<string, string> } = JSON.parse(
+    readFileSync(join(from, "package.json"), "utf8"),
+  );
   for (const dependency of Object.keys(dependencies)) copyPackage(dependency, target, seen);
 }
 

@@ -136,7 +136,7 @@ describe("a content store", () => {
 
   it("stores a tree once, and repairs one that was damaged", async () => {
     const { store, stored } = await storeWith();
-    expect(await store.put([...tree].reverse())).toEqual({ ...stored, created: false });
+    expect(await store.put(tree.toReversed())).toEqual({ ...stored, created: false });
     tamper(stored.root, () => rmSync(join(stored.root, "bin/run")));
     expect(await store.put(tree)).toEqual(stored);
     await store.verify(stored.digest);

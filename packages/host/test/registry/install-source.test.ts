@@ -38,6 +38,18 @@ const plain = {
   "src/plugin.ts": "export default { tools: { f: () => import(String(1)) } };",
 };
 
+function withDependency(value: number): Readonly<Record<string, string>> {
+  return {
+    "plugin.yml": "demo a.ts",
+    "a.ts": 'export { default } from "dep";',
+    "node_modules/dep/index.js": `export default ${value};`,
+  };
+}
+
+function refuseRevoked(): never {
+  throw new SallyportError("revoked", "no");
+}
+
 describe("installSource", () => {
   it("reads, bundles, hashes and stores, and says each step [S2-44]", async () => {
     const given = await ports();
@@ -62,15 +74,10 @@ describe("installSource", () => {
   });
 
   it("covers the bundle, dependencies included, with the tree digest [S2-44]", async () => {
-    const files = (value: number) => ({
-      "plugin.yml": "demo a.ts",
-      "a.ts": 'export { default } from "dep";',
-      "node_modules/dep/index.js": `export default ${value};`,
-    });
     const given = await ports();
-    const one = await installSource(pluginFolder(files(1)), given);
-    const same = await installSource(pluginFolder(files(1)), given);
-    const other = await installSource(pluginFolder(files(2)), given);
+    const one = await installSource(pluginFolder(withDependency(1)), given);
+    const same = await installSource(pluginFolder(withDependency(1)), given);
+    const other = await installSource(pluginFolder(withDependency(2)), given);
     expect(same).toMatchObject({ treeDigest: one.treeDigest, created: false });
     expect(other.treeDigest).not.toBe(one.treeDigest);
     expect(other.codeDigest).not.toBe(one.codeDigest);
@@ -137,12 +144,11 @@ describe("installSource", () => {
 
   it("asks before it bundles, so that a revoked or unwanted plugin goes no further", async () => {
     const steps: string[] = [];
-    const inspect = () => {
-      throw new SallyportError("revoked", "no");
-    };
     expect(
       await refusal(
-        installSource(pluginFolder(plain), { ...(await ports()), inspect }, (step) => steps.push(step.name)),
+        installSource(pluginFolder(plain), { ...(await ports()), inspect: refuseRevoked }, (step) =>
+          steps.push(step.name),
+        ),
       ),
     ).toMatchObject({ code: "revoked" });
     expect(steps).toEqual(["read", "manifest"]);

@@ -1,12 +1,12 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { sha256 } from "../../src/kernel/index.ts";
 import { codeDigest, type FileLeaf, treeDigest } from "../../src/trust/index.ts";
 
 const segment = fc.stringMatching(/^[a-zA-Z0-9._-]{1,8}$/).filter((text) => text !== "." && text !== "..");
-const path = fc.array(segment, { minLength: 1, maxLength: 3 }).map((parts) => parts.join("/"));
+const anyPath = fc.array(segment, { minLength: 1, maxLength: 3 }).map((parts) => parts.join("/"));
 const leaf: fc.Arbitrary<FileLeaf> = fc.record({
-  path,
+  path: anyPath,
   mode: fc.constantFrom(0o644, 0o755),
   size: fc.nat(1_000_000),
   sha256: fc.string({ maxLength: 20 }).map((text) => sha256(text)),
@@ -16,6 +16,10 @@ const treeAndIndex = tree.chain((files) => fc.tuple(fc.constant(files), fc.nat(f
 
 function replaced(files: readonly FileLeaf[], index: number, change: Partial<FileLeaf>): FileLeaf[] {
   return files.map((file, at) => (at === index ? { ...file, ...change } : file));
+}
+
+function other(path: string, text: string): FileLeaf {
+  return { path, mode: 0o644, size: text.length, sha256: sha256(text) };
 }
 
 describe("treeDigest", () => {
@@ -35,7 +39,7 @@ describe("treeDigest", () => {
     fc.assert(
       fc.property(treeAndIndex, ([files, index]) => {
         const before = treeDigest(files);
-        const file = files[index]!;
+        const file = files[index];
         expect(treeDigest(replaced(files, index, { sha256: sha256(`${file.sha256}!`) }))).not.toBe(before);
         expect(treeDigest(replaced(files, index, { size: file.size + 1 }))).not.toBe(before);
         expect(treeDigest(replaced(files, index, { mode: file.mode ^ 0o111 }))).not.toBe(before);
@@ -83,12 +87,6 @@ describe("treeDigest", () => {
 
 describe("codeDigest", () => {
   const code: FileLeaf = { path: "src/plugin.ts", mode: 0o644, size: 1, sha256: sha256("1") };
-  const other = (path: string, text: string): FileLeaf => ({
-    path,
-    mode: 0o644,
-    size: text.length,
-    sha256: sha256(text),
-  });
 
   it("is the same for the same code under another manifest, default configuration, package file or signature", () => {
     const names = [
