@@ -1,5 +1,4 @@
 export { agentSetup } from "./agent-setup.ts";
-export { createHome, openHome, resolveHome } from "./home.ts";
 export { connectOwner, type OwnerClient } from "./owner-client.ts";
 export { MCP_PROTOCOL, runMcp } from "./mcp.ts";
 export { type Owner, type OwnerOptions, MCP_SESSION_VERB, ownerRoutes, serveOwner } from "./owner-server.ts";

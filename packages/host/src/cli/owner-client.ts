@@ -2,7 +2,7 @@ import { type ClientRequest, type IncomingMessage, request as httpRequest } from
 import type { Duplex } from "node:stream";
 import { createInterface } from "node:readline";
 import { LIMITS, parseBoundedJson, SallyportError } from "../kernel/index.ts";
-import { openHome } from "./home.ts";
+import { openHome } from "../home/index.ts";
 import { startOwner } from "./owner-start.ts";
 import { ownerNote, socketPath } from "./socket-path.ts";
 

@@ -5,7 +5,7 @@ import type { Host } from "../host-api.ts";
 import { displayText, SallyportError, toSallyportError } from "../kernel/index.ts";
 import { agentSetup } from "./agent-setup.ts";
 import type { CommandContext } from "./commands/define.ts";
-import { openHome } from "./home.ts";
+import { openHome } from "../home/index.ts";
 import { findOwner } from "./owner-client.ts";
 import { serveOwner } from "./owner-server.ts";
 import { safeJson } from "./render/index.ts";
@@ -37,7 +37,8 @@ async function serve(
   const home = openHome(session.home);
   if (!options.background) await takeOver(home, io.env);
   const { createHost } = await import("../host.ts");
-  const host = await createHost({ home });
+  const onDefect = (error: unknown): void => void io.stderr.write(`${displayText(describe(error), 4000)}\n`);
+  const host = await createHost({ home, env: io.env, onDefect });
   try {
     const owner = await serveOwner(host, {
       home,
@@ -45,7 +46,7 @@ async function serve(
       version: context.version,
       background: options.background,
       idleMs: options.idleMs,
-      onDefect: (error) => io.stderr.write(`${displayText(describe(error), 4000)}\n`),
+      onDefect,
     });
     if (options.background) closeReport();
     else await announce(session, host, home, owner.socket);

@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { failureAnswer } from "../api/index.ts";
 import { isErrorCode, SallyportError } from "../kernel/index.ts";
-import { resolveHome } from "./home.ts";
+import { resolveHome } from "../home/index.ts";
 import type { Io } from "./io.ts";
 import { connectOwner, type OwnerClient, parseAnswer } from "./owner-client.ts";
 import { findPassphrase } from "./passphrase.ts";

@@ -1,3 +1,3 @@
 export { readConfigFile, watchConfigFile } from "./config-file.ts";
 export { removeFolder } from "./remove.ts";
-export { openHome } from "../cli/home.ts";
+export { createHome, openHome, resolveHome } from "./home.ts";

@@ -4,7 +4,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createHome, type Owner, type OwnerOptions, serveOwner } from "../../src/cli/index.ts";
+import { type Owner, type OwnerOptions, serveOwner } from "../../src/cli/index.ts";
+import { createHome } from "../../src/home/index.ts";
 import { findOwner } from "../../src/cli/owner-client.ts";
 import { createFakeHost, type FakeHost } from "../support/fake-host.ts";
 

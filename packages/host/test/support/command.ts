@@ -2,7 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
-import { createHome, type Owner, run, serveOwner } from "../../src/cli/index.ts";
+import { type Owner, run, serveOwner } from "../../src/cli/index.ts";
+import { createHome } from "../../src/home/index.ts";
 import { createFakeHost, type FakeHost } from "./fake-host.ts";
 
 export interface Ran {

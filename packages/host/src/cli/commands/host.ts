@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { doctorAnswer, statusAnswer } from "../../api/index.ts";
 import { starterConfig } from "../../config/index.ts";
 import { displayLine, SallyportError } from "../../kernel/index.ts";
-import { createHome } from "../home.ts";
+import { createHome } from "../../home/index.ts";
 import { isInteractive } from "../io.ts";
 import { askHidden, askYes, readPassphraseFile } from "../passphrase.ts";
 import { runOwner } from "../owner-run.ts";

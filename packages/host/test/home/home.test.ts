@@ -2,7 +2,7 @@ import { chmod, chown, mkdir, mkdtemp, readFile, realpath, rm, stat, symlink, wr
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createHome, openHome, resolveHome } from "../../src/cli/index.ts";
+import { createHome, openHome, resolveHome } from "../../src/home/index.ts";
 import { prepareSocketFolder, socketPath } from "../../src/cli/socket-path.ts";
 
 let root: string;

@@ -3,8 +3,8 @@ import { mkdir, open } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { SallyportError } from "../kernel/index.ts";
+import { CONFIG_FILE } from "./config-file.ts";
 
-export const CONFIG_FILE = "config.yml";
 
 /** `--home`, else `SALLYPORT_HOME`, else `~/.sallyport`; absolute. */
 export function resolveHome(option: string | undefined, env: NodeJS.ProcessEnv): string {
