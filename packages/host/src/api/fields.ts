@@ -1,10 +1,11 @@
 import { z } from "zod";
+import { foldId } from "../manifest/index.ts";
 
 /** A plugin's id: `name` or `publisher/name`. Either case and `_` are read as the canonical spelling. */
 export const pluginId = z
   .string()
   .max(200)
-  .transform((text) => text.toLowerCase().replaceAll("_", "-"))
+  .transform(foldId)
   .pipe(z.string().regex(/^[a-z][a-z0-9-]*(\/[a-z][a-z0-9-]*)?$/, "not a plugin's id"));
 
 export const actionName = z.string().regex(/^[A-Za-z][A-Za-z0-9_]{0,63}$/, "not a name of an action");

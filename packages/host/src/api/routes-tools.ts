@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { InvokeRequest } from "../host-api.ts";
 import { httpStatusOf } from "../kernel/index.ts";
+import { fullToolName } from "../manifest/index.ts";
 import { actionName, handle, jsonObject, pluginId, toolName } from "./fields.ts";
 import { type Answer, done, type Route, type RouteRequest } from "./route.ts";
 import { toCall, toTool } from "./wire.ts";
@@ -56,8 +57,8 @@ export const toolRoutes: readonly Route[] = [
     needsPassphrase: false,
     handle: async (request) => {
       const { params } = await request.body(z.strictObject({ params: jsonObject.default({}) }));
-      const plugin = request.param("id", pluginId).replaceAll("/", "_");
-      return invoke(request, { tool: `${plugin}__${request.param("action", actionName)}`, input: params });
+      const tool = fullToolName(request.param("id", pluginId), request.param("action", actionName));
+      return invoke(request, { tool, input: params });
     },
   },
 ];

@@ -9,6 +9,7 @@ import { openHome } from "../home/index.ts";
 import { findOwner } from "./owner-client.ts";
 import { serveOwner } from "./owner-server.ts";
 import { safeJson } from "./render/index.ts";
+import { untilStopped } from "./signals.ts";
 import { answerOf, type Session } from "./session.ts";
 
 /** Where a background owner tells its starter why it does not start. */
@@ -93,26 +94,6 @@ async function announce(session: Session, host: Host, home: string, socket: stri
       "Stop with Ctrl-C.\n",
     ].join(""),
   );
-}
-
-/** A first signal drains, a second ends the process at once. */
-async function untilStopped(owner: { stop(): Promise<void>; readonly stopped: Promise<void> }): Promise<void> {
-  let signals = 0;
-  const onSignal = (): void => {
-    signals++;
-    if (signals > 1) process.exit(1);
-    void owner.stop();
-  };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
-  process.on("SIGHUP", onSignal);
-  try {
-    await owner.stopped;
-  } finally {
-    process.off("SIGINT", onSignal);
-    process.off("SIGTERM", onSignal);
-    process.off("SIGHUP", onSignal);
-  }
 }
 
 function report(error: SallyportError): void {

@@ -9,7 +9,7 @@ export const VERBS: Readonly<Record<string, "local" | readonly string[]>> = {
   mcp: ["mcp.session"],
   "plugin new": "local",
   "plugin types": "local",
-  "plugin dev": ["plugin.install", "plugin.load", "plugin.unload"],
+  "plugin dev": "local",
   "plugin install": ["plugin.install"],
   "plugin list": ["plugin.list"],
   "plugin info": ["plugin.info"],

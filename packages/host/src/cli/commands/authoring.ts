@@ -1,4 +1,58 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
-import type { CommandContext } from "./define.ts";
+import { displayLine, LIMITS } from "../../kernel/index.ts";
+import { findManifest, type Manifest, readManifest } from "../../manifest/index.ts";
+import type { Session } from "../session.ts";
+import { develop } from "./dev.ts";
+import { collect, type CommandContext, flag, text, usage, verb } from "./define.ts";
 
-export function defineAuthoringCommands(_plugin: Command, _context: CommandContext): void {}
+export function defineAuthoringCommands(plugin: Command, context: CommandContext): void {
+  verb(plugin, context, "new <dir>", "write a new plugin that works as it is", "sallyport plugin new my-plugin", create)
+    .option("--id <id>", "the plugin's id; the folder's name if absent")
+    .option("--template <name>", "tool: asks for nothing; http: asks for one host", "tool");
+  verb(plugin, context, "types [dir]", "write the TypeScript types of a plugin's tools from its manifest", "sallyport plugin types .", types)
+    .option("--out <file>", "where to; src/tool-types.ts in the plugin's folder if absent")
+    .option("--stdout", "print them instead");
+  verb(plugin, context, "dev [dir]", "run a plugin in a throw-away home, and again at each change; grants what it asks for", "sallyport plugin dev .", develop)
+    .option("--scope <scope>", "fill in or narrow a scope, such as filesystem=/data:r; repeat for more", collect);
+}
+
+async function create(session: Session, [dir = ""]: readonly string[], options: Readonly<Record<string, unknown>>) {
+  const { scaffoldPlugin } = await import("../../authoring/index.ts");
+  const folder = resolve(dir);
+  const template = text(options, "template") ?? "tool";
+  if (template !== "tool" && template !== "http") throw usage(`There is no template ${displayLine(template)}.`, "Use tool or http.");
+  const { files } = await scaffoldPlugin({ dir: folder, id: text(options, "id") ?? basename(folder), template });
+  session.print({ success: true, dir: folder, files }, () =>
+    [
+      `${session.style.good("✔")} Wrote ${files.length} files in ${displayLine(folder, 500)}\n`,
+      ...files.map((file) => `  ${displayLine(file)}\n`),
+      `Next: sallyport plugin dev ${displayLine(dir, 500)}\n`,
+    ].join(""),
+  );
+}
+
+async function types(session: Session, [dir = "."]: readonly string[], options: Readonly<Record<string, unknown>>) {
+  const { generateToolTypes } = await import("../../authoring/index.ts");
+  const folder = resolve(dir);
+  const source = generateToolTypes(manifestOf(folder));
+  if (flag(options, "stdout")) return session.print({ success: true, types: source }, source);
+  const file = resolve(text(options, "out") ?? join(folder, "src", "tool-types.ts"));
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, source);
+  session.print({ success: true, file }, `${session.style.good("✔")} Wrote ${displayLine(file, 500)}\n`);
+}
+
+function manifestOf(folder: string): Manifest {
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch {
+    throw usage(`There is no folder ${displayLine(folder, 500)}.`, "Give the folder that holds the plugin's manifest.");
+  }
+  const name = findManifest(names);
+  const bytes = readFileSync(join(folder, name));
+  return readManifest({ name, bytes: bytes.subarray(0, LIMITS.manifestBytes + 1) }).manifest;
+}

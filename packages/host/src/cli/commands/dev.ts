@@ -1,0 +1,80 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { toFailure } from "../../api/index.ts";
+import { starterConfig } from "../../config/index.ts";
+import { createHome } from "../../home/index.ts";
+import type { Host, PluginInfo } from "../../host-api.ts";
+import { displayLine, toSallyportError } from "../../kernel/index.ts";
+import { VERSION } from "../../version.ts";
+import { agentSetup } from "../agent-setup.ts";
+import { serveOwner } from "../owner-server.ts";
+import { renderError, safeJson } from "../render/index.ts";
+import type { Session } from "../session.ts";
+import { untilStopped } from "../signals.ts";
+import { list } from "./define.ts";
+
+const AUTHOR = { name: "author" };
+
+/**
+ * The author's own loop: a home that nobody else uses and that is gone afterwards, so that approving what one writes oneself
+ * never widens anything in the home where agents work. With `--json` one document a round.
+ */
+export async function develop(session: Session, [dir = "."]: readonly string[], options: Readonly<Record<string, unknown>>): Promise<void> {
+  const [{ createHost }, { watchPlugin }] = await Promise.all([import("../../host.ts"), import("../../authoring/index.ts")]);
+  const folder = resolve(dir);
+  const root = await mkdtemp(join(tmpdir(), "sallyport-dev-"));
+  try {
+    const { path: home } = await createHome(join(root, "home"), starterConfig({ pluginsEnabled: true }));
+    const { io } = session;
+    const onDefect = (error: unknown): void => void io.stderr.write(`${displayLine(String(error), 2000)}\n`);
+    const host = await createHost({ home, env: io.env, onDefect });
+    try {
+      const owner = await serveOwner(host, { home, env: io.env, version: VERSION, background: false, idleMs: 0, onDefect });
+      session.remark(`A throw-away home: ${home}\n${safeJson(agentSetup(home), 2)}\nStop with Ctrl-C.\n`);
+      const watch = await watchPlugin({
+        dir: folder,
+        onChange: async () => tellRound(session, await round(host, folder, list(options, "scope"))),
+        onError: (error) => tellFailure(session, error),
+      });
+      await untilStopped(owner);
+      await watch.close();
+    } finally {
+      await host.close();
+    }
+  } finally {
+    await rm(root, { recursive: true, force: true });
+  }
+}
+
+/** Replaces what the last round installed by what the folder holds now, grants everything it asks for, and loads it. */
+async function round(host: Host, source: string, scopes: readonly string[] | undefined): Promise<PluginInfo> {
+  for (const { id } of await host.plugins.list()) await host.plugins.uninstall(AUTHOR, id);
+  const { plugin } = await host.plugins.install(AUTHOR, { source });
+  const { tools } = await host.plugins.info(plugin.id);
+  await host.plugins.approve(AUTHOR, plugin.id, {
+    allowTools: tools.map(({ tool }) => tool),
+    ...(scopes && { scopes }),
+  });
+  await host.plugins.load(AUTHOR, plugin.id);
+  return host.plugins.info(plugin.id);
+}
+
+function tellRound(session: Session, plugin: PluginInfo): void {
+  const tools = plugin.tools.map(({ name }) => name);
+  if (session.json) {
+    const { id, version, state } = plugin;
+    session.io.stdout.write(`${safeJson({ success: true, plugin: { id, version, state }, tools })}\n`);
+    return;
+  }
+  const grants = plugin.permissions.map(({ sentence }) => `  - ${displayLine(sentence, 500)}\n`).join("");
+  session.io.stdout.write(
+    `${session.style.good("✔")} ${displayLine(plugin.id)} ${displayLine(plugin.version)}: ${plugin.state}, ${displayLine(tools.join(", "), 500)}\n${grants}`,
+  );
+}
+
+function tellFailure(session: Session, thrown: unknown): void {
+  const error = toSallyportError(thrown);
+  if (session.json) session.io.stdout.write(`${safeJson(toFailure(error))}\n`);
+  else session.io.stderr.write(renderError(error, session.style));
+}
