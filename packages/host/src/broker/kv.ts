@@ -15,7 +15,7 @@ const Key = z
 const Prefix = z.string().max(KV_LIMITS.keyBytes).refine((prefix) => prefix.isWellFormed() && !prefix.includes("\0"), "is not text");
 
 const Get = wire({ key: Key });
-const Set = wire({ key: Key, value: z.json() });
+const Set = wire({ key: Key, value: z.unknown().refine((value) => value !== undefined, "is missing") });
 const List = wire({ prefix: Prefix });
 
 export interface KvDeps {

@@ -12,7 +12,7 @@ export const LOG_LIMITS = { perSecond: 100, burst: 500, messageCharacters: 8_192
 const Log = wire({
   level: z.enum(["debug", "info", "warn", "error"]),
   message: z.string(),
-  fields: z.record(z.string(), z.json()).optional(),
+  fields: z.record(z.string(), z.unknown()).optional(),
 });
 const ProgressNote = wire({
   progress: z.number().finite(),

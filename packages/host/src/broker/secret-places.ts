@@ -21,7 +21,9 @@ export interface Sighting {
 export function findPlaceholders(parts: RequestParts, placeholders: ReadonlyMap<string, string>): readonly Sighting[] {
   const found: Sighting[] = [];
   const look = (text: string, place: string): void => {
-    for (const [name, placeholder] of placeholders) if (text.includes(placeholder)) found.push({ name, place });
+    // Header names arrive in lower case.
+    const folded = text.toLowerCase();
+    for (const [name, placeholder] of placeholders) if (folded.includes(placeholder.toLowerCase())) found.push({ name, place });
   };
   for (const [name, value] of parts.headers) {
     look(name, "the name of a header");

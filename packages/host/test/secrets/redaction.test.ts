@@ -1,0 +1,90 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { createRedactor, createStripper, type KnownSecret, secretForms } from "../../src/secrets/index.ts";
+
+const secrets = [{ name: "KEY", value: 'pass/"wörd" & more' }];
+const text = fc.string({ unit: "grapheme", maxLength: 40 });
+const value = fc.string({ unit: "grapheme", minLength: 6, maxLength: 24 }).filter((each) => Buffer.byteLength(each) >= 8 && each.isWellFormed());
+
+describe("secretForms", () => {
+  it("finds a value inside longer base64, at each alignment", () => {
+    fc.assert(
+      fc.property(value, fc.uint8Array({ maxLength: 7 }), fc.uint8Array({ maxLength: 7 }), (secret, before, after) => {
+        const whole = Buffer.concat([before, Buffer.from(secret), after]);
+        const forms = secretForms(secret);
+        expect(forms.some((form) => whole.toString("base64").includes(form))).toBe(true);
+        expect(forms.some((form) => whole.toString("base64url").includes(form))).toBe(true);
+      }),
+    );
+  });
+});
+
+describe("redactor", () => {
+  it("takes every spelling out of text [S4-34]", () => {
+    const { redactText } = createRedactor(() => secrets);
+    const [{ value: raw }] = secrets as [KnownSecret];
+    for (const form of [raw, encodeURIComponent(raw), JSON.stringify(raw).slice(1, -1), Buffer.from(raw).toString("hex"), Buffer.from(`a:${raw}`).toString("base64")]) {
+      expect(redactText(`<${form}>`)).toContain("[secret KEY]");
+    }
+  });
+
+  it("takes it out of nested JSON, keys too, and returns what it found nothing in as it is", () => {
+    const { redactJson } = createRedactor(() => [{ name: "KEY", value: "hunter22" }]);
+    const clean = { a: [1, { b: "x" }], c: null };
+    expect(redactJson(clean)).toBe(clean);
+    expect(redactJson({ a: ["hunter22", { "is hunter22": 1 }] })).toEqual({ a: ["[secret KEY]", { "is [secret KEY]": 1 }] });
+    expect(redactJson(JSON.parse('{"__proto__":"hunter22"}'))).toEqual(JSON.parse('{"__proto__":"[secret KEY]"}'));
+  });
+
+  it("hides a secret that was set a moment ago", () => {
+    let known: KnownSecret[] = [];
+    const { redactText } = createRedactor(() => known);
+    expect(redactText("hunter22")).toBe("hunter22");
+    known = [{ name: "KEY", value: "hunter22" }];
+    expect(redactText("hunter22")).toBe("[secret KEY]");
+  });
+
+  it("leaves no value in any text around it", () => {
+    fc.assert(
+      fc.property(value, text, text, (secret, before, after) => {
+        const { redactText } = createRedactor(() => [{ name: "KEY", value: secret }]);
+        fc.pre(!`${before}[secret KEY]${after}`.includes(secret));
+        expect(redactText(`${before}${secret}${after}`)).not.toContain(secret);
+      }),
+    );
+  });
+});
+
+describe("stripper", () => {
+  it("gives the same whatever the chunks, and keeps nothing back at the end", () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom("abc", "abcdef", "ab", "xyzxyz", "x", "-"), { maxLength: 30 }), fc.array(fc.nat({ max: 12 }), { minLength: 1, maxLength: 30 }), (parts, cuts) => {
+        const known = [
+          { name: "ONE", value: "abcdef" },
+          { name: "TWO", value: "xyzx" },
+        ];
+        const data = Buffer.from(parts.join(""));
+        const whole = createStripper(known);
+        const expected = Buffer.concat([whole.push(data), whole.end()]).toString();
+        const pieces = createStripper(known);
+        const out: Buffer[] = [];
+        let at = 0;
+        for (let index = 0; at < data.length; index++) {
+          const size = cuts[index % cuts.length] ?? 1;
+          out.push(pieces.push(data.subarray(at, at + Math.max(1, size))));
+          at += Math.max(1, size);
+        }
+        out.push(pieces.end());
+        expect(Buffer.concat(out).toString()).toBe(expected);
+        expect(expected).not.toContain("abcdef");
+      }),
+    );
+  });
+
+  it("passes on at once what cannot be the start of a secret", () => {
+    const { push } = createStripper([{ name: "KEY", value: "hunter22" }]);
+    expect(push(Buffer.from("data: 1\n\n")).toString()).toBe("data: 1\n\n");
+    expect(push(Buffer.from("data: hun")).toString()).toBe("data: ");
+    expect(push(Buffer.from("ger")).toString()).toBe("hunger");
+  });
+});
