@@ -54,7 +54,7 @@ export async function openAuditLog(options: OpenAuditLogOptions): Promise<OwnedA
     },
     note(event) {
       // A queue that takes nothing more shows in `healthy`; whoever needs a durable event meets it there.
-      queue.push(encodeEvent(event)).catch(() => undefined);
+      queue.add(encodeEvent(event));
     },
     flush: () => queue.flush(),
     async commit(statements, events) {

@@ -24,6 +24,8 @@ const IN_FLIGHT = 2;
 export interface AppendQueue {
   /** Queues one event. The promise is that of its whole batch: one commit for all who wait. */
   push(body: string): Promise<void>;
+  /** The same, for one nobody waits for; `failure` says when it was not taken. */
+  add(body: string): void;
   /** Resolves when everything queued so far is durable. */
   flush(): Promise<void>;
   /** Sends what is queued at once, so that what the caller sends next comes after it. */
@@ -79,16 +81,11 @@ export function createAppendQueue(
     for (const batch of [...sent, ...full.splice(0)]) batch.reject(failure);
     sent.clear();
   };
-  return {
-    get failure() {
-      return failure;
-    },
-    fail,
-    push(body) {
-      if (failure) return Promise.reject(failure);
+  const add = (body: string): Batch | null => {
+      if (failure) return null;
       if (waiting >= limits.maxWaiting) {
         fail(unavailable(new Error(`${waiting} events wait to be written.`)));
-        return Promise.reject(failure);
+        return null;
       }
       if (open && (open.bodies.length >= limits.maxBatch || open.bytes + body.length > limits.maxBatchBytes)) close();
       open ??= newBatch();
@@ -100,7 +97,18 @@ export function createAppendQueue(
         scheduled = true;
         setImmediate(pump);
       }
-      return open.done;
+      return open;
+  };
+  return {
+    get failure() {
+      return failure;
+    },
+    fail,
+    add,
+    async push(body) {
+      const batch = add(body);
+      if (!batch) throw failure;
+      await batch.done;
     },
     async flush() {
       if (failure) throw failure;

@@ -3,6 +3,7 @@ import { chainHash, GENESIS_HASH } from "../chain.ts";
 import type { AppendAnswer, WireStatement } from "../messages.ts";
 import type { ChainHead } from "../types.ts";
 import type { Connection } from "./connection.ts";
+import { fromDriver } from "./errors.ts";
 
 const INSERT = "INSERT INTO audit_events (seq, hash, body) VALUES (?, ?, ?)";
 
@@ -16,6 +17,7 @@ export interface ChainWriter {
 export function openChain(db: Connection): ChainWriter {
   let head = readHead(db);
   let broken = false;
+  const insert = db.prepare(INSERT);
   return {
     get head() {
       return head;
@@ -36,7 +38,7 @@ export function openChain(db: Connection): ChainWriter {
             seq += 1;
             hash = chainHash(seq, hash, body);
             hashes[index] = hash;
-            db.run({ sql: INSERT, params: [seq, hash, body], expect: null });
+            insert([seq, hash, body]);
           }
         });
       } catch (error) {
@@ -44,7 +46,7 @@ export function openChain(db: Connection): ChainWriter {
         // is taken, so that nothing is acknowledged behind a hole.
         if (refusable && error instanceof SallyportError && error.code === "conflict") throw error;
         broken = true;
-        throw unavailable(error);
+        throw unavailable(fromDriver(error));
       }
       head = { seq, hash };
       return { firstSeq, prevHash, hashes: hashes.join("") };

@@ -17,6 +17,8 @@ type DriverStatement = ReturnType<Driver.Database["prepare"]>;
 export interface Connection {
   /** Runs one statement. @throws {SallyportError} as `fromDriver` maps them. */
   run(statement: WireStatement): RunAnswer;
+  /** A statement that is run very often: no look-up, no count of changes. */
+  prepare(sql: string): (params: Bindable[]) => void;
   /** Rows as arrays, for reading many. */
   rows(sql: string, params: readonly Bindable[]): readonly (readonly unknown[])[];
   exec(sql: string): void;
@@ -66,6 +68,10 @@ export function connect(path: string): Connection {
         if (expect !== null && answer.changes !== expect) throw unexpected();
         return answer;
       }),
+    prepare(sql) {
+      const statement = guard(() => db.prepare(sql));
+      return (params) => void statement.run(params);
+    },
     rows: (sql, params) => guard(() => toRows(db.prepare(sql).raw(true).all([...params]))),
     exec: (sql) => guard(() => void db.exec(sql)),
     transaction(work) {
