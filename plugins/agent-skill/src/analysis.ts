@@ -56,7 +56,7 @@ export function analyzeTask(task: string): Analysis {
 function namesOf(task: string): string[] {
   const quoted = [...task.matchAll(/["“`]([^"”`\n]{1,80})["”`]/g)].map((found) => found[1] ?? "");
   const places = task.match(/\bhttps?:\/\/[^\s"'<>]{1,200}|\b[\w-]{1,60}\.(?:csv|json|ya?ml|md|ts|js|py|sql|txt|xml|html|pdf)\b/g) ?? [];
-  const proper = [...task.matchAll(/(?<=[a-z,]\s)([A-Z][\w+#.-]{1,40}(?:\s[A-Z][\w+#.-]{1,40}){0,2})/g)].map((found) => (found[1] ?? "").replace(/\.$/, ""));
+  const proper = [...task.matchAll(/(?<=[a-z,]\s)([A-Z][\w+#-]{1,40}(?:\s[A-Z][\w+#-]{1,40}){0,2})/g)].map((found) => found[1] ?? "");
   return [...new Set([...quoted, ...places, ...proper])].slice(0, 20);
 }
 

@@ -1,5 +1,6 @@
 import { kindsOf } from "./kinds.ts";
-import { partsOf, sentencesOf, wordsOf } from "./text.ts";
+import { partsOf } from "./parts.ts";
+import { wordsOf } from "./text.ts";
 
 export interface Complexity {
   /** 1 to 10. */
@@ -30,7 +31,7 @@ const FACTORS: readonly Factor[] = [
 /** Points for what the words say, for how many things are to be done, and for how long the description is. */
 export function estimateComplexity(task: string): Complexity {
   const named = FACTORS.filter(({ sign }) => sign.test(task)).map(({ factor, points }) => ({ factor, points }));
-  const parts = sentencesOf(task).flatMap(partsOf).length;
+  const parts = partsOf(task).length;
   const extent = Math.min(3, Math.floor(parts / 3));
   const length = wordsOf(task).length > 120 ? 1 : 0;
   const kinds = kindsOf(task).length > 2 ? 1 : 0;

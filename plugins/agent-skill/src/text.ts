@@ -1,23 +1,17 @@
 /** Lower-case words, without punctuation around them. */
 export function wordsOf(text: string): readonly string[] {
-  return text.toLowerCase().match(/[\p{L}\p{N}][\p{L}\p{N}.+#-]*/gu) ?? [];
+  const words = text.toLowerCase().match(/[\p{L}\p{N}][\p{L}\p{N}.+#-]*/gu) ?? [];
+  return words.map((word) => word.replace(/[.-]$/, ""));
 }
 
 /** Sentences, lines and list items, without their bullets and numbers. */
 export function sentencesOf(text: string): readonly string[] {
   return text
-    .split(/\n+|(?<=[.!?;])\s+/)
-    .map((sentence) => sentence.replace(/^\s*(?:[-*•]|\d{1,3}[.)])\s+/, "").trim())
+    .replace(/[^\S\n]+/g, " ")
+    .split(/\n+/)
+    .flatMap((line) => line.trim().replace(/^(?:[-*•]|\d{1,3}[.)]) /, "").split(/(?<=[.!?;]) /))
+    .map((sentence) => sentence.trim())
     .filter((sentence) => wordsOf(sentence).length > 0);
-}
-
-/** The parts of a sentence that are things to do one after the other. */
-export function partsOf(sentence: string): readonly string[] {
-  return sentence
-    .replace(/[.!?;]+$/, "")
-    .split(/,?\s+(?:and then|then|after that|afterwards|finally|next)\s+|,\s+and\s+(?=[a-z]+\s)|,\s+(?=(?:then|finally)\b)|;\s+/i)
-    .map((part) => part.trim())
-    .filter((part) => wordsOf(part).length >= 2);
 }
 
 /** First letter upper case, no full stop, at most 160 characters. */

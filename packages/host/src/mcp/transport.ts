@@ -16,7 +16,7 @@ export interface StreamTransport {
   readonly transport: Transport;
   /** True while the client does not read what was sent; progress is dropped then. */
   congested(): boolean;
-  /** Resolves once nothing more can be sent or received. */
+  /** Resolves once the stream is closed, with all sent that the client takes. */
   readonly closed: Promise<void>;
 }
 
@@ -135,6 +135,7 @@ export function createStreamTransport(stream: Duplex): StreamTransport {
     }
     stream.resume();
     transport.onclose?.();
-    nowClosed();
+    if (stream.destroyed) nowClosed();
+    else stream.once("close", nowClosed);
   }
 }
