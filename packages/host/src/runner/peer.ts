@@ -35,10 +35,9 @@ export function createPeer(writer: Writer): Peer {
   return {
     request<Method extends PluginRequestMethod>(method: Method, params: object) {
       return new Promise((resolve, reject) => {
-        const json = jsonOf(params);
         const id = ++lastId;
+        writer.line(`{"jsonrpc":"2.0","id":${id},"method":"${method}","params":${jsonOf(params)}}`);
         waiting.set(id, { resolve, reject });
-        writer.line(`{"jsonrpc":"2.0","id":${id},"method":"${method}","params":${json}}`);
       });
     },
     notify(method: PluginNotificationMethod, params: object) {

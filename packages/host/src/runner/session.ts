@@ -74,7 +74,7 @@ export function createSession(deps: SessionDeps): (message: HostMessage) => void
       try {
         peer.answer(id, { output: output ?? null });
       } catch (thrown) {
-        peer.fail(id, "tool_failed", `The tool's answer is no JSON: ${messageOf(thrown)}`);
+        peer.fail(id, "tool_failed", `The tool's answer cannot be sent as JSON: ${messageOf(thrown)}`);
       }
     };
     const fail = (thrown: unknown): void => {

@@ -1,4 +1,5 @@
 import { LINE_BYTES } from "@sallyport/sdk/protocol/v1";
+import { sallyportError } from "@sallyport/sdk/runtime";
 
 /* Taken before any plugin code runs: what it does to globals must not change how a line is read or written. */
 const { stdin, stdout } = Deno;
@@ -15,7 +16,7 @@ const READ_BYTES = 64 * 1024;
 
 /** Writes queued lines in one go at the end of the microtask that queued the first. */
 export interface Writer {
-  /** One message as JSON text, without line feed. */
+  /** One message as JSON text, without line feed. @throws {SallyportError} `limit_exceeded` over the cap of a line. */
   line(json: string): void;
   flush(): void;
 }
@@ -30,6 +31,9 @@ export function createWriter(): Writer {
   };
   return {
     line(json) {
+      if (json.length * 3 > LINE_BYTES && encode(json).length >= LINE_BYTES) {
+        throw sallyportError("limit_exceeded", "The message is over 4 MiB, the cap of a line.");
+      }
       if (queued === "") enqueue(flush);
       queued += `${json}\n`;
     },

@@ -132,6 +132,14 @@ describe("ctx", () => {
     ]);
   });
 
+  it("refuses by itself what is over the cap of a line, and goes on", async () => {
+    client = await startRunner(`export default { tools: { async go(_, ctx) {
+      const code = await ctx.kv.set("k", "x".repeat(5_000_000)).catch((e) => e.code); await ctx.kv.set("k", 1); return code } } }`);
+    await client.bind(["go"]);
+    client.answers["kv.set"] = () => ({});
+    expect((await client.call("go")).result.output).toBe("limit_exceeded");
+  });
+
   it("rejects with the host's error when the host refuses [S0-10] [S3-84]", async () => {
     client = await startRunner(`export default { tools: { async go(_, ctx) {
       try { await ctx.files.read("/etc/passwd") } catch (e) { return [e.name, e.code, e.message] } } } }`);

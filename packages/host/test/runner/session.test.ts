@@ -128,11 +128,12 @@ describe("call", () => {
   });
 
   it.each([
-    ["a circular answer", "const x = {}; x.x = x; return x", /no JSON/],
-    ["a bigint", "return 1n", /no JSON/],
+    ["a circular answer", "const x = {}; x.x = x; return x", /cannot be sent/],
+    ["a bigint", "return 1n", /cannot be sent/],
     ["a throw of nothing", "throw undefined", /no error/],
     ["an error with a hostile message", "throw Object.defineProperty(new Error(), 'message', { get() { throw 1 } })", /cannot be read/],
     ["an answer with a hostile toJSON", "return { toJSON() { throw new Error('mine') } }", /mine/],
+    ["an answer over the cap of a line", "return 'é'.repeat(2_100_000)", /4 MiB/],
   ])("answers %s with a failure", async (_, body, message) => {
     await start(`export default { tools: { odd() { ${body} } } }`);
     await client.bind(["odd"]);

@@ -46,7 +46,9 @@ export async function loadPlugin(exported: unknown, declared: readonly string[])
       if (!tools.has(name)) tools.set(name, executing(plugin, execute, name));
     }
   }
-  if (tools.size === 0 && declared.length > 0) throw new TypeError('The entry\'s default export has neither "tools" nor "execute".');
+  if (tools.size === 0 && plugin.tools === undefined && !execute) {
+    throw new TypeError('The entry\'s default export has neither "tools" nor "execute".');
+  }
 
   return {
     tools,

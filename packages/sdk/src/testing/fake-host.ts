@@ -1,0 +1,67 @@
+import type { Json, LogParams, Notifications, PluginNotificationMethod, PluginRequestMethod, ProgressParams, Requests } from "../protocol/v1/index.ts";
+import type { HostPort } from "../runtime/index.ts";
+import { createFakeFiles } from "./fake-files.ts";
+import { createFakeNetwork } from "./fake-network.ts";
+import type { Fakes } from "./fakes.ts";
+
+type Handlers = { readonly [Method in PluginRequestMethod]: (params: Requests[Method]["params"]) => Requests[Method]["result"] | Promise<Requests[Method]["result"]> };
+
+export type RecordedRequest = { [Method in PluginRequestMethod]: { readonly method: Method; readonly params: Requests[Method]["params"] } }[PluginRequestMethod];
+
+export interface FakeHost extends HostPort {
+  readonly requests: readonly RecordedRequest[];
+  readonly logs: readonly LogParams[];
+  readonly progress: readonly ProgressParams[];
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  readonly kv: ReadonlyMap<string, Json>;
+}
+
+/** The host's side of protocol v1, in memory. Everything passes as JSON, as it does on the wire. */
+export function createFakeHost(fakes: Fakes): FakeHost {
+  const network = createFakeNetwork(fakes);
+  const files = createFakeFiles(fakes);
+  const kv = new Map<string, Json>(Object.entries(fakes.kv ?? {}));
+  const requests: RecordedRequest[] = [];
+  const logs: LogParams[] = [];
+  const progress: ProgressParams[] = [];
+
+  const handlers: Handlers = {
+    "fetch": network.fetch,
+    "body.read": network.read,
+    "body.cancel": ({ stream }) => (network.cancel(stream), {}),
+    "body.write": (params) => (network.write(params), {}),
+    "files.read": files.read,
+    "files.write": (params) => ({ bytes: files.write(params) }),
+    "files.list": ({ path }) => files.list(path),
+    "files.stat": ({ path }) => files.stat(path),
+    "files.remove": ({ path }) => (files.remove(path), {}),
+    "files.mkdir": ({ path }) => (files.mkdir(path), {}),
+    "kv.get": ({ key }) => ({ value: kv.get(key) ?? null, found: kv.has(key) }),
+    "kv.set": ({ key, value }) => (kv.set(key, value), {}),
+    "kv.delete": ({ key }) => ({ deleted: kv.delete(key) }),
+    "kv.list": ({ prefix }) => ({ keys: [...kv.keys()].filter((key) => key.startsWith(prefix)).toSorted() }),
+  };
+
+  return {
+    requests,
+    logs,
+    progress,
+    files: files.contents,
+    kv,
+    async request<Method extends PluginRequestMethod>(method: Method, params: Requests[Method]["params"]) {
+      const sent = asJson(params);
+      requests.push({ method, params: sent } as RecordedRequest);
+      return asJson(await handlers[method](sent));
+    },
+    notify<Method extends PluginNotificationMethod>(method: Method, params: Notifications[Method]) {
+      const sent = asJson(params);
+      if (method === "log") logs.push(sent as LogParams);
+      else progress.push(sent as ProgressParams);
+    },
+  };
+}
+
+/** The value as the other side of the wire would see it. */
+export function asJson<Value>(value: Value): Value {
+  return JSON.parse(JSON.stringify(value) ?? "null");
+}

@@ -1,0 +1,21 @@
+import type { Json } from "../protocol/v1/index.ts";
+
+/** Answers one request of the plugin; `undefined` means that the plugin has no grant for it. */
+export type FakeFetch = (request: Request) => Response | undefined | Promise<Response | undefined>;
+
+/** What the host grants in a test, and what is behind each grant. What is not here is refused, as in real life. */
+export interface Fakes {
+  /**
+   * One function for all requests, or answers by `"[METHOD ]URL"`, where the URL may end in `*`:
+   * `{ "GET https://api.example.com/data/*": Response.json({ celsius: 21 }) }`.
+   */
+  readonly fetch?: FakeFetch | Readonly<Record<string, Response | FakeFetch>>;
+  /** Files that are there, by path (`${data}/…` or absolute). Each may be read. */
+  readonly files?: Readonly<Record<string, string | Uint8Array>>;
+  /** Granted directories and files, as in the manifest. */
+  readonly filesystem?: readonly { readonly path: string; readonly mode: "r" | "rw" }[];
+  /** Values that are there. Every plugin may use kv. */
+  readonly kv?: Readonly<Record<string, Json>>;
+  /** Granted secrets, by name; the plugin sees a placeholder. */
+  readonly secrets?: readonly string[];
+}
