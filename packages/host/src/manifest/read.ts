@@ -1,3 +1,4 @@
+import { networkScope } from "../capability/index.ts";
 import { digestOf, EFFECTS, type Effect, LIMITS, SallyportError } from "../kernel/index.ts";
 import { requestFor, hookOf, mergeRequests, requestsOf, requestsOfContributions } from "./requests.ts";
 import { canonicalEntry } from "./entry.ts";
@@ -113,6 +114,7 @@ function checkReferences(raw: RawManifest, problems: Problems): void {
   servers.forEach((server, index) => {
     if ((server.program === undefined) === (server.url === undefined)) problems.add("manifest_invalid", ["contributes", "mcp_servers", index], "It has not exactly one of program and url.", "Say where the server is.");
   });
+  raw.permissions.network?.forEach((item, index) => problems.attempt("manifest_invalid", ["permissions", "network", index], () => networkScope(item)));
   raw.permissions.agent?.forEach((item, index) => {
     if (item.notify !== true && (item.tools ?? []).length === 0) problems.add("manifest_invalid", ["permissions", "agent", index], "It asks for nothing.", "Name tools, or notify: true.");
   });

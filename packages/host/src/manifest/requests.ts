@@ -20,7 +20,7 @@ export function requestFor(scope: Scope, wanted: Wanted = {}): PermissionRequest
   };
 }
 
-/** The requests of our own spelling, in the order of the manifest. The shape was checked before. */
+/** The requests of our own spelling; the order of keys in the file makes no difference. The shape was checked before. */
 export function requestsOf(permissions: RawPermissions): readonly PermissionRequest[] {
   const found: PermissionRequest[] = [];
   for (const capability of Object.keys(permissions)) {

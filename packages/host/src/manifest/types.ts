@@ -65,7 +65,7 @@ export interface Manifest {
   readonly routes: readonly RouteDefinition[];
   readonly hooks: readonly HookDefinition[];
   readonly mcpServers: readonly McpServerDefinition[];
-  /** What the plugin asks for, in the order of the manifest. */
+  /** What the plugin asks for, tools and hooks that it contributes included. */
   readonly permissions: readonly PermissionRequest[];
   readonly configSchema: JsonSchema;
   readonly dependencies: Readonly<Record<string, string>>;
