@@ -2,7 +2,7 @@ import { Hono } from "hono";
 import type { Host } from "../host-api.ts";
 import { httpStatusOf, SallyportError, toSallyportError } from "../kernel/index.ts";
 import type { FailureAnswer } from "./answers.ts";
-import { type Principal } from "./principal.ts";
+import type { Principal } from "./principal.ts";
 import { operatorOf, type Answer, type Route, routeRequest } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 import { ndjson } from "./stream.ts";
@@ -29,10 +29,6 @@ export function createApi(host: Host, options: ApiOptions): Hono {
     if (error.code === "internal") options.onDefect?.(error.cause ?? error);
     return Response.json(toFailure(error), { status: httpStatusOf(error.code), headers: NO_STORE });
   };
-  const respond = (answer: Answer): Response =>
-    "lines" in answer
-      ? ndjson(answer.lines, (thrown) => toFailure(toSallyportError(thrown)))
-      : Response.json(answer.json, { status: answer.status, headers: NO_STORE });
 
   for (const route of [...ROUTES, ...(options.extraRoutes ?? [])]) {
     app.on(route.method, route.path, async (context) => {
@@ -62,6 +58,12 @@ export function createApi(host: Host, options: ApiOptions): Hono {
 
 const ANYBODY: Principal = { kind: "agent", name: "anybody" };
 const NO_STORE = { "cache-control": "no-store" };
+
+function respond(answer: Answer): Response {
+  return "lines" in answer
+    ? ndjson(answer.lines, (thrown) => toFailure(toSallyportError(thrown)))
+    : Response.json(answer.json, { status: answer.status, headers: NO_STORE });
+}
 
 export function toFailure(error: SallyportError): FailureAnswer {
   const { approval, ...data } = error.data;

@@ -14,7 +14,8 @@ const AGENT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 export function agentName(text: string): string {
   if (AGENT_NAME.test(text)) return text;
   throw new SallyportError("usage", "This is not a name of an agent.", {
-    detail: "A name has letters, digits, dots, underscores and hyphens, starts with a letter or digit, and is at most 64 long.",
+    detail:
+      "A name has letters, digits, dots, underscores and hyphens, starts with a letter or digit, and is at most 64 long.",
     fix: "Use a name such as local or research-bot.",
   });
 }

@@ -183,7 +183,7 @@ async function* tail(request: RouteRequest, filter: AuditFilter): AsyncGenerator
   try {
     let last = filter.afterSeq ?? -1;
     if (filter.afterSeq !== undefined) {
-      for (let page; page === undefined || page.length > 0; ) {
+      for (let page; page === undefined || page.length > 0;) {
         page = await request.host.audit.query({ ...filter, afterSeq: last, order: "asc", limit: 1000 });
         for (const event of page) {
           last = event.seq;
@@ -200,8 +200,6 @@ async function* tail(request: RouteRequest, filter: AuditFilter): AsyncGenerator
 }
 
 function matches(event: StoredAuditEvent, filter: AuditFilter): boolean {
-  const same = (wanted: string | undefined, actual: string | undefined): boolean =>
-    wanted === undefined || wanted === actual;
   return (
     same(filter.type, event.type) &&
     same(filter.plugin, event.plugin?.id) &&
@@ -210,6 +208,10 @@ function matches(event: StoredAuditEvent, filter: AuditFilter): boolean {
     same(filter.call, event.call_id) &&
     same(filter.outcome, event.outcome)
   );
+}
+
+function same(wanted: string | undefined, actual: string | undefined): boolean {
+  return wanted === undefined || wanted === actual;
 }
 
 function toFilter(query: z.infer<typeof auditQuery>): AuditFilter {

@@ -8,10 +8,10 @@ export function createFeed<T>(signal: AbortSignal): { push(value: T): void; end(
   const waiting: T[] = [];
   let ended = false;
   let lost = false;
-  let wake: () => void = () => undefined;
+  let wake: (() => void) | undefined;
   const finish = (): void => {
     ended = true;
-    wake();
+    wake?.();
   };
   if (signal.aborted) finish();
   signal.addEventListener("abort", finish, { once: true });
@@ -31,7 +31,7 @@ export function createFeed<T>(signal: AbortSignal): { push(value: T): void; end(
       if (ended || lost) return;
       if (waiting.length >= MAX_WAITING) lost = true;
       else waiting.push(value);
-      wake();
+      wake?.();
     },
     end: finish,
     values: values(),

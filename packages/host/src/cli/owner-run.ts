@@ -98,7 +98,8 @@ async function announce(session: Session, host: Host, home: string, socket: stri
 
 function report(error: SallyportError): void {
   try {
-    if (fstatSync(REPORT_FD).isFIFO() || fstatSync(REPORT_FD).isSocket()) writeSync(REPORT_FD, JSON.stringify(toFailure(error)));
+    if (fstatSync(REPORT_FD).isFIFO() || fstatSync(REPORT_FD).isSocket())
+      writeSync(REPORT_FD, JSON.stringify(toFailure(error)));
   } catch {
     // Started by hand: there is nobody to tell but the log.
   }

@@ -47,7 +47,7 @@ export async function serveOwner(host: Host, options: OwnerOptions): Promise<Own
   const closing = new AbortController();
   let idleTimer: NodeJS.Timeout | undefined;
   let stopping: Promise<void> | undefined;
-  let finished: () => void = () => undefined;
+  let finished: (() => void) | undefined;
   const stopped = new Promise<void>((resolve) => (finished = resolve));
 
   const app = createApi(host, {
@@ -56,7 +56,8 @@ export async function serveOwner(host: Host, options: OwnerOptions): Promise<Own
     closing: closing.signal,
     extraRoutes: ownerRoutes(host, options, () => void stop()),
   });
-  const server = createServer({ maxHeaderSize: 16_384 }, getRequestListener(app.fetch, { overrideGlobalObjects: false }));
+  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const server = createServer({ maxHeaderSize: 16_384 }, (incoming, outgoing) => void listener(incoming, outgoing));
   server.maxConnections = MAX_CONNECTIONS;
   server.on("connection", (connection) => {
     connections.add(connection);
@@ -84,7 +85,7 @@ export async function serveOwner(host: Host, options: OwnerOptions): Promise<Own
       stopping = drain(server, connections).finally(() => {
         clearTimeout(idleTimer);
         ownerNote.remove(options.home);
-        finished();
+        finished?.();
       });
     }
     return stopping;
@@ -105,7 +106,11 @@ function identify(agent: string | null): Principal {
   return agent === null ? { kind: "operator", name } : { kind: "operator", name, actingAs: agentName(agent) };
 }
 
-export function ownerRoutes(host: Host, options: Pick<OwnerOptions, "version" | "background">, stop: () => void): readonly Route[] {
+export function ownerRoutes(
+  host: Host,
+  options: Pick<OwnerOptions, "version" | "background">,
+  stop: () => void,
+): readonly Route[] {
   return [
     {
       method: "GET",
@@ -144,9 +149,7 @@ function openSession(host: Host, request: IncomingMessage, connection: Duplex, h
       throw new SallyportError("not_found", "There is no such session.");
     }
     const agent = agentName(url.searchParams.get("agent") ?? "");
-    connection.write(
-      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${MCP_PROTOCOL}\r\n\r\n`,
-    );
+    connection.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${MCP_PROTOCOL}\r\n\r\n`);
     if (head.length > 0) connection.unshift(head);
     const session = serveMcpSession(host, { kind: "agent", agent }, connection);
     void session.closed.finally(() => connection.destroy());

@@ -21,7 +21,9 @@ export function readPassphraseFile(file: string): string {
     try {
       const stat = fstatSync(descriptor);
       if (stat.isFile() && (stat.mode & 0o077) !== 0) {
-        throw new SallyportError("usage", "Other users can read the passphrase file.", { fix: `Run: chmod 600 '${file}'` });
+        throw new SallyportError("usage", "Other users can read the passphrase file.", {
+          fix: `Run: chmod 600 '${file}'`,
+        });
       }
       text = readFileSync(descriptor, "utf8");
     } finally {
@@ -29,7 +31,10 @@ export function readPassphraseFile(file: string): string {
     }
   } catch (cause) {
     if (cause instanceof SallyportError) throw cause;
-    throw new SallyportError("usage", "The passphrase file cannot be read.", { fix: `Check that ${file} exists.`, cause });
+    throw new SallyportError("usage", "The passphrase file cannot be read.", {
+      fix: `Check that ${file} exists.`,
+      cause,
+    });
   }
   const passphrase = text.split(/\r?\n/, 1)[0] ?? "";
   if (passphrase === "") throw new SallyportError("usage", "The passphrase file is empty.");

@@ -1,7 +1,18 @@
 import { Command, CommanderError } from "commander";
 import { toFailure } from "../api/index.ts";
 import { exitCodeOf, SallyportError, toSallyportError } from "../kernel/index.ts";
-import { type CommandContext, defineApprovalCommands, defineAuditCommands, defineAuthoringCommands, defineHostCommands, defineMcpCommand, definePluginCommands, defineSecretCommands, defineToolCommands, globalOptions } from "./commands/index.ts";
+import {
+  type CommandContext,
+  defineApprovalCommands,
+  defineAuditCommands,
+  defineAuthoringCommands,
+  defineHostCommands,
+  defineMcpCommand,
+  definePluginCommands,
+  defineSecretCommands,
+  defineToolCommands,
+  globalOptions,
+} from "./commands/index.ts";
 import type { Io } from "./io.ts";
 import { createStyle, renderError, safeJson } from "./render/index.ts";
 

@@ -82,7 +82,8 @@ export function createSession(io: Io, options: GlobalOptions): Session {
       try {
         return await send(method, path, call);
       } catch (error) {
-        const asked = error instanceof SallyportError && error.code === "passphrase_required" && passphrase === undefined;
+        const asked =
+          error instanceof SallyportError && error.code === "passphrase_required" && passphrase === undefined;
         if (!asked) throw error;
         passphrase = await findPassphrase(io, options.passphraseFile, "Operator's passphrase");
         if (passphrase === undefined) throw error;
@@ -124,11 +125,15 @@ export function answerOf(json: unknown): Record<string, unknown> {
 }
 
 function badAnswer(cause?: unknown): SallyportError {
-  return new SallyportError("internal", "The owner of the home answered in a way that this command does not understand.", {
-    detail: "They may be of different versions.",
-    fix: "Stop the owner and run the command again.",
-    cause,
-  });
+  return new SallyportError(
+    "internal",
+    "The owner of the home answered in a way that this command does not understand.",
+    {
+      detail: "They may be of different versions.",
+      fix: "Stop the owner and run the command again.",
+      cause,
+    },
+  );
 }
 
 function isStep(value: unknown): value is { name: string; index: number; of: number } {

@@ -47,7 +47,8 @@ export async function createOperators(deps: OperatorsDeps): Promise<OperatorsApi
     }
     failures++;
     if (failures >= FREE_TRIES) {
-      blockedUntil = deps.clock.monotonic() + Math.min(LONGEST_WAIT_MS, 1000 * 2 ** Math.min(failures - FREE_TRIES, 10));
+      blockedUntil =
+        deps.clock.monotonic() + Math.min(LONGEST_WAIT_MS, 1000 * 2 ** Math.min(failures - FREE_TRIES, 10));
     }
     throw wrong();
   }

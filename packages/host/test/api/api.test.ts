@@ -114,7 +114,10 @@ describe("authority of the sender", () => {
   it("never takes the operator from the body", async () => {
     const { status } = await send("POST", "/api/plugins/approve/weather", { operator: "mallory" });
     expect(status).toBe(400);
-    await send("POST", "/api/plugins/approve/weather", { only: ["network:api.example.com:443"], allow_tools: ["forecast"] });
+    await send("POST", "/api/plugins/approve/weather", {
+      only: ["network:api.example.com:443"],
+      allow_tools: ["forecast"],
+    });
     expect(done("approve")).toEqual([
       [{ name: "ada" }, "weather", { only: ["network:api.example.com:443"], allowTools: ["forecast"] }],
     ]);
@@ -196,20 +199,29 @@ describe("plugins over REST", () => {
       headers: lines,
       body: '{"source":"/plugins/weather"}',
     });
-    const parts = (await response.text()).trim().split("\n").map((line) => JSON.parse(line));
+    const parts = (await response.text())
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
     expect(parts.slice(0, 2)).toEqual([
       { step: { name: "read", index: 1, of: 2 } },
       { step: { name: "store", index: 2, of: 2 } },
     ]);
     expect(parts[2].answer).toMatchObject({ success: true, plugin: { id: "weather" } });
-    const failed = await app().request("/api/plugins/install", { method: "POST", headers: lines, body: '{"source":"/broken"}' });
+    const failed = await app().request("/api/plugins/install", {
+      method: "POST",
+      headers: lines,
+      body: '{"source":"/broken"}',
+    });
     expect(JSON.parse((await failed.text()).trim())).toMatchObject({ success: false, code: "internal" });
   });
 
   it("loads, lists, shows, unloads and uninstalls a version [S3-53, S3-55, S3-58, S3-59, S3-60]", async () => {
     await send("POST", "/api/plugins/load/weather", { version: "1.2.0", config: { units: "metric" } });
     expect(done("load")).toEqual([[{ name: "ada" }, "weather", { version: "1.2.0", config: { units: "metric" } }]]);
-    expect((await send("GET", "/api/plugins/loaded")).answer.result).toMatchObject([{ id: "weather", state: "running" }]);
+    expect((await send("GET", "/api/plugins/loaded")).answer.result).toMatchObject([
+      { id: "weather", state: "running" },
+    ]);
     expect((await send("GET", "/api/plugins/info/weather")).answer.result).toMatchObject({
       health: { status: "stopped" },
       execution_count: 3,
@@ -242,7 +254,9 @@ describe("plugins over REST", () => {
 
 describe("calls over REST", () => {
   it("executes an action and answers {success, result} [S3-50, S3-51, S3-54]", async () => {
-    const { status, answer } = await send("POST", "/api/plugins/execute/weather/forecast", { params: { city: "Bern" } });
+    const { status, answer } = await send("POST", "/api/plugins/execute/weather/forecast", {
+      params: { city: "Bern" },
+    });
     expect(status).toBe(200);
     expect(answer).toEqual({ success: true, call_id: "call_1", result: { celsius: 20 }, duration_ms: 1.5 });
     expect(done("invoke")[0]?.[1]).toMatchObject({ tool: "weather__forecast", input: { city: "Bern" } });
@@ -313,7 +327,11 @@ describe("bodies", () => {
     const request = new Request(`http://localhost${path}`, { method: "POST", body: endless, headers, duplex: "half" });
     expect((await app().request(request)).status).toBe(413);
     expect(sent).toBeLessThan(4 << 20);
-    const broken = new Request(`http://localhost${path}`, { method: "POST", body: new Uint8Array([0x7b, 0xff]), headers });
+    const broken = new Request(`http://localhost${path}`, {
+      method: "POST",
+      body: new Uint8Array([0x7b, 0xff]),
+      headers,
+    });
     expect((await app().request(broken)).status).toBe(400);
     expect(host.calls).toEqual([]);
   });
@@ -368,7 +386,10 @@ describe("the operator's other verbs", () => {
   });
 
   it("reports levels, statistics and health [S3-39, S3-89, S3-90, S3-91]", async () => {
-    expect((await send("GET", "/api/doctor")).answer.result).toMatchObject({ level: "runtime", available: ["runtime"] });
+    expect((await send("GET", "/api/doctor")).answer.result).toMatchObject({
+      level: "runtime",
+      available: ["runtime"],
+    });
     expect((await send("GET", "/api/stats")).answer.result).toMatchObject({
       loaded_plugins: 1,
       registry: { total_plugins: 2, active_plugins: 1 },

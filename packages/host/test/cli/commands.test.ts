@@ -96,7 +96,16 @@ describe("plugin", () => {
 
   it("approves after --yes, with all of the operator's choices", async () => {
     const choices = ["--only", "network", "--scope", "filesystem=/data:r", "--allow-tools", "forecast,other"];
-    const { code, answer } = await world.json(["plugin", "approve", "weather", "--yes", "--expires", "7d", "--grant-only", ...choices]);
+    const { code, answer } = await world.json([
+      "plugin",
+      "approve",
+      "weather",
+      "--yes",
+      "--expires",
+      "7d",
+      "--grant-only",
+      ...choices,
+    ]);
     expect([code, answer]).toMatchObject([0, { success: true, plugin: { id: "weather", state: "approved" } }]);
     expect(done("approve")).toEqual([
       [
@@ -168,7 +177,13 @@ describe("tool", () => {
   it("lists and shows tools with schemas and decision", async () => {
     const { answer } = await world.json(["tool", "list"]);
     expect(answer).toMatchObject([
-      { name: "weather__forecast", plugin: "weather", effect: "read", decision: "allow", input_schema: { type: "object" } },
+      {
+        name: "weather__forecast",
+        plugin: "weather",
+        effect: "read",
+        decision: "allow",
+        input_schema: { type: "object" },
+      },
     ]);
     expect((await world.json(["tool", "info", "weather__forecast"])).answer).toMatchObject({ output_schema: {} });
     expect((await world.sallyport(["tool", "list"])).out).toContain("weather__forecast");
@@ -176,7 +191,10 @@ describe("tool", () => {
 
   it("calls a tool and answers {success, call_id, result, duration_ms}", async () => {
     const { code, answer } = await world.json(["tool", "call", "weather__forecast", "--input", '{"city":"Bern"}']);
-    expect([code, answer]).toEqual([0, { success: true, call_id: "call_1", result: { celsius: 20 }, duration_ms: 1.5 }]);
+    expect([code, answer]).toEqual([
+      0,
+      { success: true, call_id: "call_1", result: { celsius: 20 }, duration_ms: 1.5 },
+    ]);
     expect((await world.sallyport(["tool", "call", "weather__forecast"])).out).toBe('{\n  "celsius": 20\n}\n');
   });
 
@@ -193,7 +211,10 @@ describe("tool", () => {
 
   it("exits with 4 when an operator has to approve, and names the approval", async () => {
     const { code, answer } = await world.json(["tool", "call", "weather__ask"]);
-    expect([code, answer]).toMatchObject([4, { success: false, call_id: "call_2", code: "approval_required", approval: { id: "apr_2" } }]);
+    expect([code, answer]).toMatchObject([
+      4,
+      { success: false, call_id: "call_2", code: "approval_required", approval: { id: "apr_2" } },
+    ]);
     const shown = await world.sallyport(["tool", "call", "weather__ask"]);
     expect([shown.code, shown.out]).toEqual([4, ""]);
     expect(shown.err).toContain("apr_2");
@@ -229,7 +250,9 @@ describe("approval and secret", () => {
   });
 
   it("takes a secret from standard input or a file, never from an argument, and never prints it", async () => {
-    const { out } = await world.sallyport(["secret", "set", "API_KEY", "--for", "https://api.example.com"], { stdin: "s3cret\n" });
+    const { out } = await world.sallyport(["secret", "set", "API_KEY", "--for", "https://api.example.com"], {
+      stdin: "s3cret\n",
+    });
     expect(out).not.toContain("s3cret");
     await writeFile(join(scratch, "value"), "other");
     await world.json(["secret", "set", "API_KEY", "--value-file", join(scratch, "value")]);
@@ -249,7 +272,10 @@ describe("the passphrase of widening verbs", () => {
 
   it("refuses without it, with exit code 3 and the way to give it", async () => {
     const { code, answer } = await world.json(["plugin", "approve", "weather", "--yes"]);
-    expect([code, answer]).toMatchObject([3, { code: "passphrase_required", fix: expect.stringContaining("--passphrase-file") }]);
+    expect([code, answer]).toMatchObject([
+      3,
+      { code: "passphrase_required", fix: expect.stringContaining("--passphrase-file") },
+    ]);
     expect(done("approve")).toEqual([]);
   });
 
@@ -268,16 +294,27 @@ describe("the passphrase of widening verbs", () => {
 
   it("refuses a wrong one", async () => {
     const wrong = { env: { SALLYPORT_PASSPHRASE: "not this one" } };
-    expect(await world.json(["plugin", "enable", "weather"], wrong)).toMatchObject({ code: 3, answer: { success: false } });
+    expect(await world.json(["plugin", "enable", "weather"], wrong)).toMatchObject({
+      code: 3,
+      answer: { success: false },
+    });
     expect(done("enable")).toEqual([]);
   });
 });
 
 describe("audit and doctor", () => {
   it("lists with filters and shows times", async () => {
-    world.host.emit({ type: "plugin.lifecycle", actor: "host", from: "approved", to: "starting", plugin: { id: "weather", version: "1", digest: "d" } });
+    world.host.emit({
+      type: "plugin.lifecycle",
+      actor: "host",
+      from: "approved",
+      to: "starting",
+      plugin: { id: "weather", version: "1", digest: "d" },
+    });
     await world.json(["audit", "list", "--plugin", "weather", "--since", "1h", "--limit", "5"]);
-    expect(world.host.calls).toMatchObject([{ args: [{ plugin: "weather", since: Date.parse("2029-12-31T23:00:00Z"), limit: 5 }] }]);
+    expect(world.host.calls).toMatchObject([
+      { args: [{ plugin: "weather", since: Date.parse("2029-12-31T23:00:00Z"), limit: 5 }] },
+    ]);
     expect((await world.sallyport(["audit", "list"])).out).toContain("weather approved → starting");
   });
 
@@ -290,7 +327,12 @@ describe("audit and doctor", () => {
     const { code, out } = await running;
     expect(code).toBe(0);
     expect(out).not.toContain("\u202e");
-    expect(out.trim().split("\n").map((line) => JSON.parse(line).seq)).toEqual([1, 2]);
+    expect(
+      out
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line).seq),
+    ).toEqual([1, 2]);
   });
 
   it("verifies the home, with a kept head", async () => {
@@ -311,7 +353,11 @@ describe("audit and doctor", () => {
   });
 
   it("doctor prints the level, what failed and its fix", async () => {
-    expect((await world.json(["doctor"])).answer).toMatchObject({ level: "runtime", available: ["runtime"], checks: [{ ok: false }] });
+    expect((await world.json(["doctor"])).answer).toMatchObject({
+      level: "runtime",
+      available: ["runtime"],
+      checks: [{ ok: false }],
+    });
     const { out } = await world.sallyport(["doctor"]);
     expect(out).toContain("Isolation here: runtime");
     expect(out).toContain("fix: apt install bubblewrap");

@@ -79,9 +79,16 @@ describe("the owner of a home", () => {
   it("answers as the operator, and as an agent only with less", async () => {
     await serve();
     const { json } = await (await client()).request("GET", "/api/status");
-    expect(json).toMatchObject({ success: true, result: { pid: process.pid, background: false, passphrase_set: false } });
+    expect(json).toMatchObject({
+      success: true,
+      result: { pid: process.pid, background: false, passphrase_set: false },
+    });
     const agent = { headers: { "x-sallyport-agent": "bot" } };
-    for (const [method, path] of [["GET", "/api/status"], ["POST", "/api/owner/stop"], ["GET", "/api/plugins"]] as const) {
+    for (const [method, path] of [
+      ["GET", "/api/status"],
+      ["POST", "/api/owner/stop"],
+      ["GET", "/api/plugins"],
+    ] as const) {
       expect((await (await client()).request(method, path, agent)).status).toBe(403);
     }
     const bad = { headers: { "x-sallyport-agent": "a b" } };
@@ -90,12 +97,14 @@ describe("the owner of a home", () => {
 
   it("opens nothing but an agent's MCP session for a raw connection", async () => {
     await serve();
-    const owner = await client();
-    await expect(owner.upgrade("/mcp-session?agent=a%20b", "sallyport-mcp")).rejects.toMatchObject({ code: "forbidden" });
-    await expect(owner.upgrade("/mcp-session", "sallyport-mcp")).rejects.toMatchObject({ code: "forbidden" });
-    await expect(owner.upgrade("/api/plugins", "sallyport-mcp")).rejects.toMatchObject({ code: "forbidden" });
-    await expect(owner.upgrade("/mcp-session?agent=bot", "websocket")).rejects.toMatchObject({ code: "forbidden" });
-    const session = await owner.upgrade("/mcp-session?agent=bot", "sallyport-mcp");
+    const open = await client();
+    await expect(open.upgrade("/mcp-session?agent=a%20b", "sallyport-mcp")).rejects.toMatchObject({
+      code: "forbidden",
+    });
+    await expect(open.upgrade("/mcp-session", "sallyport-mcp")).rejects.toMatchObject({ code: "forbidden" });
+    await expect(open.upgrade("/api/plugins", "sallyport-mcp")).rejects.toMatchObject({ code: "forbidden" });
+    await expect(open.upgrade("/mcp-session?agent=bot", "websocket")).rejects.toMatchObject({ code: "forbidden" });
+    const session = await open.upgrade("/mcp-session?agent=bot", "sallyport-mcp");
     session.destroy();
   });
 
@@ -122,14 +131,14 @@ describe("the owner of a home", () => {
   });
 
   it("lets a call in flight finish when it stops, ends sessions and tails, and takes no more", async () => {
-    let finish: () => void = () => undefined;
+    let finish: (() => void) | undefined;
     const waiting = new Promise<void>((resolve) => (finish = resolve));
-    let started: () => void = () => undefined;
+    let started: (() => void) | undefined;
     const inFlight = new Promise<void>((resolve) => (started = resolve));
-    const { invoke } = host;
+    const invoke = host.invoke.bind(host);
     Object.assign(host, {
       invoke: async (...args: Parameters<FakeHost["invoke"]>) => {
-        started();
+        started?.();
         await waiting;
         return invoke(...args);
       },
@@ -145,7 +154,7 @@ describe("the owner of a home", () => {
     await sessionEnded;
     expect(await tail).toMatchObject({ done: true });
     expect(await findOwner(home, {})).toBeUndefined();
-    finish();
+    finish?.();
     expect((await call).json).toMatchObject({ success: true });
     session.destroy();
     await stop;

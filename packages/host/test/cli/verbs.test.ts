@@ -17,13 +17,18 @@ function leaves(command: Command, words: readonly string[] = []): { name: string
 
 describe("the command's verbs", () => {
   it("are all classified, and the classification names no others [S2-36]", () => {
-    expect(leaves(program).map(({ name }) => name).toSorted()).toEqual(Object.keys(VERBS).toSorted());
+    expect(
+      leaves(program)
+        .map(({ name }) => name)
+        .toSorted(),
+    ).toEqual(Object.keys(VERBS).toSorted());
   });
 
   it("use nothing but classified routes of the owner", async () => {
     const own = ownerRoutes(await createFakeHost(), { version: "0", background: false }, () => undefined);
     const routes = new Set([...ROUTES, ...own].map(({ verb }) => verb).concat(MCP_SESSION_VERB));
-    for (const used of Object.values(VERBS)) for (const verb of used === "local" ? [] : used) expect(routes).toContain(verb);
+    for (const used of Object.values(VERBS))
+      for (const verb of used === "local" ? [] : used) expect(routes).toContain(verb);
   });
 
   it.each(leaves(program))("$name has a description and an example in its help", async ({ name, command }) => {
@@ -46,7 +51,12 @@ describe("usage", () => {
     expect([code, err]).toEqual([2, expect.stringContaining(`Did you mean ${suggestion}?`)]);
     const { code: again, out } = await runCommand([...args, "--json"]);
     expect(again).toBe(2);
-    expect(JSON.parse(out)).toMatchObject({ success: false, code: "usage", error: expect.any(String), fix: expect.any(String) });
+    expect(JSON.parse(out)).toMatchObject({
+      success: false,
+      code: "usage",
+      error: expect.any(String),
+      fix: expect.any(String),
+    });
   });
 
   it("exits with 2 for a missing argument, too many, and no verb", async () => {
@@ -63,7 +73,10 @@ describe("usage", () => {
   });
 
   it("takes the global options before and after the verb", async () => {
-    for (const args of [["--json", "--home", "/nowhere", "plugin", "list"], ["plugin", "--json", "list", "--home", "/nowhere"]]) {
+    for (const args of [
+      ["--json", "--home", "/nowhere", "plugin", "list"],
+      ["plugin", "--json", "list", "--home", "/nowhere"],
+    ]) {
       const { code, out } = await runCommand(args);
       expect([code, JSON.parse(out)]).toMatchObject([1, { code: "home_missing", fix: "Run `sallyport init`." }]);
     }

@@ -18,7 +18,10 @@ export interface CommandWorld {
   readonly host: FakeHost;
   readonly owner: Owner;
   sallyport(args: readonly string[], options?: { stdin?: string; env?: NodeJS.ProcessEnv }): Promise<Ran>;
-  json(args: readonly string[], options?: { stdin?: string; env?: NodeJS.ProcessEnv }): Promise<{ code: number; answer: unknown }>;
+  json(
+    args: readonly string[],
+    options?: { stdin?: string; env?: NodeJS.ProcessEnv },
+  ): Promise<{ code: number; answer: unknown }>;
   close(): Promise<void>;
 }
 
@@ -34,8 +37,7 @@ export async function openCommandWorld(): Promise<CommandWorld> {
     idleMs: 60_000,
     onDefect: () => undefined,
   });
-  const sallyport: CommandWorld["sallyport"] = (args, options = {}) =>
-    runCommand(["--home", home, ...args], options);
+  const sallyport: CommandWorld["sallyport"] = (args, options = {}) => runCommand(["--home", home, ...args], options);
   return {
     home,
     host,

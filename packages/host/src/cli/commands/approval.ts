@@ -8,15 +8,35 @@ import { type CommandContext, flag, globalOptions, path, query, text, usage, ver
 
 export function defineApprovalCommands(program: Command, context: CommandContext): void {
   const approval = globalOptions(program.command("approval")).description("answer what waits for an operator");
-  verb(approval, context, "list", "list requests; those that wait, unless --all", "sallyport approval list", listApprovals)
+  verb(
+    approval,
+    context,
+    "list",
+    "list requests; those that wait, unless --all",
+    "sallyport approval list",
+    listApprovals,
+  )
     .alias("ls")
     .option("--state <state>", "pending, approved, denied, expired or consumed")
     .option("--all", "in every state");
-  verb(approval, context, "approve <id>", "say yes to one request", "sallyport approval approve apr_1f… --uses 1", decide("approve"))
+  verb(
+    approval,
+    context,
+    "approve <id>",
+    "say yes to one request",
+    "sallyport approval approve apr_1f… --uses 1",
+    decide("approve"),
+  )
     .option("--uses <n>", "how many calls it covers")
     .option("--expires <time>", "when it ends: 30m, 12h, 7d or an ISO date");
-  verb(approval, context, "deny <id>", "say no to one request", "sallyport approval deny apr_1f…", decide("deny"))
-    .option("--reason <text>", "why, for the audit");
+  verb(
+    approval,
+    context,
+    "deny <id>",
+    "say no to one request",
+    "sallyport approval deny apr_1f…",
+    decide("deny"),
+  ).option("--reason <text>", "why, for the audit");
 }
 
 async function listApprovals(session: Session, _args: readonly string[], options: Readonly<Record<string, unknown>>) {
@@ -35,7 +55,11 @@ async function listApprovals(session: Session, _args: readonly string[], options
 }
 
 function decide(answer: "approve" | "deny") {
-  return async (session: Session, [id = ""]: readonly string[], options: Readonly<Record<string, unknown>>): Promise<void> => {
+  return async (
+    session: Session,
+    [id = ""]: readonly string[],
+    options: Readonly<Record<string, unknown>>,
+  ): Promise<void> => {
     const uses = text(options, "uses");
     if (uses !== undefined && !/^[1-9]\d{0,5}$/.test(uses)) throw usage("--uses is no number.", "Write --uses 1.");
     const expires = text(options, "expires");

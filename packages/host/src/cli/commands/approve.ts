@@ -8,7 +8,11 @@ import { flag, list, path, text, usage } from "./define.ts";
 import { permissionList, summaryLine } from "./views.ts";
 
 /** The one yes: shows what is asked in the host's words, asks, and writes the grant. */
-export async function approve(session: Session, [id = ""]: readonly string[], options: Readonly<Record<string, unknown>>) {
+export async function approve(
+  session: Session,
+  [id = ""]: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+) {
   const plugin = await session.get(pluginInfoAnswer, "GET", path("/api/plugins/info", id));
   const wanted = list(options, "only");
   const only = wanted && keysOf(wanted, plugin.permissions);

@@ -15,30 +15,66 @@ type Event = z.infer<typeof auditEventAnswer>;
 type Verification = z.infer<typeof verificationAnswer>;
 
 export function defineAuditCommands(program: Command, context: CommandContext): void {
-  const audit = globalOptions(program.command("audit")).description("what happened: read, follow, verify and export the audit");
-  const filters = (command: Command): Command =>
-    command
-      .option("--type <type>", "such as plugin_tool.invoked or plugin.lifecycle")
-      .option("--plugin <id>")
-      .option("--agent <name>")
-      .option("--tool <name>")
-      .option("--call <id>")
-      .option("--outcome <outcome>", "not_started, succeeded, failed or unknown");
-  filters(verb(audit, context, "list", "list events, newest first", "sallyport audit list --plugin weather --since 1h", listEvents).alias("ls"))
+  const audit = globalOptions(program.command("audit")).description(
+    "what happened: read, follow, verify and export the audit",
+  );
+  filters(
+    verb(
+      audit,
+      context,
+      "list",
+      "list events, newest first",
+      "sallyport audit list --plugin weather --since 1h",
+      listEvents,
+    ).alias("ls"),
+  )
     .option("--since <time>", "30m, 12h, 7d or an ISO date")
     .option("--until <time>", "30m, 12h, 7d or an ISO date")
     .option("--limit <n>", "at most this many, 1 to 1000", "50");
-  filters(verb(audit, context, "tail", "print events as they happen; one JSON document a line with --json", "sallyport audit tail --json", tail))
-    .option("--after <seq>", "begin after this event");
-  verb(audit, context, "verify [file]", "recompute the chain, of this home or of an export", "sallyport audit verify --head 120:sha256:9f…", verify(context))
+  filters(
+    verb(
+      audit,
+      context,
+      "tail",
+      "print events as they happen; one JSON document a line with --json",
+      "sallyport audit tail --json",
+      tail,
+    ),
+  ).option("--after <seq>", "begin after this event");
+  verb(
+    audit,
+    context,
+    "verify [file]",
+    "recompute the chain, of this home or of an export",
+    "sallyport audit verify --head 120:sha256:9f…",
+    verify(context),
+  )
     .option("--head <seq:hash>", "a head that was kept elsewhere; a cut tail or a fork shows against it")
     .option("--key <key>", "for an export: the public key that must have signed it, base64 or a file with it");
-  verb(audit, context, "export", "write all events as lines of JSON, ending with the signed head", "sallyport audit export --out audit.ndjson", exportEvents)
-    .option("--out <file>", "write to this new file instead of standard output");
+  verb(
+    audit,
+    context,
+    "export",
+    "write all events as lines of JSON, ending with the signed head",
+    "sallyport audit export --out audit.ndjson",
+    exportEvents,
+  ).option("--out <file>", "write to this new file instead of standard output");
+}
+
+function filters(command: Command): Command {
+  return command
+    .option("--type <type>", "such as plugin_tool.invoked or plugin.lifecycle")
+    .option("--plugin <id>", "only events of this plugin")
+    .option("--agent <name>", "only events of this agent")
+    .option("--tool <name>", "only events of this tool")
+    .option("--call <id>", "only events of this call")
+    .option("--outcome <outcome>", "not_started, succeeded, failed or unknown");
 }
 
 function filterOf(options: Readonly<Record<string, unknown>>): Record<string, string | undefined> {
-  return Object.fromEntries(["type", "plugin", "agent", "tool", "call", "outcome"].map((name) => [name, text(options, name)]));
+  return Object.fromEntries(
+    ["type", "plugin", "agent", "tool", "call", "outcome"].map((name) => [name, text(options, name)]),
+  );
 }
 
 async function listEvents(session: Session, _args: readonly string[], options: Readonly<Record<string, unknown>>) {
@@ -46,7 +82,12 @@ async function listEvents(session: Session, _args: readonly string[], options: R
     const value = text(options, name);
     return value === undefined ? undefined : parsePast(value, session.io.now());
   };
-  const wanted = query({ ...filterOf(options), since: past("since"), until: past("until"), limit: text(options, "limit") });
+  const wanted = query({
+    ...filterOf(options),
+    since: past("since"),
+    until: past("until"),
+    limit: text(options, "limit"),
+  });
   const { result } = await session.call("GET", `/api/audit${wanted}`);
   session.print(result, () =>
     table(
@@ -61,7 +102,9 @@ async function listEvents(session: Session, _args: readonly string[], options: R
 }
 
 async function tail(session: Session, _args: readonly string[], options: Readonly<Record<string, unknown>>) {
-  for await (const line of session.lines(`/api/audit/tail${query({ ...filterOf(options), after: text(options, "after") })}`)) {
+  for await (const line of session.lines(
+    `/api/audit/tail${query({ ...filterOf(options), after: text(options, "after") })}`,
+  )) {
     const parsed = parseAnswer(line);
     if (session.json) {
       session.io.stdout.write(`${safeJson(parsed)}\n`);
@@ -76,13 +119,20 @@ async function tail(session: Session, _args: readonly string[], options: Readonl
 
 function whatOf(event: Event): string {
   const plugin = isRecord(event["plugin"]) ? event["plugin"]["id"] : undefined;
-  const edge = typeof event["to"] === "string" ? `${String(event["from"] ?? "")} → ${event["to"]}` : undefined;
+  const { from, to } = event;
+  const edge = typeof to === "string" ? `${typeof from === "string" ? from : ""} → ${to}` : undefined;
   const known = [event["tool"] ?? plugin, event["phase"], edge, event["capability"], event["method"], event["target"]];
-  return [...known, event["decision"], event["outcome"], event["reason"]].filter((part) => typeof part === "string").join(" ");
+  return [...known, event["decision"], event["outcome"], event["reason"]]
+    .filter((part) => typeof part === "string")
+    .join(" ");
 }
 
 function verify(context: CommandContext) {
-  return async (session: Session, [file]: readonly string[], options: Readonly<Record<string, unknown>>): Promise<void> => {
+  return async (
+    session: Session,
+    [file]: readonly string[],
+    options: Readonly<Record<string, unknown>>,
+  ): Promise<void> => {
     const head = text(options, "head");
     const answer =
       file === undefined
@@ -112,7 +162,11 @@ async function verifyFile(file: string, head: string | undefined, key: string | 
   }
   const answer = await verifyExport(lines(), key === undefined ? undefined : readKey(key));
   const problems = answer.problems.map(({ seq, problem }) => ({ seq, problem }));
-  if (kept && !seen) problems.push({ seq: kept.seq, problem: "the head that was kept elsewhere is not in this export: it was cut or forked" });
+  if (kept && !seen)
+    problems.push({
+      seq: kept.seq,
+      problem: "the head that was kept elsewhere is not in this export: it was cut or forked",
+    });
   return { ok: problems.length === 0, events: answer.events, head: answer.head, problems };
 }
 
@@ -151,7 +205,10 @@ async function exportEvents(session: Session, _args: readonly string[], options:
     await pipeline(lines, createWriteStream(out, { flags: "wx", mode: 0o600 }));
   } catch (cause) {
     if (cause instanceof SallyportError) throw cause;
-    throw new SallyportError("conflict", `${out} cannot be written.`, { fix: "Give a file that does not exist yet.", cause });
+    throw new SallyportError("conflict", `${out} cannot be written.`, {
+      fix: "Give a file that does not exist yet.",
+      cause,
+    });
   }
   session.print({ success: true, file: out }, `${session.style.good("✔")} Wrote ${displayLine(out)}.\n`);
 }

@@ -12,18 +12,32 @@ export function defineAuthoringCommands(plugin: Command, context: CommandContext
   verb(plugin, context, "new <dir>", "write a new plugin that works as it is", "sallyport plugin new my-plugin", create)
     .option("--id <id>", "the plugin's id; the folder's name if absent")
     .option("--template <name>", "tool: asks for nothing; http: asks for one host", "tool");
-  verb(plugin, context, "types [dir]", "write the TypeScript types of a plugin's tools from its manifest", "sallyport plugin types .", types)
+  verb(
+    plugin,
+    context,
+    "types [dir]",
+    "write the TypeScript types of a plugin's tools from its manifest",
+    "sallyport plugin types .",
+    types,
+  )
     .option("--out <file>", "where to; src/tool-types.ts in the plugin's folder if absent")
     .option("--stdout", "print them instead");
-  verb(plugin, context, "dev [dir]", "run a plugin in a throw-away home, and again at each change; grants what it asks for", "sallyport plugin dev .", develop)
-    .option("--scope <scope>", "fill in or narrow a scope, such as filesystem=/data:r; repeat for more", collect);
+  verb(
+    plugin,
+    context,
+    "dev [dir]",
+    "run a plugin in a throw-away home, and again at each change; grants what it asks for",
+    "sallyport plugin dev .",
+    develop,
+  ).option("--scope <scope>", "fill in or narrow a scope, such as filesystem=/data:r; repeat for more", collect);
 }
 
 async function create(session: Session, [dir = ""]: readonly string[], options: Readonly<Record<string, unknown>>) {
   const { scaffoldPlugin } = await import("../../authoring/index.ts");
   const folder = resolve(dir);
   const template = text(options, "template") ?? "tool";
-  if (template !== "tool" && template !== "http") throw usage(`There is no template ${displayLine(template)}.`, "Use tool or http.");
+  if (template !== "tool" && template !== "http")
+    throw usage(`There is no template ${displayLine(template)}.`, "Use tool or http.");
   const { files } = await scaffoldPlugin({ dir: folder, id: text(options, "id") ?? basename(folder), template });
   session.print({ success: true, dir: folder, files }, () =>
     [

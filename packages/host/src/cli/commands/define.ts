@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import type { Command } from "commander";
 import { SallyportError } from "../../kernel/index.ts";
 import type { Io } from "../io.ts";
 import { createSession, type GlobalOptions, type Session } from "../session.ts";
@@ -11,7 +11,11 @@ export interface CommandContext {
   exitWith(code: number): void;
 }
 
-export type Action = (session: Session, args: readonly string[], options: Readonly<Record<string, unknown>>) => Promise<void>;
+export type Action = (
+  session: Session,
+  args: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+) => Promise<void>;
 
 /** The global options: before the object, or among a verb's own, which may reuse a name such as `--version`. */
 export function globalOptions(command: Command): Command {
@@ -25,12 +29,12 @@ export function globalOptions(command: Command): Command {
 export function verb(
   parent: Command,
   context: CommandContext,
-  usage: string,
+  words: string,
   description: string,
   example: string,
   action: Action,
 ): Command {
-  const command = globalOptions(parent.command(usage)).description(description);
+  const command = globalOptions(parent.command(words)).description(description);
   command.addHelpText("after", `\nExample:\n  $ ${example}`);
   return command.action(async (...given: unknown[]) => {
     const args = given.slice(0, -2).filter((value): value is string => typeof value === "string");

@@ -20,8 +20,15 @@ const AUTHOR = { name: "author" };
  * The author's own loop: a home that nobody else uses and that is gone afterwards, so that approving what one writes oneself
  * never widens anything in the home where agents work. With `--json` one document a round.
  */
-export async function develop(session: Session, [dir = "."]: readonly string[], options: Readonly<Record<string, unknown>>): Promise<void> {
-  const [{ createHost }, { watchPlugin }] = await Promise.all([import("../../host.ts"), import("../../authoring/index.ts")]);
+export async function develop(
+  session: Session,
+  [dir = "."]: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const [{ createHost }, { watchPlugin }] = await Promise.all([
+    import("../../host.ts"),
+    import("../../authoring/index.ts"),
+  ]);
   const folder = resolve(dir);
   const root = await mkdtemp(join(tmpdir(), "sallyport-dev-"));
   try {
@@ -30,7 +37,14 @@ export async function develop(session: Session, [dir = "."]: readonly string[], 
     const onDefect = (error: unknown): void => void io.stderr.write(`${displayLine(String(error), 2000)}\n`);
     const host = await createHost({ home, env: io.env, onDefect });
     try {
-      const owner = await serveOwner(host, { home, env: io.env, version: VERSION, background: false, idleMs: 0, onDefect });
+      const owner = await serveOwner(host, {
+        home,
+        env: io.env,
+        version: VERSION,
+        background: false,
+        idleMs: 0,
+        onDefect,
+      });
       session.remark(`A throw-away home: ${home}\n${safeJson(agentSetup(home), 2)}\nStop with Ctrl-C.\n`);
       const watch = await watchPlugin({
         dir: folder,

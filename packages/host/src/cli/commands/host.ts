@@ -17,15 +17,28 @@ export function defineHostCommands(program: Command, context: CommandContext): v
   verb(program, context, "init", "make a home, with a first policy and a passphrase", "sallyport init", init)
     .option("--enable-plugins", "turn plugins on in config.yml")
     .option("--no-passphrase", "set none: approvals are then advisory against agents that have a shell");
-  const start = verb(program, context, "start", "serve the home until stopped", "sallyport start", (session, _args, options) =>
-    runOwner(session, context, {
-      background: flag(options, "background"),
-      idleMs: Number(text(options, "idleMs") ?? DEFAULT_IDLE_MS),
-    }),
+  const start = verb(
+    program,
+    context,
+    "start",
+    "serve the home until stopped",
+    "sallyport start",
+    (session, _args, options) =>
+      runOwner(session, context, {
+        background: flag(options, "background"),
+        idleMs: Number(text(options, "idleMs") ?? DEFAULT_IDLE_MS),
+      }),
   );
   start.addOption(start.createOption("--background", "started by another command").hideHelp());
   start.addOption(start.createOption("--idle-ms <ms>", "end after so long without a connection").hideHelp());
-  verb(program, context, "doctor", "say what this machine can guarantee, and how to get more", "sallyport doctor", doctor);
+  verb(
+    program,
+    context,
+    "doctor",
+    "say what this machine can guarantee, and how to get more",
+    "sallyport doctor",
+    doctor,
+  );
 }
 
 const DEFAULT_IDLE_MS = 10 * 60_000;
@@ -62,7 +75,9 @@ async function init(session: Session, _args: readonly string[], options: Readonl
       fields([
         ["isolation", level ?? "none: no plugin can run here"],
         ["passphrase", guarded ? "set" : "none"],
-        ...(created ? [["plugins", pluginsEnabled ? "on" : "off; set plugins.enabled in config.yml to true"] as const] : []),
+        ...(created
+          ? [["plugins", pluginsEnabled ? "on" : "off; set plugins.enabled in config.yml to true"] as const]
+          : []),
       ]),
       guarded ? "" : `${session.style.warn("!")} ${ADVISORY}\n`,
       "Next: sallyport plugin install DIR\n",
@@ -98,9 +113,10 @@ async function doctor(session: Session) {
       ...report.checks.map(
         (check) =>
           `${check.ok ? session.style.good("✔") : session.style.warn("!")} ${displayLine(check.name)}: ${displayLine(check.detail, 500)}\n` +
-          (check.fix === undefined || check.ok ? "" : `    ${session.style.dim("fix:")} ${displayLine(check.fix, 500)}\n`),
+          (check.fix === undefined || check.ok
+            ? ""
+            : `    ${session.style.dim("fix:")} ${displayLine(check.fix, 500)}\n`),
       ),
     ].join("");
   });
 }
-

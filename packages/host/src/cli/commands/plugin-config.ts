@@ -7,7 +7,11 @@ import type { Session } from "../session.ts";
 import { path, text, usage } from "./define.ts";
 
 /** Shows the effective configuration, or replaces the operator's values. */
-export async function configure(session: Session, [id = ""]: readonly string[], options: Readonly<Record<string, unknown>>) {
+export async function configure(
+  session: Session,
+  [id = ""]: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+) {
   const target = path("/api/plugins/config", id);
   const set = text(options, "set");
   const file = text(options, "file");
@@ -19,7 +23,10 @@ export async function configure(session: Session, [id = ""]: readonly string[], 
   }
   const values = set === undefined ? readFile(file ?? "") : parseValues(set, "--set");
   const { result } = await session.call("PUT", target, { body: { values } });
-  session.print({ success: true, config: result }, () => `${session.style.good("✔")} Saved; it holds from the next load on.\n`);
+  session.print(
+    { success: true, config: result },
+    () => `${session.style.good("✔")} Saved; it holds from the next load on.\n`,
+  );
 }
 
 function readFile(file: string): Record<string, unknown> {

@@ -10,7 +10,18 @@ import { createProgressBar, fields, isoTime, table } from "../render/index.ts";
 import type { Session } from "../session.ts";
 import { approve } from "./approve.ts";
 import { configure } from "./plugin-config.ts";
-import { collect, collectCommas, type CommandContext, flag, globalOptions, path, query, text, usage, verb } from "./define.ts";
+import {
+  collect,
+  collectCommas,
+  type CommandContext,
+  flag,
+  globalOptions,
+  path,
+  query,
+  text,
+  usage,
+  verb,
+} from "./define.ts";
 import { parseObject, permissionList, summaryLine } from "./views.ts";
 
 const API = "/api/plugins";
@@ -18,32 +29,108 @@ const API = "/api/plugins";
 export function definePluginCommands(program: Command, context: CommandContext): Command {
   const plugin = globalOptions(program.command("plugin")).description("install, approve, run and remove plugins");
 
-  verb(plugin, context, "install <source>", "install a plugin from a folder; runs none of its code", "sallyport plugin install ./plugins/weather", install)
-    .option("--load", "load it right after, when nothing has to be approved");
+  verb(
+    plugin,
+    context,
+    "install <source>",
+    "install a plugin from a folder; runs none of its code",
+    "sallyport plugin install ./plugins/weather",
+    install,
+  ).option("--load", "load it right after, when nothing has to be approved");
   verb(plugin, context, "list", "list the installed plugins", "sallyport plugin list", listPlugins).alias("ls");
-  verb(plugin, context, "info <id>", "show a plugin: what it asks for, what it was granted, its tools", "sallyport plugin info weather", info);
-  verb(plugin, context, "approve <id>", "grant what a plugin asks for, after showing it in plain words", "sallyport plugin approve weather --allow-tools forecast", approve)
-    .option("--only <permission>", "grant only these: a capability or a permission's key; repeat or split by commas", collectCommas)
+  verb(
+    plugin,
+    context,
+    "info <id>",
+    "show a plugin: what it asks for, what it was granted, its tools",
+    "sallyport plugin info weather",
+    info,
+  );
+  verb(
+    plugin,
+    context,
+    "approve <id>",
+    "grant what a plugin asks for, after showing it in plain words",
+    "sallyport plugin approve weather --allow-tools forecast",
+    approve,
+  )
+    .option(
+      "--only <permission>",
+      "grant only these: a capability or a permission's key; repeat or split by commas",
+      collectCommas,
+    )
     .option("--scope <scope>", "fill in or narrow a scope, such as filesystem=/data:r; repeat for more", collect)
-    .option("--allow-tools <tool>", "tools that agents may call without being asked; repeat or split by commas", collectCommas)
+    .option(
+      "--allow-tools <tool>",
+      "tools that agents may call without being asked; repeat or split by commas",
+      collectCommas,
+    )
     .option("--expires <time>", "when the grant ends: 30m, 12h, 7d or an ISO date")
     .option("--grant-only", "write only the grant: no allow-list entry, ceiling or tool rule")
     .option("-y, --yes", "do not ask");
-  verb(plugin, context, "deny <id>", "refuse what a plugin asks for", "sallyport plugin deny weather --reason 'not needed'", change("deny", "Denied"))
-    .option("--reason <text>", "why, for the audit");
+  verb(
+    plugin,
+    context,
+    "deny <id>",
+    "refuse what a plugin asks for",
+    "sallyport plugin deny weather --reason 'not needed'",
+    change("deny", "Denied"),
+  ).option("--reason <text>", "why, for the audit");
   verb(plugin, context, "load <id>", "start an approved plugin in its sandbox", "sallyport plugin load weather", load)
     .option("--version <version>", "which installed version")
     .option("--config <json>", "the operator's values for its configuration");
-  verb(plugin, context, "unload <id>", "stop a plugin; its tools are gone until it is loaded", "sallyport plugin unload weather", change("unload", "Unloaded"));
-  verb(plugin, context, "enable <id>", "let a disabled plugin be loaded again", "sallyport plugin enable weather", change("enable", "Enabled"));
-  verb(plugin, context, "disable <id>", "stop a plugin and keep it from being loaded", "sallyport plugin disable weather", change("disable", "Disabled"));
-  verb(plugin, context, "uninstall <id>", "remove a plugin; its data stays unless --purge", "sallyport plugin uninstall weather --purge", uninstall)
+  verb(
+    plugin,
+    context,
+    "unload <id>",
+    "stop a plugin; its tools are gone until it is loaded",
+    "sallyport plugin unload weather",
+    change("unload", "Unloaded"),
+  );
+  verb(
+    plugin,
+    context,
+    "enable <id>",
+    "let a disabled plugin be loaded again",
+    "sallyport plugin enable weather",
+    change("enable", "Enabled"),
+  );
+  verb(
+    plugin,
+    context,
+    "disable <id>",
+    "stop a plugin and keep it from being loaded",
+    "sallyport plugin disable weather",
+    change("disable", "Disabled"),
+  );
+  verb(
+    plugin,
+    context,
+    "uninstall <id>",
+    "remove a plugin; its data stays unless --purge",
+    "sallyport plugin uninstall weather --purge",
+    uninstall,
+  )
     .option("--version <version>", "only this version")
     .option("--purge", "remove its data too");
-  verb(plugin, context, "revoke <id>", "stop a plugin for good; the same code never runs again here", "sallyport plugin revoke weather --reason 'leaks data'", revoke)
+  verb(
+    plugin,
+    context,
+    "revoke <id>",
+    "stop a plugin for good; the same code never runs again here",
+    "sallyport plugin revoke weather --reason 'leaks data'",
+    revoke,
+  )
     .option("--reason <text>", "why, for the audit")
     .option("-y, --yes", "do not ask");
-  verb(plugin, context, "config <id>", "show a plugin's configuration, or replace the operator's values", `sallyport plugin config weather --set '{"units":"metric"}'`, configure)
+  verb(
+    plugin,
+    context,
+    "config <id>",
+    "show a plugin's configuration, or replace the operator's values",
+    `sallyport plugin config weather --set '{"units":"metric"}'`,
+    configure,
+  )
     .option("--set <json>", "the operator's values, as a JSON object; replaces all of them")
     .option("--file <file>", "the same from a YAML or JSON file");
   return plugin;
@@ -51,7 +138,8 @@ export function definePluginCommands(program: Command, context: CommandContext):
 
 async function install(session: Session, [source = ""]: readonly string[], options: Readonly<Record<string, unknown>>) {
   const folder = resolve(source);
-  if (!existsSync(folder)) throw usage(`There is no folder ${source}.`, "Give the folder that holds the plugin's manifest.");
+  if (!existsSync(folder))
+    throw usage(`There is no folder ${source}.`, "Give the folder that holds the plugin's manifest.");
   const bar = createProgressBar(session.io.stderr);
   const body = { source: folder, load: flag(options, "load") };
   const answer = await session
@@ -59,7 +147,9 @@ async function install(session: Session, [source = ""]: readonly string[], optio
     .finally(() => bar.end());
   session.print({ success: true, ...answer }, () => {
     const { plugin } = answer;
-    const next = answer.loaded ? `Loaded. See its tools: sallyport tool list` : `Next: sallyport plugin approve ${plugin.id}`;
+    const next = answer.loaded
+      ? `Loaded. See its tools: sallyport tool list`
+      : `Next: sallyport plugin approve ${plugin.id}`;
     return [
       `${session.style.good("✔")} Installed ${displayLine(plugin.id)} ${displayLine(plugin.version)} (${plugin.digest.slice(0, 19)}…), ${plugin.state}\n`,
       ...answer.warnings.map((warning) => `${session.style.warn("!")} ${displayLine(warning, 500)}\n`),
@@ -108,26 +198,44 @@ async function info(session: Session, [id = ""]: readonly string[]) {
         ["source", plugin.source],
         ["calls", `${plugin.execution_count}, ${plugin.error_count} failed`],
         ...(plugin.last_error === null ? [] : [["last error", plugin.last_error] as const]),
-        ["granted", grant ? `${isoTime(grant.granted_at)} by ${grant.granted_by}${grant.expires_at === undefined ? "" : `, until ${isoTime(grant.expires_at)}`}` : "nothing"],
+        [
+          "granted",
+          grant
+            ? `${isoTime(grant.granted_at)} by ${grant.granted_by}${grant.expires_at === undefined ? "" : `, until ${isoTime(grant.expires_at)}`}`
+            : "nothing",
+        ],
         ["config", JSON.stringify(plugin.config)],
       ]),
       permissionList(session, plugin.permissions),
-      table(["TOOL", "EFFECT", "AGENTS", "DESCRIPTION"], plugin.tools.map((tool) => [tool.name, tool.effect, tool.decision, tool.description]), "It has no tools."),
+      table(
+        ["TOOL", "EFFECT", "AGENTS", "DESCRIPTION"],
+        plugin.tools.map((tool) => [tool.name, tool.effect, tool.decision, tool.description]),
+        "It has no tools.",
+      ),
     ].join("");
   });
 }
 
 function change(name: "deny" | "unload" | "enable" | "disable" | "revoke", said: string) {
-  return async (session: Session, [id = ""]: readonly string[], options: Readonly<Record<string, unknown>>): Promise<void> => {
+  return async (
+    session: Session,
+    [id = ""]: readonly string[],
+    options: Readonly<Record<string, unknown>>,
+  ): Promise<void> => {
     const reason = text(options, "reason");
-    const { plugin } = await session.call("POST", path(`${API}/${name}`, id), { body: reason === undefined ? {} : { reason } });
+    const { plugin } = await session.call("POST", path(`${API}/${name}`, id), {
+      body: reason === undefined ? {} : { reason },
+    });
     session.print({ success: true, plugin }, () => summaryLine(session, said, plugin));
   };
 }
 
 async function revoke(session: Session, args: readonly string[], options: Readonly<Record<string, unknown>>) {
   if (isInteractive(session.io) && !flag(options, "yes")) {
-    const sure = await askYes(session.io, `Revoke ${displayLine(args[0] ?? "")} for good? The same code can never run here again.`);
+    const sure = await askYes(
+      session.io,
+      `Revoke ${displayLine(args[0] ?? "")} for good? The same code can never run here again.`,
+    );
     if (!sure) return session.remark("Nothing was done.\n");
   }
   await change("revoke", "Revoked")(session, args, options);
@@ -136,7 +244,10 @@ async function revoke(session: Session, args: readonly string[], options: Readon
 async function load(session: Session, [id = ""]: readonly string[], options: Readonly<Record<string, unknown>>) {
   const version = text(options, "version");
   const config = text(options, "config");
-  const body = { ...(version !== undefined && { version }), ...(config !== undefined && { config: parseObject(config, "--config") }) };
+  const body = {
+    ...(version !== undefined && { version }),
+    ...(config !== undefined && { config: parseObject(config, "--config") }),
+  };
   const { plugin } = await session.call("POST", path(`${API}/load`, id), { body });
   session.print({ success: true, plugin }, () => summaryLine(session, "Loaded", plugin));
 }
@@ -147,5 +258,8 @@ async function uninstall(session: Session, [id = ""]: readonly string[], options
   const wanted = query({ version, purge: flag(options, "purge") ? "true" : undefined });
   await session.call("DELETE", `${path(`${API}/uninstall`, id)}${wanted}`);
   const plugin = { id: before.id, version: version ?? before.version };
-  session.print({ success: true, plugin }, `${session.style.good("✔")} Uninstalled ${displayLine(plugin.id)} ${displayLine(plugin.version)}\n`);
+  session.print(
+    { success: true, plugin },
+    `${session.style.good("✔")} Uninstalled ${displayLine(plugin.id)} ${displayLine(plugin.version)}\n`,
+  );
 }

@@ -12,12 +12,25 @@ import { collect, type CommandContext, globalOptions, list, path, text, usage, v
 const MAX_SECRET = 65_536;
 
 export function defineSecretCommands(program: Command, context: CommandContext): void {
-  const secret = globalOptions(program.command("secret")).description("keep values that plugins use without seeing them");
-  verb(secret, context, "set <name>", "store a value and bind it to where it may be sent; asks for it, or reads standard input", "sallyport secret set OPENWEATHER_KEY --for https://api.openweathermap.org", set)
+  const secret = globalOptions(program.command("secret")).description(
+    "keep values that plugins use without seeing them",
+  );
+  verb(
+    secret,
+    context,
+    "set <name>",
+    "store a value and bind it to where it may be sent; asks for it, or reads standard input",
+    "sallyport secret set OPENWEATHER_KEY --for https://api.openweathermap.org",
+    set,
+  )
     .option("--for <origin>", "an origin that may receive it; repeat for more", collect)
     .option("--value-file <file>", "read the value from a file");
-  verb(secret, context, "list", "list names and origins, never values", "sallyport secret list", listSecrets).alias("ls");
-  verb(secret, context, "remove <name>", "forget a value", "sallyport secret remove OPENWEATHER_KEY", remove).alias("rm");
+  verb(secret, context, "list", "list names and origins, never values", "sallyport secret list", listSecrets).alias(
+    "ls",
+  );
+  verb(secret, context, "remove <name>", "forget a value", "sallyport secret remove OPENWEATHER_KEY", remove).alias(
+    "rm",
+  );
 }
 
 async function set(session: Session, [name = ""]: readonly string[], options: Readonly<Record<string, unknown>>) {
@@ -26,7 +39,10 @@ async function set(session: Session, [name = ""]: readonly string[], options: Re
   if (value === "") throw usage("The value is empty.", "Type it, pipe it in, or give --value-file FILE.");
   await session.call("PUT", path("/api/secrets", name), { body: { value, origins } });
   session.print({ success: true, name, origins }, () => {
-    const reach = origins.length === 0 ? "It is bound to no origin, so no request carries it." : `It may be sent to ${displayLine(origins.join(", "), 500)}.`;
+    const reach =
+      origins.length === 0
+        ? "It is bound to no origin, so no request carries it."
+        : `It may be sent to ${displayLine(origins.join(", "), 500)}.`;
     return `${session.style.good("✔")} Stored ${displayLine(name)}. ${reach}\n`;
   });
 }

@@ -16,9 +16,22 @@ export function defineToolCommands(program: Command, context: CommandContext): v
   verb(tool, context, "list", "list the tools that an agent may see", "sallyport tool list --agent local", listTools)
     .alias("ls")
     .option("--agent <name>", AGENT_HELP);
-  verb(tool, context, "info <name>", "show a tool with its schemas", "sallyport tool info weather__forecast", info)
-    .option("--agent <name>", AGENT_HELP);
-  verb(tool, context, "call <name>", "call a tool through every gate", `sallyport tool call weather__forecast --input '{"city":"Bern"}'`, call(context))
+  verb(
+    tool,
+    context,
+    "info <name>",
+    "show a tool with its schemas",
+    "sallyport tool info weather__forecast",
+    info,
+  ).option("--agent <name>", AGENT_HELP);
+  verb(
+    tool,
+    context,
+    "call <name>",
+    "call a tool through every gate",
+    `sallyport tool call weather__forecast --input '{"city":"Bern"}'`,
+    call(context),
+  )
     .option("--input <json>", "its input: JSON, @FILE, or - for standard input", "{}")
     .option("--approval <id>", "the approval that lets this call run")
     .option("--agent <name>", AGENT_HELP);
@@ -56,7 +69,11 @@ async function info(session: Session, [name = ""]: readonly string[], options: R
 }
 
 function call(context: CommandContext) {
-  return async (session: Session, [name = ""]: readonly string[], options: Readonly<Record<string, unknown>>): Promise<void> => {
+  return async (
+    session: Session,
+    [name = ""]: readonly string[],
+    options: Readonly<Record<string, unknown>>,
+  ): Promise<void> => {
     const input = await readInput(session, text(options, "input") ?? "{}");
     const agent = text(options, "agent");
     const approval = text(options, "approval");
@@ -93,7 +110,10 @@ async function readInput(session: Session, given: string): Promise<unknown> {
     if (given === "-") json = await readStream(session.io.stdin, MAX_INPUT);
     else if (given.startsWith("@")) json = readFileSync(given.slice(1), "utf8");
   } catch (error) {
-    throw usage(`The input cannot be read: ${error instanceof RangeError ? error.message : given}.`, "Give --input '{…}', @FILE or -.");
+    throw usage(
+      `The input cannot be read: ${error instanceof RangeError ? error.message : given}.`,
+      "Give --input '{…}', @FILE or -.",
+    );
   }
   try {
     return JSON.parse(json);

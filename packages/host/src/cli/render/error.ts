@@ -13,9 +13,10 @@ export function renderError(error: SallyportError, style: Style): string {
 }
 
 function problemLine(problem: unknown): string {
-  if (!isRecord(problem)) return displayText(String(problem), 300);
-  const where = problem["path"] === undefined || problem["path"] === "" ? "" : `${String(problem["path"])}: `;
-  return displayText(`${where}${String(problem["problem"])}`, 300);
+  if (!isRecord(problem)) return displayText(JSON.stringify(problem) ?? "", 300);
+  const { path, problem: what } = problem;
+  const where = typeof path === "string" && path !== "" ? `${path}: ` : "";
+  return displayText(`${where}${typeof what === "string" ? what : ""}`, 300);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

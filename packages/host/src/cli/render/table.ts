@@ -12,7 +12,13 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
   );
   const widths = headings.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
   return cells
-    .map((row) => `${row.map((cell, column) => (column === last ? cell : cell.padEnd(widths[column] ?? 0))).join("  ").trimEnd()}\n`)
+    .map(
+      (row) =>
+        `${row
+          .map((cell, column) => (column === last ? cell : cell.padEnd(widths[column] ?? 0)))
+          .join("  ")
+          .trimEnd()}\n`,
+    )
     .join("");
 }
 

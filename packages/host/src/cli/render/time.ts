@@ -26,7 +26,9 @@ export function parsePast(text: string, now: number): number {
   const relative = /^([1-9]\d{0,5})([smhd])$/.exec(text);
   const time = relative ? now - Number(relative[1]) * (UNITS[relative[2] ?? ""] ?? Number.NaN) : parseDate(text);
   if (!Number.isNaN(time)) return Math.max(0, time);
-  throw new SallyportError("usage", `"${text}" is no time.`, { fix: "Write 30m, 12h, 7d or a date such as 2030-01-31." });
+  throw new SallyportError("usage", `"${text}" is no time.`, {
+    fix: "Write 30m, 12h, 7d or a date such as 2030-01-31.",
+  });
 }
 
 function parseDate(text: string): number {
