@@ -69,7 +69,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   const runtime = createRuntime({
     catalog,
     clock,
-    launcher: createLauncher({ engine: parts.engine, tools: probe.tools, clock }),
+    launcher: createLauncher({ engine: parts.engine, probe, hostIsRoot: parts.hostIsRoot, clock }),
     policySnapshot: () => state.decisions.policy.snapshot,
     permit,
     plan: (record, granted) =>

@@ -32,6 +32,8 @@ export interface HomeParts {
   readonly storePath: string;
   readonly engine: EnginePaths;
   readonly probe: Probe;
+  /** Then plugins run as nobody, and what they read lies outside root's home. */
+  readonly hostIsRoot: boolean;
   readonly overrides: HostOverrides;
   close(): Promise<void>;
 }
@@ -74,7 +76,7 @@ export async function openHomeParts({ home, clock, vaultKey, overrides }: OpenOp
       hostIsRoot,
       ...(bwrap === undefined ? {} : { bwrapCandidates: bwrap }),
     });
-    return { home, clock, config, db, audit, catalog, vault, store, storePath, engine, probe, overrides, close };
+    return { home, clock, config, db, audit, catalog, vault, store, storePath, engine, probe, hostIsRoot, overrides, close };
   } catch (error) {
     await close();
     throw error;

@@ -61,7 +61,6 @@ export async function revoke(deps: PluginsDeps, operator: Operator, id: string, 
         insertRevocation({ kind: "code_digest", value: record.codeDigest, ...mark }),
         withdrawGrantsOf(record.ref, operator.name, clock.now()),
         closeApprovalsOf(id, operator.name, clock.now(), "revoked"),
-        deleteAllowed(id),
       ],
     });
   }

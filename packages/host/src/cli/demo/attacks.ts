@@ -12,7 +12,9 @@ const attack = z.strictObject({
 });
 export type Attack = z.infer<typeof attack>;
 
-const evidence = z.object({ evidence: z.array(z.object({ attempt: z.string(), outcome: z.enum(["refused", "succeeded"]) })) });
+const evidence = z.object({
+  evidence: z.array(z.object({ attempt: z.string(), outcome: z.enum(["refused", "succeeded"]) })),
+});
 
 /** How an attack ended: with an error code, or with an answer. */
 export type Ending = { readonly code: string } | { readonly answer: unknown };

@@ -15,7 +15,10 @@ export interface Ran {
 
 /** Runs `sallyport … --json` in a process of its own, as a person or a script would. */
 export async function runCommand(home: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<Ran> {
-  const child = spawn(process.execPath, [MAIN, ...args, "--json", "--home", home], { env, stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [MAIN, ...args, "--json", "--home", home], {
+    env,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));

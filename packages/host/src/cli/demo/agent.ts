@@ -1,0 +1,45 @@
+import { fileURLToPath } from "node:url";
+import { Client, ProtocolError } from "@modelcontextprotocol/client";
+import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import type { Ending } from "./attacks.ts";
+import { isRecord, textOf } from "./shell.ts";
+
+/** An agent as any other: the official MCP client, with `sallyport mcp` as its server. */
+export interface DemoAgent {
+  tools(): Promise<readonly string[]>;
+  call(name: string, input: Readonly<Record<string, unknown>>): Promise<Ending>;
+  close(): Promise<void>;
+}
+
+export async function connectAgent(home: string, env: Record<string, string>): Promise<DemoAgent> {
+  const main = fileURLToPath(new URL("../main.js", import.meta.url));
+  const client = new Client({ name: "sallyport-demo", version: "1.0.0" });
+  await client.connect(
+    new StdioClientTransport({ command: process.execPath, args: [main, "mcp", "--home", home], env, stderr: "inherit" }),
+  );
+  return {
+    tools: async () => (await client.listTools()).tools.map((tool) => tool.name),
+    async call(name, input) {
+      const result = await client.callTool({ name, arguments: input }, { timeout: 60_000 }).catch(protocolError);
+      if ("code" in result) return result;
+      const meta: unknown = result._meta;
+      if (result.isError === true) return { code: codeIn(meta) };
+      const [first] = result.content;
+      return { answer: result.structuredContent ?? (first?.type === "text" ? first.text : null) };
+    },
+    close: () => client.close(),
+  };
+}
+
+/** A tool that the agent may not see is an error of the protocol, not a result. */
+function protocolError(error: unknown): { readonly code: string } {
+  if (error instanceof ProtocolError && isRecord(error.data)) return { code: textOf(error.data, "code") };
+  throw error;
+}
+
+/** The error code that Sallyport puts beside the words for people. */
+function codeIn(meta: unknown): string {
+  if (!isRecord(meta)) return "unknown";
+  const found = Object.entries(meta).find(([key, value]) => key.endsWith("/code") && typeof value === "string");
+  return String(found?.[1] ?? "unknown");
+}

@@ -1,0 +1,1 @@
+export { type DemoEnd, type DemoOptions, nextSteps, runDemo } from "./run.ts";
