@@ -6,6 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
+import { NOTIFICATION_SCHEMAS, REQUEST_SCHEMAS } from "../../../sdk/src/protocol/v1/index.ts";
+import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 // @ts-expect-error -- a script without types
 import { buildRunner } from "../../scripts/build-runner.mjs";
 
@@ -16,10 +18,30 @@ export type Message = Record<string, any>;
 const require = createRequire(import.meta.url);
 const DENO = join(require.resolve("@deno/linux-x64-glibc/package.json"), "..", "deno");
 
+const ajv = new Ajv2020({ strict: true, allowUnionTypes: true, validateFormats: false });
+const compiled = new Map<object, ValidateFunction>();
+
+/** Why a line of the runner is not what the published schemas say, or nothing. */
+function problemOf(message: Message, asked: string | undefined): string | undefined {
+  const requests: Message = REQUEST_SCHEMAS;
+  const notifications: Message = NOTIFICATION_SCHEMAS;
+  const [schema, value] =
+    message.method === undefined
+      ? [requests[asked ?? ""]?.result, message.result]
+      : [message.id === undefined ? notifications[message.method] : requests[message.method]?.params, message.params];
+  if (message.jsonrpc !== "2.0" || !schema) return `unknown: ${JSON.stringify(message)}`;
+  if (message.error) return typeof message.error.code === "number" && typeof message.error.message === "string" ? undefined : "a malformed error";
+  const validate = compiled.get(schema) ?? ajv.compile(schema);
+  compiled.set(schema, validate);
+  return validate(value) ? undefined : `${asked ?? message.method}: ${ajv.errorsText(validate.errors)}`;
+}
+
 export interface Client {
   readonly child: ChildProcess;
   readonly lines: Message[];
   readonly stderr: () => string;
+  /** Whether every line of the runner must match the published schemas; a plugin that breaks the globals breaks its lines. */
+  checked: boolean;
   /** What the fake host answers to requests of the plugin. Throw `{code, message}` to refuse. */
   answers: Record<string, (params: Message) => unknown>;
   raw(text: string): void;
@@ -50,6 +72,8 @@ export async function startRunner(code: string): Promise<Client> {
   });
   const lines: Message[] = [];
   const watchers = new Set<(message: Message) => void>();
+  const problems: string[] = [];
+  const asked = new Map<number, string>();
   const pending = new Map<number, (message: Message) => void>();
   let stderr = "";
   let lastId = 0;
@@ -72,6 +96,8 @@ export async function startRunner(code: string): Promise<Client> {
   createInterface({ input: child.stdout, crlfDelay: Infinity }).on("line", (text) => {
     const message: Message = JSON.parse(text);
     lines.push(message);
+    const problem = problemOf(message, asked.get(message.id));
+    if (problem !== undefined && message.error?.code !== -32601) problems.push(problem);
     for (const watcher of watchers) watcher(message);
     if (message.method === undefined) pending.get(message.id)?.(message);
     else if (message.id !== undefined) void serve(message);
@@ -82,10 +108,12 @@ export async function startRunner(code: string): Promise<Client> {
     lines,
     exited,
     stderr: () => stderr,
+    checked: true,
     answers: {},
     raw: (text) => void child.stdin.write(text),
     request(method, params) {
       const id = ++lastId;
+      asked.set(id, method);
       send({ jsonrpc: "2.0", id, method, params });
       return new Promise((resolve) => {
         pending.set(id, resolve);
@@ -119,6 +147,7 @@ export async function startRunner(code: string): Promise<Client> {
       if (child.exitCode === null) child.kill("SIGKILL");
       await exited;
       rmSync(dir, { recursive: true, force: true });
+      if (client.checked && problems.length > 0) throw new Error(`Lines that the schemas of protocol v1 refuse:\n${problems.join("\n")}`);
     },
   };
   return client;

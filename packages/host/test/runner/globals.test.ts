@@ -104,6 +104,7 @@ describe("what a plugin breaks", () => {
     ["Object.prototype", "Object.prototype.toJSON = () => 'mine'; Object.prototype.id = 7; Object.prototype.error = {}; Object.prototype.method = 'x'"],
   ])("that changes %s breaks at most itself: whatever it writes is whole lines of JSON", async (_, hostile) => {
     client = await startRunner(`${hostile}; export default { tools: { ok() { return "fine" } } }`);
+    client.checked = false;
     await client.bind(["ok"]);
     await client.call("ok");
     expect(client.lines.length).toBeGreaterThan(1);

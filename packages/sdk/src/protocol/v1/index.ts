@@ -51,3 +51,5 @@ export {
   type PluginRequestMethod,
   PROTOCOL_VERSION,
 } from "./methods.ts";
+export { NOTIFICATION_SCHEMAS, protocolSchema, REQUEST_SCHEMAS } from "./schemas.ts";
+export type { Schema } from "./shapes.ts";
