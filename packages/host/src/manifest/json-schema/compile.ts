@@ -48,10 +48,14 @@ function createAjv(): Ajv2020 {
 
 function areUnique(wanted: boolean, items: readonly unknown[]): boolean {
   if (!wanted) return true;
-  return new Set(items.map((item) => canonicalJson(item))).size === items.length;
+  return new Set(items.map((item) => (hasObject(item) ? canonicalJson(item) : JSON.stringify(item)))).size === items.length;
 }
 
-let shared: Ajv2020 | undefined;
+/** Without objects there is no order of keys, and the native writer is far quicker. */
+function hasObject(value: unknown): boolean {
+  return Array.isArray(value) ? value.some(hasObject) : typeof value === "object" && value !== null;
+}
+
 const bySchema = new WeakMap<object, CompiledSchema>();
 const byDigest = new Map<string, CompiledSchema>();
 
@@ -74,17 +78,15 @@ export function compileSchema(schema: JsonSchema): CompiledSchema {
 }
 
 function compileNew(schema: JsonSchema, digest: string): CompiledSchema {
-  shared ??= createAjv();
   try {
-    const validate: ValidateFunction = shared.compile(typeof schema === "boolean" ? schema : structuredClone(schema));
+    // an instance of its own: ajv keeps every schema and value that it ever saw
+    const validate: ValidateFunction = createAjv().compile(typeof schema === "boolean" ? schema : structuredClone(schema));
     return {
       digest,
       check: (value) => (validate(value) ? OK : { ok: false, problems: problemsOf(validate.errors ?? []) }),
     };
   } catch (error) {
     throw new SallyportError("schema_unsupported", "The schema does not compile.", { fix: "Simplify it.", cause: error });
-  } finally {
-    shared.removeSchema(); // ajv would keep every schema it ever saw
   }
 }
 

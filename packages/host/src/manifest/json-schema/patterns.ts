@@ -8,6 +8,8 @@ export const MAX_MATCHED_TEXT = 64 * 1024;
 
 export interface LinearPattern {
   test(text: string): boolean;
+  /** `/pattern/u`; ajv tells patterns apart by this text. */
+  toString(): string;
 }
 
 function refuse(pattern: string, why: string): never {
@@ -29,7 +31,7 @@ export function linearPattern(pattern: string): LinearPattern {
   }
   const compiled = compile(pattern);
   if (compiled.programSize() > MAX_PROGRAM) refuse(pattern, "it is too large once its repetitions are written out");
-  return { test: (text) => text.length <= MAX_MATCHED_TEXT && compiled.test(text) };
+  return { test: (text) => text.length <= MAX_MATCHED_TEXT && compiled.test(text), toString: () => `/${pattern}/u` };
 }
 
 function compile(pattern: string): RE2JS {
