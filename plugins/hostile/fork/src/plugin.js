@@ -88,32 +88,33 @@ async function workers() {
         worker.once("error", reject);
       });
     }),
-    await attempt(`${SWARM} workers at once`, async () => {
-      const started = [];
-      try {
-        for (let count = 0; count < SWARM; count++) {
-          started.push(new Worker("data:text/javascript,self.postMessage(1)", { type: "module" }));
-        }
-        await Promise.all(started.map((worker) => new Promise((resolve, reject) => {
-          worker.onmessage = resolve;
-          worker.onerror = (event) => {
-            event.preventDefault?.();
-            reject(new Error(event.message));
-          };
-        })));
-        return "all of them run";
-      } finally {
-        for (const worker of started) worker.terminate();
-      }
-    }),
   ];
   return evidence;
 }
 
+async function swarm() {
+  const { Worker: NodeWorker } = await builtin("worker_threads");
+  const started = [];
+  try {
+    const running = await attempt(`${SWARM} threads at once`, async () => {
+      for (let count = 0; count < SWARM; count++) {
+        started.push(new NodeWorker("setInterval(() => {}, 1000); require('node:worker_threads').parentPort.postMessage(1)", { eval: true }));
+      }
+      await Promise.all(started.map((worker) => new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject))));
+      return "all of them run";
+    });
+    return [running];
+  } finally {
+    for (const worker of started) worker.terminate();
+  }
+}
+
+const kinds = { programs, workers, swarm };
+
 export default {
   tools: {
     async attack({ kind = "programs" }) {
-      return { evidence: await (kind === "workers" ? workers() : programs()) };
+      return { evidence: await kinds[kind]() };
     },
   },
 };
