@@ -1,11 +1,12 @@
 import { Command, CommanderError } from "commander";
-import { toFailure } from "../api/index.ts";
+import { toFailure } from "../wire/index.ts";
 import { exitCodeOf, SallyportError, toSallyportError } from "../kernel/index.ts";
 import {
   type CommandContext,
   defineApprovalCommands,
   defineAuditCommands,
   defineAuthoringCommands,
+  defineDemoCommand,
   defineHostCommands,
   defineMcpCommand,
   definePluginCommands,
@@ -31,6 +32,7 @@ export function buildProgram(context: CommandContext): Command {
   defineSecretCommands(program, context);
   defineAuditCommands(program, context);
   defineMcpCommand(program, context);
+  defineDemoCommand(program, context);
   return program;
 }
 

@@ -7,6 +7,7 @@ export const VERBS: Readonly<Record<string, "local" | readonly string[]>> = {
   start: ["owner.status", "owner.stop"],
   doctor: ["doctor"],
   mcp: ["mcp.session"],
+  demo: ["owner.stop"],
   "plugin new": "local",
   "plugin types": "local",
   "plugin dev": "local",

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { z } from "zod";
-import { approvalAnswer } from "../../api/index.ts";
+import { approvalAnswer } from "../../wire/index.ts";
 import { displayLine } from "../../kernel/index.ts";
 import { isoTime, parseExpiry, table } from "../render/index.ts";
 import type { Session } from "../session.ts";

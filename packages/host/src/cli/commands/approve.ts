@@ -1,4 +1,4 @@
-import { type PermissionAnswer, pluginInfoAnswer } from "../../api/index.ts";
+import { type PermissionAnswer, pluginInfoAnswer } from "../../wire/index.ts";
 import { displayLine, SallyportError } from "../../kernel/index.ts";
 import { isInteractive } from "../io.ts";
 import { askYes } from "../passphrase.ts";

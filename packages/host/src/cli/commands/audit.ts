@@ -3,8 +3,7 @@ import { createInterface } from "node:readline";
 import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
 import { z } from "zod";
-import { auditEventAnswer, verificationAnswer } from "../../api/index.ts";
-import { verifyExport } from "../../audit/index.ts";
+import { auditEventAnswer, verificationAnswer } from "../../wire/index.ts";
 import { displayLine, exitCodeOf, SallyportError } from "../../kernel/index.ts";
 import { parseAnswer } from "../owner-client.ts";
 import { isoTime, parsePast, safeJson, table } from "../render/index.ts";
@@ -160,6 +159,7 @@ async function verifyFile(file: string, head: string | undefined, key: string | 
       yield line;
     }
   }
+  const { verifyExport } = await import("../../audit/index.ts");
   const answer = await verifyExport(lines(), key === undefined ? undefined : readKey(key));
   const problems = answer.problems.map(({ seq, problem }) => ({ seq, problem }));
   if (kept && !seen)

@@ -3,9 +3,8 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { displayLine, LIMITS } from "../../kernel/index.ts";
-import { findManifest, type Manifest, readManifest } from "../../manifest/index.ts";
+import type { Manifest } from "../../manifest/index.ts";
 import type { Session } from "../session.ts";
-import { develop } from "./dev.ts";
 import { collect, type CommandContext, flag, text, usage, verb } from "./define.ts";
 
 export function defineAuthoringCommands(plugin: Command, context: CommandContext): void {
@@ -28,7 +27,7 @@ export function defineAuthoringCommands(plugin: Command, context: CommandContext
     "dev [dir]",
     "run a plugin in a throw-away home, and again at each change; grants what it asks for",
     "sallyport plugin dev .",
-    develop,
+    async (session, args, options) => (await import("./dev.ts")).develop(session, args, options),
   ).option("--scope <scope>", "fill in or narrow a scope, such as filesystem=/data:r; repeat for more", collect);
 }
 
@@ -51,7 +50,7 @@ async function create(session: Session, [dir = ""]: readonly string[], options: 
 async function types(session: Session, [dir = "."]: readonly string[], options: Readonly<Record<string, unknown>>) {
   const { generateToolTypes } = await import("../../authoring/index.ts");
   const folder = resolve(dir);
-  const source = generateToolTypes(manifestOf(folder));
+  const source = generateToolTypes(await manifestOf(folder));
   if (flag(options, "stdout")) return session.print({ success: true, types: source }, source);
   const file = resolve(text(options, "out") ?? join(folder, "src", "tool-types.ts"));
   await mkdir(dirname(file), { recursive: true });
@@ -59,7 +58,8 @@ async function types(session: Session, [dir = "."]: readonly string[], options: 
   session.print({ success: true, file }, `${session.style.good("✔")} Wrote ${displayLine(file, 500)}\n`);
 }
 
-function manifestOf(folder: string): Manifest {
+async function manifestOf(folder: string): Promise<Manifest> {
+  const { findManifest, readManifest } = await import("../../manifest/index.ts");
   let names: string[];
   try {
     names = readdirSync(folder);

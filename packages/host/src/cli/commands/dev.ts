@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { toFailure } from "../../api/index.ts";
+import { toFailure } from "../../wire/index.ts";
 import { starterConfig } from "../../config/index.ts";
 import { createHome } from "../../home/index.ts";
 import type { Host, PluginInfo } from "../../host-api.ts";

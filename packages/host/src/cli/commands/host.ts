@@ -1,11 +1,9 @@
 import type { Command } from "commander";
-import { doctorAnswer, statusAnswer } from "../../api/index.ts";
-import { starterConfig } from "../../config/index.ts";
+import { doctorAnswer, statusAnswer } from "../../wire/index.ts";
 import { displayLine, SallyportError } from "../../kernel/index.ts";
 import { createHome } from "../../home/index.ts";
 import { isInteractive } from "../io.ts";
 import { askHidden, askYes, readPassphraseFile } from "../passphrase.ts";
-import { runOwner } from "../owner-run.ts";
 import { fields } from "../render/index.ts";
 import type { Session } from "../session.ts";
 import { type CommandContext, flag, text, usage, verb } from "./define.ts";
@@ -23,11 +21,13 @@ export function defineHostCommands(program: Command, context: CommandContext): v
     "start",
     "serve the home until stopped",
     "sallyport start",
-    (session, _args, options) =>
-      runOwner(session, context, {
+    async (session, _args, options) => {
+      const { runOwner } = await import("../owner-run.ts");
+      await runOwner(session, context, {
         background: flag(options, "background"),
         idleMs: Number(text(options, "idleMs") ?? DEFAULT_IDLE_MS),
-      }),
+      });
+    },
   );
   start.addOption(start.createOption("--background", "started by another command").hideHelp());
   start.addOption(start.createOption("--idle-ms <ms>", "end after so long without a connection").hideHelp());
@@ -50,6 +50,7 @@ async function init(session: Session, _args: readonly string[], options: Readonl
   const pluginsEnabled =
     flag(options, "enablePlugins") ||
     (interactive && (await askYes(io, "Turn plugins on? Each one still needs your approval.")));
+  const { starterConfig } = await import("../../config/index.ts");
   const { path, created } = await createHome(session.home, starterConfig({ pluginsEnabled }));
   const status = await session.get(statusAnswer, "GET", "/api/status");
   if (passphrase !== undefined && !status.passphrase_set) {

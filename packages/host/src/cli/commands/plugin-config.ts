@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { parse } from "yaml";
 import { z } from "zod";
 import { displayText } from "../../kernel/index.ts";
 import { safeJson } from "../render/index.ts";
@@ -21,7 +20,7 @@ export async function configure(
     session.print(result, () => `${displayText(safeJson(result, 2), 100_000)}\n`);
     return;
   }
-  const values = set === undefined ? readFile(file ?? "") : parseValues(set, "--set");
+  const values = await (set === undefined ? readFile(file ?? "") : parseValues(set, "--set"));
   const { result } = await session.call("PUT", target, { body: { values } });
   session.print(
     { success: true, config: result },
@@ -29,7 +28,7 @@ export async function configure(
   );
 }
 
-function readFile(file: string): Record<string, unknown> {
+async function readFile(file: string): Promise<Record<string, unknown>> {
   let content: string;
   try {
     content = readFileSync(file, "utf8");
@@ -39,7 +38,8 @@ function readFile(file: string): Record<string, unknown> {
   return parseValues(content, file);
 }
 
-function parseValues(content: string, where: string): Record<string, unknown> {
+async function parseValues(content: string, where: string): Promise<Record<string, unknown>> {
+  const { parse } = await import("yaml");
   try {
     // YAML reads JSON too.
     return z.record(z.string(), z.unknown()).parse(parse(content, { maxAliasCount: 0 }) ?? {});

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
-import { installAnswer, pluginInfoAnswer, pluginSummaryAnswer } from "../../api/index.ts";
+import { installAnswer, pluginInfoAnswer, pluginSummaryAnswer } from "../../wire/index.ts";
 import { displayLine } from "../../kernel/index.ts";
 import { askYes } from "../passphrase.ts";
 import { isInteractive } from "../io.ts";

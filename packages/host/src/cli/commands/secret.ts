@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { z } from "zod";
-import { secretAnswer } from "../../api/index.ts";
+import { secretAnswer } from "../../wire/index.ts";
 import { displayLine } from "../../kernel/index.ts";
 import { isInteractive, readStream } from "../io.ts";
 import { askHidden } from "../passphrase.ts";

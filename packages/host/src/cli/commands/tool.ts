@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { z } from "zod";
-import { callAnswer, toolAnswer } from "../../api/index.ts";
+import { callAnswer, toolAnswer } from "../../wire/index.ts";
 import { displayText, type ErrorCode, exitCodeOf, isErrorCode, SallyportError } from "../../kernel/index.ts";
 import { readStream } from "../io.ts";
 import { createStyle, fields, renderError, safeJson, table } from "../render/index.ts";

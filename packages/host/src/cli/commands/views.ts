@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type PermissionAnswer, pluginSummaryAnswer } from "../../api/index.ts";
+import { type PermissionAnswer, pluginSummaryAnswer } from "../../wire/index.ts";
 import { displayLine } from "../../kernel/index.ts";
 import type { Session } from "../session.ts";
 import { usage } from "./define.ts";

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { Client, ProtocolError } from "@modelcontextprotocol/client";
+import { type CallToolResult, Client, ProtocolError } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import type { Ending } from "./attacks.ts";
 import { isRecord, textOf } from "./shell.ts";
@@ -20,21 +20,22 @@ export async function connectAgent(home: string, env: Record<string, string>): P
   return {
     tools: async () => (await client.listTools()).tools.map((tool) => tool.name),
     async call(name, input) {
-      const result = await client.callTool({ name, arguments: input }, { timeout: 60_000 }).catch(protocolError);
-      if ("code" in result) return result;
-      const meta: unknown = result._meta;
-      if (result.isError === true) return { code: codeIn(meta) };
-      const [first] = result.content;
-      return { answer: result.structuredContent ?? (first?.type === "text" ? first.text : null) };
+      try {
+        return endingOf(await client.callTool({ name, arguments: input }, { timeout: 60_000 }));
+      } catch (error) {
+        // A tool that the agent may not see is an error of the protocol, not a result.
+        if (error instanceof ProtocolError && isRecord(error.data)) return { code: textOf(error.data, "code") };
+        throw error;
+      }
     },
     close: () => client.close(),
   };
 }
 
-/** A tool that the agent may not see is an error of the protocol, not a result. */
-function protocolError(error: unknown): { readonly code: string } {
-  if (error instanceof ProtocolError && isRecord(error.data)) return { code: textOf(error.data, "code") };
-  throw error;
+function endingOf(result: CallToolResult): Ending {
+  if (result.isError === true) return { code: codeIn(result._meta) };
+  const [first] = result.content;
+  return { answer: result.structuredContent ?? (first?.type === "text" ? first.text : null) };
 }
 
 /** The error code that Sallyport puts beside the words for people. */
