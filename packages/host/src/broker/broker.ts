@@ -1,4 +1,4 @@
-import { displayLine, PolicyViolationError, toSallyportError } from "../kernel/index.ts";
+import { displayLine, PolicyViolationError, SallyportError, toSallyportError } from "../kernel/index.ts";
 import type { CallContext } from "../supervisor/index.ts";
 import { createFiles } from "./files.ts";
 import { FILE_LIMITS } from "./files-limits.ts";
@@ -98,10 +98,19 @@ function createSession(
   );
   const notify = createLog({ plugin, clock: deps.clock, redactor: deps.redactor, onLog: deps.onLog });
   let closed = false;
+  let flooded = false;
 
   return {
     secretsView: secrets.view,
     async handle(method, params, context, signal) {
+      if (!method.startsWith("body.") && !state.actions.take()) {
+        const error = new SallyportError("limit_exceeded", "The plugin asks for too much at once.", { fix: "Ask less often." });
+        // Said once: what is refused for being too much must not itself be too much.
+        if (!flooded) report(context, { capability: "broker", target: "too many requests", method: displayLine(method, 64), bytes: 0 }, error);
+        flooded = true;
+        throw error;
+      }
+      flooded = false;
       const operation = operations.get(method);
       if (closed || operation === undefined || (context === null && !operation.outsideCall)) {
         const error = refused(method, context === null && operation !== undefined);

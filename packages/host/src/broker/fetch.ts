@@ -65,14 +65,7 @@ export function createFetch(deps: FetchDeps): Fetch {
     prepare(params, { callId }) {
       if (params.upload !== null) opened.set(params, deps.uploads.open(callId, params.upload));
     },
-    async run(params, context, signal) {
-      const upload = opened.get(params);
-      try {
-        return await answer(deps, params, upload, context, signal);
-      } finally {
-        upload?.end();
-      }
-    },
+    run: (params, context, signal) => answer(deps, params, opened.get(params), context, signal),
   };
 }
 
@@ -84,6 +77,8 @@ async function answer(deps: FetchDeps, params: FetchParams, upload: Upload | und
   const end = (): void => {
     life.end();
     leave?.();
+    // Not before the answer is over: a server may answer while the plugin still sends.
+    upload?.end();
   };
   try {
     const target = parseTarget(params.url, limits.urlBytes);
@@ -130,7 +125,10 @@ async function answer(deps: FetchDeps, params: FetchParams, upload: Upload | und
       secrets: written,
       signal: life.signal,
     });
-    life.onEnd(() => responseBody.cancel());
+    life.onEnd(() => {
+      responseBody.cancel();
+      leave?.();
+    });
     const finish = (error?: unknown): void => {
       last.done(responseBody.bytes + (upload?.bytes ?? body?.length ?? 0), error === undefined ? undefined : toSallyportError(error));
       end();

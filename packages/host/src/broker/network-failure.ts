@@ -20,8 +20,8 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** What went wrong between us and a server. Only host-written text: what libraries and servers say does not pass. */
 export function networkFailure(error: unknown, signal: AbortSignal): SallyportError {
-  if (error instanceof SallyportError) return error;
   if (signal.aborted) return signal.reason instanceof SallyportError ? signal.reason : cancelled();
+  if (error instanceof SallyportError) return error;
   const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
   const detail = REASONS[code] ?? (code.startsWith("Z_") || code.startsWith("ERR__ERROR") ? "The answer's encoding is broken." : "The exchange with the server failed.");
   return new SallyportError("network_failed", "The request to the server failed.", { detail, cause: error });

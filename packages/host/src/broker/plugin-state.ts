@@ -1,21 +1,28 @@
 import type { Clock } from "../kernel/index.ts";
-import type { DataUsage } from "./data-usage.ts";
-import { createDataUsage } from "./data-usage.ts";
+import { createDataUsage, type DataUsage } from "./data-usage.ts";
 import type { NetworkLimits } from "./network-limits.ts";
 import { createQueue, type Queue } from "./queue.ts";
 import { createRateLimit, type RateLimit } from "./rate.ts";
 
 /** What all processes of one plugin share, so that a restart resets no limit. */
 export interface PluginState {
+  /** Requests to the network. */
   readonly requests: RateLimit;
+  /** Everything that the audit hears of. */
+  readonly actions: RateLimit;
   readonly files: Queue;
   readonly kv: Queue;
   readonly dataUsage: DataUsage;
 }
 
+/** More than any honest plugin needs, and few enough that a hostile one does not fill the audit's disk. */
+const ACTIONS_PER_SECOND = 1_000;
+const ACTIONS_BURST = 4_000;
+
 export function createPluginState(clock: Clock, limits: NetworkLimits): PluginState {
   return {
     requests: createRateLimit(clock, limits.perSecond, limits.burst),
+    actions: createRateLimit(clock, ACTIONS_PER_SECOND, ACTIONS_BURST),
     files: createQueue(),
     kv: createQueue(),
     dataUsage: createDataUsage(),

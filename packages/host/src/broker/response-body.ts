@@ -2,6 +2,7 @@ import { pipeline, type Readable } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import { SallyportError } from "../kernel/index.ts";
 import { createStripper, type KnownSecret } from "../secrets/index.ts";
+import { cancelled } from "./aborting.ts";
 import { networkFailure } from "./network-failure.ts";
 
 /** The body of an answer, pulled piece by piece; decoded, bounded and without the secrets that the request carried. */
@@ -61,9 +62,12 @@ export function createResponseBody(source: Readable, options: ResponseBodyOption
   const iterator = decoded[Symbol.asyncIterator]();
   const stripper = options.secrets.length === 0 ? undefined : createStripper(options.secrets);
   let ended = false;
+  // A body that was cut off must not pass for one that is complete.
+  let cancelledEarly = false;
 
   const pull = async (): Promise<Buffer | null> => {
     while (!ended) {
+      if (cancelledEarly) throw networkFailure(cancelled(), options.signal);
       const step = await iterator.next();
       if (step.done === true) {
         ended = true;
@@ -80,7 +84,7 @@ export function createResponseBody(source: Readable, options: ResponseBodyOption
   };
 
   const cancel = (): void => {
-    ended = true;
+    cancelledEarly = true;
     source.destroy();
     // Lets a decoder in between go, too; it may be waiting for the source that was just destroyed.
     iterator.return?.().catch(() => undefined);

@@ -25,6 +25,7 @@ export function createRedactor(known: () => readonly KnownSecret[]): Redactor {
   let seen: readonly KnownSecret[] | undefined;
   let pattern: RegExp | undefined;
   let marks = new Map<string, string>();
+  let shortest = 0;
 
   const refresh = (): void => {
     const secrets = known();
@@ -35,11 +36,12 @@ export function createRedactor(known: () => readonly KnownSecret[]): Redactor {
       for (const form of secretForms(value)) marks.set(form, redactionMark(name));
     }
     const forms = [...marks.keys()].sort((a, b) => b.length - a.length);
+    shortest = forms.at(-1)?.length ?? 0;
     pattern = forms.length === 0 ? undefined : new RegExp(forms.map(escapeForRegExp).join("|"), "g");
   };
 
   const replace = (text: string): string =>
-    pattern === undefined ? text : text.replace(pattern, (form) => marks.get(form) ?? "[secret]");
+    pattern === undefined || text.length < shortest ? text : text.replace(pattern, (form) => marks.get(form) ?? "[secret]");
 
   const walk = (value: unknown): unknown => {
     if (typeof value === "string") return replace(value);

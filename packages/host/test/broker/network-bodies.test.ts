@@ -114,6 +114,26 @@ describe("network: answers' bodies", () => {
     expect(tool.actions).toEqual([expect.objectContaining({ outcome: "failed", reason: "limit_exceeded", status: 200 })]);
   });
 
+  it("stops an encoded body that decodes to nothing for ever [S1-13]", async () => {
+    const emptyBlocks = Buffer.concat([Buffer.from([0x78, 0x9c]), ...Array.from({ length: 20_000 }, () => Buffer.from([0, 0, 0, 0xff, 0xff]))]);
+    const api = await server((_request, response) => response.setHeader("content-encoding", "deflate").end(emptyBlocks));
+    const tool = bench({ granted: [network(api.port)], networkLimits: { responseBytes: 50_000 } });
+    expect(await refuses(tool, api.origin)).toBe("limit_exceeded");
+  });
+
+  it("does not pass a body that was cut off for one that is complete", async () => {
+    let closed: (() => void) | undefined;
+    const gone = new Promise<void>((resolve) => (closed = resolve));
+    const api = await server((_request, response) => {
+      response.on("close", () => closed?.());
+      response.write(Buffer.alloc(100_000));
+    });
+    const tool = bench({ granted: [network(api.port)], networkLimits: { totalMs: 100 } });
+    const answer = await tool.fetch(api.origin);
+    await gone;
+    expect(await codeOf(tool.bodyOf(answer))).toBe("network_failed");
+  });
+
   it("refuses an answer encoded many times over, and a broken encoding", async () => {
     const api = await server((request, response) => response.setHeader("content-encoding", request.url === "/many" ? "gzip, gzip, gzip" : "gzip").end("no gzip"));
     const tool = bench({ granted: [network(api.port)] });
@@ -205,6 +225,23 @@ describe("network: requests' bodies", () => {
     expect((await bodyOf(await answer)).toString()).toBe("2000000");
   });
 
+  it("reads an answer that comes while the body is still being sent", async () => {
+    const port = await rawServer((socket) => {
+      socket.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+      let seen = "";
+      socket.on("data", (chunk) => {
+        seen += chunk.toString("latin1");
+        if (seen.includes("last")) socket.end("4\r\ndone\r\n0\r\n\r\n");
+      });
+    });
+    const { fetch, ask, bodyOf } = bench({ granted: [network(port)] });
+    const pending = fetch(`http://127.0.0.1:${port}/`, { method: "POST", upload: "u1" });
+    await ask("body.write", { upload: "u1", data: Buffer.from("first").toString("base64"), done: false });
+    const answer = await pending;
+    await ask("body.write", { upload: "u1", data: Buffer.from("last").toString("base64"), done: true });
+    expect((await bodyOf(answer)).toString()).toBe("done");
+  });
+
   it("accepts pieces before the intent is durable and sends none of them", async () => {
     const api = await server((_request, response, body) => response.end(body));
     let write: (() => void) | undefined;
@@ -245,6 +282,13 @@ describe("network: requests' bodies", () => {
 });
 
 describe("network: how much", () => {
+  it("refuses a flood of requests of any kind, and says so once [S1-13]", async () => {
+    const { ask, actions } = bench({ clock: { now: () => 0, monotonic: () => 0 } });
+    const codes = await Promise.all(Array.from({ length: 4_500 }, () => codeOf(ask("kv.get", { key: "a" }))));
+    expect(codes.filter((code) => code === "limit_exceeded")).toHaveLength(500);
+    expect(actions.filter(({ reason }) => reason === "limit_exceeded")).toHaveLength(1);
+  });
+
   it("refuses more requests than the rate allows [S1-13]", async () => {
     const api = await server((_request, response) => response.end("x"));
     const { fetch } = bench({ granted: [network(api.port)], networkLimits: { perSecond: 0, burst: 3 } });
