@@ -1,3 +1,4 @@
+import { createEventSource } from "@sallyport/sdk/runtime";
 import { createConsole, format, type LogSink } from "./console.ts";
 import { createProcess } from "./process.ts";
 
@@ -17,6 +18,7 @@ const REMOVED = ["alert", "confirm", "prompt", "close", "localStorage", "session
  */
 export function prepareGlobals(fetch: typeof globalThis.fetch, sink: LogSink): void {
   define("fetch", fetch);
+  define("EventSource", createEventSource(fetch));
   define("console", createConsole(sink));
   define("process", createProcess(sink));
   define("global", globalThis);
