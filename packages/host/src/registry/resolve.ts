@@ -2,6 +2,7 @@ import { readFile, realpath } from "node:fs/promises";
 import { dirname, extname, join, relative, sep } from "node:path";
 import type { Loader, OnResolveArgs, OnResolveResult, PartialMessage, Plugin, PluginBuild } from "esbuild";
 import { toSallyportError } from "../kernel/index.ts";
+import { isServed, loadServed, SERVED, SERVED_DEFAULT, serve } from "./builtins.ts";
 import { isSwitchedOff } from "./browser-field.ts";
 import { builtinName, type ModuleReader } from "./modules.ts";
 
@@ -9,9 +10,6 @@ import { builtinName, type ModuleReader } from "./modules.ts";
 export const PLUGIN = "plugin";
 const SDK = "sallyport-sdk";
 const EMPTY = "empty";
-
-/** Modules of Node's that the sandbox serves; none of them reaches outside the process. */
-const SERVED_BUILTINS: ReadonlySet<string> = new Set([]);
 
 const FORBIDDEN_BUILTINS: ReadonlySet<string> = new Set([
   "child_process",
@@ -66,6 +64,7 @@ export function confinedResolution(options: ResolveOptions): Plugin {
         contents: await readFile(join(dirname(options.sdkEntry()), path)),
         loader: "js",
       }));
+      for (const namespace of [SERVED, SERVED_DEFAULT]) build.onLoad({ filter: /.*/, namespace }, loadServed);
       build.onLoad({ filter: /.*/, namespace: EMPTY }, () => ({ contents: "", loader: "js" }));
       build.onLoad({ filter: /.*/, namespace: "file" }, ({ path }) =>
         refuse(`"${path}" is outside the plugin`, OUTSIDE),
@@ -85,6 +84,7 @@ async function resolve(
 ): Promise<OnResolveResult | undefined> {
   if (args.pluginData === INNER) return undefined;
   if (args.kind === "entry-point") return { path: options.entry, namespace: PLUGIN };
+  if (args.namespace === SERVED || args.namespace === SERVED_DEFAULT) return serve(args);
   if (args.namespace === SDK) return insideSdk(args, options);
   const refusal = refusedSpecifier(args.path);
   if (refusal) return refusal;
@@ -126,9 +126,8 @@ async function insidePlugin(
 
 /** A module that is nowhere on disk: one of Node's, or missing. In `try { require(…) }` esbuild lets it be missing. */
 function builtin(args: OnResolveArgs): OnResolveResult | undefined {
-  const name = builtinName(args.path);
-  if (name === undefined) return undefined;
-  if (SERVED_BUILTINS.has(name)) return { path: `node:${args.path.replace(/^node:/, "")}`, external: true };
+  if (builtinName(args.path) === undefined) return undefined;
+  if (isServed(args.path)) return serve(args);
   return args.kind === "require-call" ? undefined : { errors: [missingBuiltin(args.path)] };
 }
 

@@ -1,7 +1,9 @@
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { spawnSync } from "node:child_process";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
+import { SERVED_BUILTINS } from "../../src/registry/builtins.ts";
 import { type BundleOptions, bundlePlugin, readSource } from "../../src/registry/index.ts";
 import { pluginFolder, refusal, temporaryFolder, writeFiles } from "./plugin-folder.ts";
 
@@ -216,6 +218,44 @@ describe("what a bundle may not take", () => {
     expect(error).toMatchObject({ code: "bundle_failed", data: { problems: [{ file: "plugin.ts", line: 2 }] } });
     expect(error.message).toContain(words);
     expect(error.fix).toBeTruthy();
+  });
+
+  it("leaves harmless modules of Node's to the engine, for import and for require", async () => {
+    const { bytes } = await bundle({
+      "plugin.ts":
+        'import { Buffer } from "node:buffer"; import { basename } from "path"; import lib from "lib"; export default [Buffer.from("a").toString("hex"), basename("/a/b"), lib];',
+      "node_modules/lib/index.js":
+        'const Emitter = require("events"); const { inspect } = require("node:util"); module.exports = [new Emitter() instanceof Emitter, inspect(1)];',
+    });
+    expect((await run(bytes))["default"]).toEqual(["61", "b", [true, "1"]]);
+    const imports = [...textOf(bytes).matchAll(/^import .* from "(.*)";$/gm)].map((match) => match[1]);
+    expect(imports.toSorted()).toEqual(["node:buffer", "node:events", "node:path", "node:util"]);
+  });
+
+  it("prefers a package of the plugin's to Node's module of that name", async () => {
+    const { bytes } = await bundle({
+      "plugin.ts": 'import events from "events"; export default events;',
+      "node_modules/events/index.js": 'module.exports = "mine";',
+    });
+    expect((await run(bytes))["default"]).toBe("mine");
+  });
+
+  it("leaves to the engine only what it has without any permission", () => {
+    const require = createRequire(import.meta.url);
+    const engine = require.resolve(
+      `@deno/${process.platform}-${process.arch}${process.platform === "linux" ? "-glibc" : ""}/deno`,
+    );
+    const file = join(
+      pluginFolder({
+        "main.mjs": SERVED_BUILTINS.map((name) => `import * as _${name.replace("/", "_")} from "node:${name}";`).join(
+          "\n",
+        ),
+      }),
+      "main.mjs",
+    );
+    const flags = ["--no-prompt", "--no-config", "--no-lock", "--no-npm", "--no-remote", "--cached-only"];
+    const done = spawnSync(engine, ["run", ...flags, file], { env: {}, encoding: "utf8" });
+    expect([done.status, done.stderr]).toEqual([0, ""]);
   });
 
   it("lets a library do without a module of Node's that it tries to require", async () => {
