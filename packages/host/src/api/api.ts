@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import type { Host } from "../host-api.ts";
 import { httpStatusOf, SallyportError, toSallyportError } from "../kernel/index.ts";
-import type { FailureAnswer } from "./answers.ts";
+import { toFailure } from "../wire/index.ts";
 import type { Principal } from "./principal.ts";
 import { operatorOf, type Answer, type Route, routeRequest } from "./route.ts";
 import { ROUTES } from "./routes.ts";
@@ -63,21 +63,4 @@ function respond(answer: Answer): Response {
   return "lines" in answer
     ? ndjson(answer.lines, (thrown) => toFailure(toSallyportError(thrown)))
     : Response.json(answer.json, { status: answer.status, headers: NO_STORE });
-}
-
-export function toFailure(error: SallyportError): FailureAnswer {
-  const { approval, ...data } = error.data;
-  return {
-    success: false,
-    error: error.message,
-    code: error.code,
-    ...(error.detail !== undefined && { detail: error.detail }),
-    ...(error.fix !== undefined && { fix: error.fix }),
-    ...(Object.keys(data).length > 0 && { data }),
-    ...(isApproval(approval) && { approval: { id: approval.id } }),
-  };
-}
-
-function isApproval(value: unknown): value is { id: string } {
-  return typeof value === "object" && value !== null && "id" in value && typeof value.id === "string";
 }

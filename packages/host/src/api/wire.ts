@@ -17,7 +17,7 @@ import type {
   PluginInfoAnswer,
   PluginSummaryAnswer,
   ToolAnswer,
-} from "./answers.ts";
+} from "../wire/index.ts";
 
 /* Host objects to wire answers: explicit, so that a new field never leaves by accident. */
 

@@ -1,16 +1,14 @@
 import { writeSync, fstatSync, closeSync } from "node:fs";
-import { setTimeout as pause } from "node:timers/promises";
-import { statusAnswer, toFailure } from "../api/index.ts";
+import { toFailure } from "../wire/index.ts";
 import type { Host } from "../host-api.ts";
 import { displayText, SallyportError, toSallyportError } from "../kernel/index.ts";
 import { agentSetup } from "./agent-setup.ts";
 import type { CommandContext } from "./commands/define.ts";
 import { openHome } from "../home/index.ts";
-import { findOwner } from "./owner-client.ts";
-import { serveOwner } from "./owner-server.ts";
+import { ownerStatus, stopOwner } from "./owner-stop.ts";
 import { safeJson } from "./render/index.ts";
 import { untilStopped } from "./signals.ts";
-import { answerOf, type Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
 /** Where a background owner tells its starter why it does not start. */
 const REPORT_FD = 3;
@@ -37,7 +35,8 @@ async function serve(
   const { io } = session;
   const home = openHome(session.home);
   if (!options.background) await takeOver(home, io.env);
-  const { createHost } = await import("../host.ts");
+  // Loaded here and not above: every thin client reads this file, and none of them needs a host.
+  const [{ createHost }, { serveOwner }] = await Promise.all([import("../host.ts"), import("./owner-server.ts")]);
   const onDefect = (error: unknown): void => void io.stderr.write(`${displayText(describe(error), 4000)}\n`);
   const host = await createHost({ home, env: io.env, onDefect });
   try {
@@ -59,26 +58,15 @@ async function serve(
 
 /* A background owner gives way to a person who wants to see it run; another `start` does not. */
 async function takeOver(home: string, env: NodeJS.ProcessEnv): Promise<void> {
-  const owner = await findOwner(home, env);
-  if (!owner) return;
-  const status = statusAnswer.parse(answerOf((await owner.request("GET", "/api/status")).json)["result"]);
+  const status = await ownerStatus(home, env);
+  if (!status) return;
   if (!status.background) {
     throw new SallyportError("home_locked", "This home is served already.", {
       detail: `Process ${status.pid} serves it.`,
       fix: "Use it as it is, or end that process first.",
     });
   }
-  await owner.request("POST", "/api/owner/stop", { body: {} });
-  while (isAlive(status.pid)) await pause(20);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
+  await stopOwner(home, env);
 }
 
 async function announce(session: Session, host: Host, home: string, socket: string): Promise<void> {

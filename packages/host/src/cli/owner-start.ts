@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { isErrorCode, SallyportError } from "../kernel/index.ts";
-import { failureAnswer } from "../api/index.ts";
+import { failureAnswer } from "../wire/index.ts";
 import type { OwnerClient } from "./owner-client.ts";
 
 /** How long an owner may take until its socket answers, and a loser of the race waits for the winner. */

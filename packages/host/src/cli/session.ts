@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { failureAnswer } from "../api/index.ts";
+import { failureAnswer } from "../wire/index.ts";
 import { isErrorCode, SallyportError } from "../kernel/index.ts";
 import { resolveHome } from "../home/index.ts";
 import type { Io } from "./io.ts";

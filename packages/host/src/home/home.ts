@@ -5,7 +5,6 @@ import { basename, dirname, join, resolve } from "node:path";
 import { SallyportError } from "../kernel/index.ts";
 import { CONFIG_FILE } from "./config-file.ts";
 
-
 /** `--home`, else `SALLYPORT_HOME`, else `~/.sallyport`; absolute. */
 export function resolveHome(option: string | undefined, env: NodeJS.ProcessEnv): string {
   return resolve(option ?? (env["SALLYPORT_HOME"] || join(homedir(), ".sallyport")));
@@ -93,7 +92,10 @@ function checkFolderAbove(folder: string, home: string): void {
   const { mode } = lstatSync(folder);
   const sticky = (mode & 0o1000) !== 0;
   if ((mode & 0o002) !== 0 && !sticky) {
-    throw unsafe(`Anybody can write in ${folder}, and so swap ${home}.`, `Run: chmod o-w '${folder}', or use --home DIR.`);
+    throw unsafe(
+      `Anybody can write in ${folder}, and so swap ${home}.`,
+      `Run: chmod o-w '${folder}', or use --home DIR.`,
+    );
   }
 }
 

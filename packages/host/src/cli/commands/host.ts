@@ -5,6 +5,7 @@ import { createHome } from "../../home/index.ts";
 import { isInteractive } from "../io.ts";
 import { askHidden, askYes, readPassphraseFile } from "../passphrase.ts";
 import { fields } from "../render/index.ts";
+import { stopOwner } from "../owner-stop.ts";
 import type { Session } from "../session.ts";
 import { type CommandContext, flag, text, usage, verb } from "./define.ts";
 
@@ -58,7 +59,7 @@ async function init(session: Session, _args: readonly string[], options: Readonl
   }
   const { level } = await session.get(doctorAnswer, "GET", "/api/doctor");
   // What was started for this is not left behind; the next command starts it again.
-  if (status.background) await session.call("POST", "/api/owner/stop", { body: {} });
+  if (status.background) await stopOwner(path, io.env);
 
   const guarded = passphrase !== undefined || status.passphrase_set;
   const answer = {

@@ -1,0 +1,26 @@
+export {
+  approvalAnswer,
+  auditEventAnswer,
+  callAnswer,
+  doctorAnswer,
+  failureAnswer,
+  type FailureAnswer,
+  installAnswer,
+  permissionAnswer,
+  pluginInfoAnswer,
+  pluginSummaryAnswer,
+  secretAnswer,
+  statusAnswer,
+  toolAnswer,
+  verificationAnswer,
+} from "./answers.ts";
+export type {
+  ApprovalAnswer,
+  CallAnswer,
+  InstallAnswerBody,
+  PermissionAnswer,
+  PluginInfoAnswer,
+  PluginSummaryAnswer,
+  ToolAnswer,
+} from "./answers.ts";
+export { toFailure } from "./failure.ts";
