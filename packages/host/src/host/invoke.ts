@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { CallApprovals } from "../approval/index.ts";
 import type { AuditEvent, AuditLog } from "../audit/index.ts";
 import type { InvokeAnswer, InvokeRequest } from "../host-api.ts";
@@ -50,7 +51,9 @@ interface Call {
 }
 
 const DONE = Promise.resolve();
+/** For calls that nobody can cancel; every call in flight listens to it. */
 const NEVER_ABORTED = new AbortController().signal;
+setMaxListeners(0, NEVER_ABORTED);
 
 /**
  * The one way in. Gates, in order: tool declared and exposed to this agent, input size, input schema, policy, approval,
