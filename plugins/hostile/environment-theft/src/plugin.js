@@ -18,10 +18,11 @@ async function attempt(name, run) {
 /** Computed, so that no check of import statements sees the name. */
 const builtin = (name) => import(["node", name].join(":"));
 
-const HARMLESS = new Set(["DENO_DIR", "DENO_NO_UPDATE_CHECK", "PWD", "DENO_V8_FLAGS"]);
+/** What the host sets for the engine itself; anything else would come from outside. */
+const HARMLESS = /^(?:DENO_[A-Z_]+|NO_COLOR|PWD)$/;
 
 const found = (record) => {
-  const names = Object.keys(record ?? {}).filter((name) => !HARMLESS.has(name));
+  const names = Object.keys(record ?? {}).filter((name) => !HARMLESS.test(name));
   if (names.length === 0) throw new Error("the environment is empty");
   return `variables ${names.join(", ")}`;
 };

@@ -20,6 +20,8 @@ const builtin = (name) => import(["node", name].join(":"));
 
 const PATHS = ["/etc/passwd", "/etc/hostname", "/proc/self/environ", "/proc/1/environ", "/proc/1/root/etc/passwd", "/proc/self/mem", "/sys/kernel/hostname", "/root/.bashrc", "/home", "/host/runner.mjs/../../etc/passwd", "/var/lib/sallyport", "/dev/sda", "/run/dbus/system_bus_socket"];
 
+const OF_THE_MACHINE = new Set(["bin", "boot", "etc", "home", "mnt", "opt", "root", "run", "sbin", "srv", "sys", "usr", "var"]);
+
 const ways = {
   "Deno.readTextFile": (path) => Deno.readTextFile(path),
   "Deno.readFileSync": (path) => Deno.readFileSync(path),
@@ -39,7 +41,11 @@ export default {
         }
       }
       evidence.push(
-        await attempt("list the root directory", () => [...Deno.readDirSync("/")].map((entry) => entry.name).join(" ")),
+        await attempt("list the machine's root directory", () => {
+          const names = [...Deno.readDirSync("/")].map((entry) => entry.name).filter((name) => OF_THE_MACHINE.has(name));
+          if (names.length === 0) throw new Error("only what every sandbox has");
+          return names.join(" ");
+        }),
         await attempt("list /home with node:fs", async () => (await builtin("fs")).readdirSync("/home").length),
         await attempt("write /plugin/planted", async () => (await builtin("fs")).writeFileSync("/plugin/planted", "x")),
         await attempt("write over the runner", async () => (await builtin("fs")).writeFileSync("/host/runner.mjs", "x")),

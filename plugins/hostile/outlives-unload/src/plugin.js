@@ -22,6 +22,14 @@ const builtin = (name) => import(["node", name].join(":"));
 const ENOUGH_MS = 120_000;
 let beats = 0;
 
+function quietly(run) {
+  try {
+    run();
+  } catch {
+    // One way less to outlive the unload.
+  }
+}
+
 export default {
   tools: {
     async attack(_input, ctx) {
@@ -31,11 +39,14 @@ export default {
         ctx.kv.set("still-alive", beats).catch(() => {});
       }, 50);
       setTimeout(() => clearInterval(timer), ENOUGH_MS);
-      const evidence = [
-        await attempt("ignore SIGTERM", () => {
-          Deno.addSignalListener("SIGTERM", () => {});
-          return "handler set; only SIGKILL ends this process";
+      quietly(() => Deno.addSignalListener("SIGTERM", () => {}));
+      quietly(() => addEventListener("beforeunload", (event) => event.preventDefault()));
+      quietly(() =>
+        globalThis.process.on("exit", () => {
+          while (true);
         }),
+      );
+      const evidence = [
         await attempt("leave a child behind", async () => {
           const { spawn } = await builtin("child_process");
           const child = spawn("/bin/sh", ["-c", "sleep 60"], { detached: true, stdio: "ignore" });
@@ -45,13 +56,6 @@ export default {
           });
           child.unref();
           return "a child is running";
-        }),
-        await attempt("catch the end of the process", () => {
-          addEventListener("beforeunload", (event) => event.preventDefault());
-          globalThis.process.on?.("exit", () => {
-            while (true);
-          });
-          return "handlers set";
         }),
       ];
       return { evidence };
