@@ -4,7 +4,15 @@ import { isIPv4, isIPv6 } from "node:net";
  * What kind of place an address is. Only `public` may be reached without the operator's word; `private` and `loopback`
  * may be admitted for one name; the rest never.
  */
-export type AddressClass = "public" | "loopback" | "private" | "shared" | "link-local" | "metadata" | "multicast" | "reserved";
+export type AddressClass =
+  | "public"
+  | "loopback"
+  | "private"
+  | "shared"
+  | "link-local"
+  | "metadata"
+  | "multicast"
+  | "reserved";
 
 type V4Range = readonly [network: string, bits: number, kind: AddressClass];
 
@@ -32,7 +40,11 @@ const V4_RANGES: readonly V4Range[] = [
   ["240.0.0.0", 4, "reserved"],
 ];
 
-const V4_TABLE = V4_RANGES.map(([network, bits, kind]) => ({ network: v4Number(network) >>> (32 - bits), shift: 32 - bits, kind }));
+const V4_TABLE = V4_RANGES.map(([network, bits, kind]) => ({
+  network: v4Number(network) >>> (32 - bits),
+  shift: 32 - bits,
+  kind,
+}));
 
 const V6_METADATA = new Set(["fd000ec2000000000000000000000254", "fd2000ce000000000000000000000254"]);
 
@@ -103,7 +115,8 @@ function v4Number(address: string): number {
 function v6Words(address: string): number[] {
   const dotted = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(address);
   const number = dotted?.[2] === undefined ? 0 : v4Number(dotted[2]);
-  const text = dotted === null ? address : `${dotted[1]}${(number >>> 16).toString(16)}:${(number & 0xffff).toString(16)}`;
+  const text =
+    dotted === null ? address : `${dotted[1]}${(number >>> 16).toString(16)}:${(number & 0xffff).toString(16)}`;
   const [head = "", tail] = text.split("::");
   const left = head === "" ? [] : head.split(":");
   const right = tail === undefined || tail === "" ? [] : tail.split(":");

@@ -1,16 +1,25 @@
 import { SallyportError } from "../kernel/index.ts";
+import { throwIfAborted } from "./aborting.ts";
 import { CHUNK_BYTES, INLINE_BYTES } from "./network-limits.ts";
 import type { ResponseBody } from "./response-body.ts";
 
 /** How long the answer to `fetch` waits for a small body to be complete, so that it can come along. Milliseconds. */
 const INLINE_WAIT_MS = 10;
 
-export type Delivery = { readonly body: Buffer; readonly stream: null } | { readonly body: null; readonly stream: string };
+export type Delivery =
+  | { readonly body: Buffer; readonly stream: null }
+  | { readonly body: null; readonly stream: string };
 
 /** Answers' bodies that a plugin has not read to their end. Nothing is read from a server before the plugin asks. */
 export interface Bodies {
   /** A small body that is complete comes whole; any other gets an id. `finish` is called once, when the body is over. */
-  deliver(callId: string, body: ResponseBody, finish: (error?: unknown) => void, wait: boolean): Promise<Delivery>;
+  deliver(
+    callId: string,
+    body: ResponseBody,
+    finish: (error?: unknown) => void,
+    /** `wait`: whether the answer may wait a moment for the body. `signal`: fires when nobody wants it any more. */
+    options: { readonly wait: boolean; readonly signal: AbortSignal },
+  ): Promise<Delivery>;
   read(callId: string, id: string): Promise<{ data: Buffer; done: boolean }>;
   cancel(callId: string, id: string): void;
   endCall(callId: string): void;
@@ -35,7 +44,9 @@ export function createBodies(): Bodies {
   const find = (callId: string, id: string): OpenBody => {
     const found = open.get(id);
     if (found?.callId === callId) return found;
-    throw new SallyportError("not_found", "There is no such body in this call.", { detail: "It was read to its end, cancelled, or never there." });
+    throw new SallyportError("not_found", "There is no such body in this call.", {
+      detail: "It was read to its end, cancelled, or never there.",
+    });
   };
 
   const drop = (id: string, entry: OpenBody, error?: unknown): void => {
@@ -65,31 +76,19 @@ export function createBodies(): Bodies {
   };
 
   return {
-    async deliver(callId, body, finish, wait) {
-      const buffered: Buffer[] = [];
-      let size = 0;
-      let pending: Promise<Buffer | null> | undefined;
-      const timer = wait ? startTimer(INLINE_WAIT_MS) : undefined;
+    async deliver(callId, body, finish, { wait, signal }) {
+      let start: Start = { buffered: [], pending: undefined, complete: false };
       try {
-        while (timer !== undefined && size <= INLINE_BYTES) {
-          pending = body.next();
-          // Its failure belongs to whoever reads on; until then it must not count as unhandled.
-          pending.catch(() => undefined);
-          const piece = await Promise.race([pending, timer.elapsed]);
-          if (piece === "late") break;
-          pending = undefined;
-          if (piece === null) {
-            finish();
-            return { body: Buffer.concat(buffered), stream: null };
-          }
-          buffered.push(piece);
-          size += piece.length;
-        }
+        if (wait) start = await readStart(body);
+        throwIfAborted(signal);
       } catch (error) {
         finish(error);
         throw error;
-      } finally {
-        timer?.stop();
+      }
+      const { buffered, pending, complete } = start;
+      if (complete) {
+        finish();
+        return { body: Buffer.concat(buffered), stream: null };
       }
       const id = `b${++count}`;
       open.set(id, { callId, body, buffered, pending, turn: Promise.resolve(), finish });
@@ -115,6 +114,33 @@ export function createBodies(): Bodies {
       for (const [id, entry] of open) drop(id, entry);
     },
   };
+}
+
+interface Start {
+  readonly buffered: Buffer[];
+  readonly pending: Promise<Buffer | null> | undefined;
+  readonly complete: boolean;
+}
+
+/** Reads until the body is complete, too large to come along, or slower than the answer may wait. */
+async function readStart(body: ResponseBody): Promise<Start> {
+  const buffered: Buffer[] = [];
+  const timer = startTimer(INLINE_WAIT_MS);
+  try {
+    for (let size = 0; size <= INLINE_BYTES;) {
+      const pending = body.next();
+      // Its failure belongs to whoever reads on; until then it must not count as unhandled.
+      pending.catch(() => undefined);
+      const piece = await Promise.race([pending, timer.elapsed]);
+      if (piece === "late") return { buffered, pending, complete: false };
+      if (piece === null) return { buffered, pending: undefined, complete: true };
+      buffered.push(piece);
+      size += piece.length;
+    }
+    return { buffered, pending: undefined, complete: false };
+  } finally {
+    timer.stop();
+  }
 }
 
 function startTimer(ms: number): { elapsed: Promise<"late">; stop: () => void } {

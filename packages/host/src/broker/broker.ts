@@ -26,7 +26,9 @@ export function createBroker(deps: BrokerDeps): Broker {
     return state;
   };
 
-  return { session: (authority) => createSession(deps, authority, stateOf(authority.plugin.id), networkLimits, fileLimits) };
+  return {
+    session: (authority) => createSession(deps, authority, stateOf(authority.plugin.id), networkLimits, fileLimits),
+  };
 }
 
 function createSession(
@@ -39,7 +41,11 @@ function createSession(
   const { plugin } = authority;
   const reach = createReach(authority);
   const secrets = createRequestSecrets(reach, deps.secrets);
-  const report = (context: CallContext | null, action: Omit<BrokerAction, "plugin" | "callId" | "agent" | "tool" | "outcome" | "reason">, error?: unknown): void => {
+  const report = (
+    context: CallContext | null,
+    action: Omit<BrokerAction, "plugin" | "callId" | "agent" | "tool" | "outcome" | "reason">,
+    error?: unknown,
+  ): void => {
     const failure = error === undefined ? undefined : toSallyportError(error);
     const outcome = failure === undefined ? "succeeded" : failure.category === "denied" ? "denied" : "failed";
     deps.onAction({
@@ -71,7 +77,14 @@ function createSession(
     report: (context, { target, method, status, bytes, secrets: names, error }) =>
       report(
         context,
-        { capability: "network", target, method, bytes, ...(status === undefined ? {} : { status }), ...(names.length === 0 ? {} : { secrets: names }) },
+        {
+          capability: "network",
+          target,
+          method,
+          bytes,
+          ...(status === undefined ? {} : { status }),
+          ...(names.length === 0 ? {} : { secrets: names }),
+        },
         error,
       ),
   });
@@ -82,7 +95,8 @@ function createSession(
     forbidden: deps.forbiddenPaths,
     queue: state.files,
     usage: state.dataUsage,
-    report: (context, method, target, bytes, error) => report(context, { capability: "filesystem", target, method, bytes }, error),
+    report: (context, method, target, bytes, error) =>
+      report(context, { capability: "filesystem", target, method, bytes }, error),
   });
   const operations = new Map<string, Operation>(
     Object.entries({
@@ -92,7 +106,8 @@ function createSession(
         pluginId: plugin.id,
         store: deps.kv,
         queue: state.kv,
-        report: (context, method, key, bytes, error) => report(context, { capability: "kv", target: key, method, bytes }, error),
+        report: (context, method, key, bytes, error) =>
+          report(context, { capability: "kv", target: key, method, bytes }, error),
       }),
     }),
   );
@@ -104,9 +119,16 @@ function createSession(
     secretsView: secrets.view,
     async handle(method, params, context, signal) {
       if (!method.startsWith("body.") && !state.actions.take()) {
-        const error = new SallyportError("limit_exceeded", "The plugin asks for too much at once.", { fix: "Ask less often." });
+        const error = new SallyportError("limit_exceeded", "The plugin asks for too much at once.", {
+          fix: "Ask less often.",
+        });
         // Said once: what is refused for being too much must not itself be too much.
-        if (!flooded) report(context, { capability: "broker", target: "too many requests", method: displayLine(method, 64), bytes: 0 }, error);
+        if (!flooded)
+          report(
+            context,
+            { capability: "broker", target: "too many requests", method: displayLine(method, 64), bytes: 0 },
+            error,
+          );
         flooded = true;
         throw error;
       }
@@ -114,7 +136,11 @@ function createSession(
       const operation = operations.get(method);
       if (closed || operation === undefined || (context === null && !operation.outsideCall)) {
         const error = refused(method, context === null && operation !== undefined);
-        report(context, { capability: "broker", target: displayLine(method, 64), method: displayLine(method, 64), bytes: 0 }, error);
+        report(
+          context,
+          { capability: "broker", target: displayLine(method, 64), method: displayLine(method, 64), bytes: 0 },
+          error,
+        );
         throw error;
       }
       return operation.handle(params, context, signal);

@@ -69,7 +69,13 @@ export function createFetch(deps: FetchDeps): Fetch {
   };
 }
 
-async function answer(deps: FetchDeps, params: FetchParams, upload: Upload | undefined, context: CallContext, signal: AbortSignal): Promise<unknown> {
+async function answer(
+  deps: FetchDeps,
+  params: FetchParams,
+  upload: Upload | undefined,
+  context: CallContext,
+  signal: AbortSignal,
+): Promise<unknown> {
   const { limits, bodies } = deps;
   const life = createLife(signal, context.signal, limits.totalMs);
   let reported = false;
@@ -83,13 +89,20 @@ async function answer(deps: FetchDeps, params: FetchParams, upload: Upload | und
   try {
     const target = parseTarget(params.url, limits.urlBytes);
     const method = params.method.toUpperCase();
-    if (NEVER_METHODS.has(method)) throw new PolicyViolationError("permission_denied", `The method ${method} is never allowed.`);
+    if (NEVER_METHODS.has(method))
+      throw new PolicyViolationError("permission_denied", `The method ${method} is never allowed.`);
     const body = requestBody(params, method);
     if (body !== null) deps.secrets.refuseIn(body);
     const headers = requestHeaders(params.headers, limits.requestHeaderBytes);
-    const planned = deps.secrets.plan(target.origin, { path: target.path, query: target.query, headers }, params.secrets);
+    const planned = deps.secrets.plan(
+      target.origin,
+      { path: target.path, query: target.query, headers },
+      params.secrets,
+    );
     if (!deps.rate.take()) {
-      throw new SallyportError("limit_exceeded", `The plugin makes more than ${limits.perSecond} requests a second.`, { fix: "Ask less often." });
+      throw new SallyportError("limit_exceeded", `The plugin makes more than ${limits.perSecond} requests a second.`, {
+        fix: "Ask less often.",
+      });
     }
     leave = await deps.places.enter(life.signal).catch(() => {
       throw networkFailure(undefined, life.signal);
@@ -112,7 +125,9 @@ async function answer(deps: FetchDeps, params: FetchParams, upload: Upload | und
     });
     const { response, written } = last;
     const hide = createHide(written);
-    const encodings = emptyBody(method, response.statusCode) ? [] : decodable(headerOf(response.headers, "content-encoding"));
+    const encodings = emptyBody(method, response.statusCode)
+      ? []
+      : decodable(headerOf(response.headers, "content-encoding"));
     if (encodings === null && written.length > 0) {
       response.body.destroy();
       throw new SallyportError("network_failed", "The answer has an encoding that the host cannot undo.", {
@@ -130,11 +145,17 @@ async function answer(deps: FetchDeps, params: FetchParams, upload: Upload | und
       leave?.();
     });
     const finish = (error?: unknown): void => {
-      last.done(responseBody.bytes + (upload?.bytes ?? body?.length ?? 0), error === undefined ? undefined : toSallyportError(error));
+      last.done(
+        responseBody.bytes + (upload?.bytes ?? body?.length ?? 0),
+        error === undefined ? undefined : toSallyportError(error),
+      );
       end();
     };
     const isEvents = headerOf(response.headers, "content-type")?.startsWith("text/event-stream") === true;
-    const delivery = await bodies.deliver(context.callId, responseBody, finish, !isEvents);
+    const delivery = await bodies.deliver(context.callId, responseBody, finish, {
+      wait: !isEvents,
+      signal: life.signal,
+    });
     const changed = written.length > 0 || (encodings ?? []).length > 0;
     return {
       status: response.statusCode,
@@ -150,7 +171,13 @@ async function answer(deps: FetchDeps, params: FetchParams, upload: Upload | und
     const failure = networkFailure(error, life.signal);
     if (!reported) {
       const shown = displayLine(params.url.split(/[?#]/, 1)[0] ?? "", 2048);
-      deps.report(context, { target: shown, method: params.method.toUpperCase(), bytes: 0, secrets: [], error: failure });
+      deps.report(context, {
+        target: shown,
+        method: params.method.toUpperCase(),
+        bytes: 0,
+        secrets: [],
+        error: failure,
+      });
     }
     throw failure;
   }
@@ -158,7 +185,8 @@ async function answer(deps: FetchDeps, params: FetchParams, upload: Upload | und
 
 function requestBody(params: FetchParams, method: string): Buffer | null {
   if (params.body === null && params.upload === null) return null;
-  if (params.body !== null && params.upload !== null) throw new SallyportError("usage", "A request has one body, whole or in pieces.");
+  if (params.body !== null && params.upload !== null)
+    throw new SallyportError("usage", "A request has one body, whole or in pieces.");
   if (method === "GET" || method === "HEAD") throw new SallyportError("usage", `A ${method} request has no body.`);
   return params.body === null ? null : canonicalBase64(params.body, LIMITS.lineBytes);
 }

@@ -19,7 +19,7 @@ export interface Places {
   /** Whether a grant covers it and nothing cuts it out. */
   allows(path: string, mode: "r" | "w"): boolean;
   /** Opens what the names lead to; with `create`, missing directories are made. The caller closes it. */
-  open(place: Place, names: readonly string[], create?: (() => Promise<void>) | undefined): Promise<Node>;
+  open(place: Place, names: readonly string[], create?: () => Promise<void>): Promise<Node>;
   /** The plugin's own directory, made if it is not there. */
   dataRoot(): Promise<string>;
 }
@@ -37,7 +37,8 @@ export function createPlaces(deps: PlacesDeps): Places {
   forbiddenNodes.delete(undefined);
 
   const isCut = (path: string): boolean => !isData(path) && isNeverGrantable(path, forbidden);
-  const allows = (path: string, mode: "r" | "w"): boolean => deps.reach.allows({ capability: "filesystem", path, mode }) && !isCut(path);
+  const allows = (path: string, mode: "r" | "w"): boolean =>
+    deps.reach.allows({ capability: "filesystem", path, mode }) && !isCut(path);
 
   const dataRoot = async (): Promise<string> => {
     await mkdir(deps.dataDir, { recursive: true, mode: 0o700 });
@@ -50,11 +51,15 @@ export function createPlaces(deps: PlacesDeps): Places {
     find(text, mode) {
       const path = canonicalFilePath(text);
       if (!allows(path, mode)) {
-        throw new PolicyViolationError("permission_denied", `The plugin may not ${mode === "r" ? "read" : "write"} ${path}.`, {
-          detail: isCut(path) ? "This path is never granted." : "No grant covers it.",
-          ...(isCut(path) ? {} : { fix: "Declare it under permissions.filesystem and have an operator approve it." }),
-          data: { capability: "filesystem" },
-        });
+        throw new PolicyViolationError(
+          "permission_denied",
+          `The plugin may not ${mode === "r" ? "read" : "write"} ${path}.`,
+          {
+            detail: isCut(path) ? "This path is never granted." : "No grant covers it.",
+            ...(isCut(path) ? {} : { fix: "Declare it under permissions.filesystem and have an operator approve it." }),
+            data: { capability: "filesystem" },
+          },
+        );
       }
       const inData = isData(path);
       const rest = inData ? path.slice(DATA_ROOT.length) : path;
@@ -66,7 +71,10 @@ export function createPlaces(deps: PlacesDeps): Places {
         create,
         check(node) {
           if (!place.inData && forbiddenNodes.has(nodeKey(node.stat))) {
-            throw new PolicyViolationError("permission_denied", "The path leads into a directory that is never granted.");
+            throw new PolicyViolationError(
+              "permission_denied",
+              "The path leads into a directory that is never granted.",
+            );
           }
         },
       });

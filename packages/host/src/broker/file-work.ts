@@ -15,7 +15,12 @@ export interface FileTools {
 /** O_NONBLOCK costs nothing on a plain file, and nothing else gets this far. */
 const SAFELY = constants.O_NONBLOCK | constants.O_NOCTTY;
 
-export async function readPiece({ places }: FileTools, path: string, offset: number, length: number): Promise<{ data: Buffer; size: number; done: boolean }> {
+export async function readPiece(
+  { places }: FileTools,
+  path: string,
+  offset: number,
+  length: number,
+): Promise<{ data: Buffer; size: number; done: boolean }> {
   const place = places.find(path, "r");
   return using(await places.open(place, place.names), async (node) => {
     if (!node.stat.isFile()) throw new SallyportError("usage", `${place.path} is a directory.`);
@@ -33,28 +38,42 @@ export async function writePiece(tools: FileTools, path: string, data: Buffer, o
   const place = tools.places.find(path, "w");
   const name = place.names.at(-1);
   if (name === undefined) throw new SallyportError("usage", `${place.path} is a directory.`);
-  await using(await tools.places.open(place, place.names.slice(0, -1), place.inData ? () => claim(tools, place, 0, 1) : undefined), async (parent) => {
-    const existing = await childOrNothing(parent, name);
-    if (existing === undefined) return createFile(tools, place, parent, name, data, offset);
-    await using(existing, async (node) => {
-      if (!node.stat.isFile()) throw new SallyportError("usage", `${place.path} is a directory.`);
-      if (node.stat.nlink > 1) {
-        throw new PolicyViolationError("permission_denied", `${place.path} has another name elsewhere.`, {
-          detail: "Writing to a file with several hard links would change a file outside the grant.",
+  await using(
+    await tools.places.open(
+      place,
+      place.names.slice(0, -1),
+      place.inData ? () => claim(tools, place, 0, 1) : undefined,
+    ),
+    async (parent) => {
+      const existing = await childOrNothing(parent, name);
+      if (existing === undefined) return createFile(tools, place, parent, name, data, offset);
+      await using(existing, async (node) => {
+        if (!node.stat.isFile()) throw new SallyportError("usage", `${place.path} is a directory.`);
+        if (node.stat.nlink > 1) {
+          throw new PolicyViolationError("permission_denied", `${place.path} has another name elsewhere.`, {
+            detail: "Writing to a file with several hard links would change a file outside the grant.",
+          });
+        }
+        const { size } = node.stat;
+        const next = checkSize(tools.limits, place, offset, size, data.length);
+        await claim(tools, place, next - size, 0);
+        await usingHandle(await open(self(node), constants.O_WRONLY | SAFELY), async (file) => {
+          if (offset === null) await file.truncate(0);
+          await writeAll(file, data, offset ?? 0);
         });
-      }
-      const { size } = node.stat;
-      const next = checkSize(tools.limits, place, offset, size, data.length);
-      await claim(tools, place, next - size, 0);
-      await usingHandle(await open(self(node), constants.O_WRONLY | SAFELY), async (file) => {
-        if (offset === null) await file.truncate(0);
-        await writeAll(file, data, offset ?? 0);
       });
-    });
-  });
+    },
+  );
 }
 
-async function createFile(tools: FileTools, place: Place, parent: Node, name: string, data: Buffer, offset: number | null): Promise<void> {
+async function createFile(
+  tools: FileTools,
+  place: Place,
+  parent: Node,
+  name: string,
+  data: Buffer,
+  offset: number | null,
+): Promise<void> {
   const size = checkSize(tools.limits, place, offset, 0, data.length);
   await claim(tools, place, size, 1);
   // O_EXCL: if something appeared in the meantime, link or file, this fails rather than follow it.
@@ -63,9 +82,11 @@ async function createFile(tools: FileTools, place: Place, parent: Node, name: st
 }
 
 function checkSize(limits: FileLimits, place: Place, offset: number | null, size: number, added: number): number {
-  if (offset !== null && offset > size) throw new SallyportError("usage", `${place.path} would have a hole: it ends at ${size}.`);
+  if (offset !== null && offset > size)
+    throw new SallyportError("usage", `${place.path} would have a hole: it ends at ${size}.`);
   const next = offset === null ? added : Math.max(size, offset + added);
-  if (next > limits.fileBytes) throw new SallyportError("limit_exceeded", `A file has at most ${limits.fileBytes} bytes.`);
+  if (next > limits.fileBytes)
+    throw new SallyportError("limit_exceeded", `A file has at most ${limits.fileBytes} bytes.`);
   return next;
 }
 
@@ -83,7 +104,7 @@ async function claim({ places, usage, limits }: FileTools, place: Place, bytes: 
 }
 
 async function writeAll(file: FileHandle, data: Buffer, position: number): Promise<void> {
-  for (let written = 0; written < data.length; ) {
+  for (let written = 0; written < data.length;) {
     const { bytesWritten } = await file.write(data, written, data.length - written, position + written);
     written += bytesWritten;
   }
@@ -104,15 +125,21 @@ export async function listDirectory({ places, limits }: FileTools, path: string)
     const entries: DirectoryEntry[] = [];
     let seen = 0;
     for await (const { name } of await opendir(self(node))) {
-      if (++seen > limits.entries) throw new SallyportError("limit_exceeded", `${place.path} has more than ${limits.entries} entries.`);
+      if (++seen > limits.entries)
+        throw new SallyportError("limit_exceeded", `${place.path} has more than ${limits.entries} entries.`);
       if (!places.allows(joined(place.path, name), "r")) continue;
       const child = await childOrRefused(node, name);
       if (child === undefined) continue;
       const { stat } = child;
       await child.handle.close();
-      entries.push({ name, kind: stat.isFile() ? "file" : "directory", size: stat.size, modified_ms: Math.trunc(stat.mtimeMs) });
+      entries.push({
+        name,
+        kind: stat.isFile() ? "file" : "directory",
+        size: stat.size,
+        modified_ms: Math.trunc(stat.mtimeMs),
+      });
     }
-    return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return entries.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   });
 }
 
@@ -126,7 +153,11 @@ export async function statNode({ places }: FileTools, path: string): Promise<Omi
     throw error;
   }
   await node.handle.close();
-  return { kind: node.stat.isFile() ? "file" : "directory", size: node.stat.size, modified_ms: Math.trunc(node.stat.mtimeMs) };
+  return {
+    kind: node.stat.isFile() ? "file" : "directory",
+    size: node.stat.size,
+    modified_ms: Math.trunc(node.stat.mtimeMs),
+  };
 }
 
 /** A file, or an empty directory. What was granted itself is not removed as a directory: it belongs to the operator. */
@@ -140,7 +171,11 @@ export async function removeNode({ places, usage }: FileTools, path: string): Pr
     if (stat.isFile()) {
       await unlink(below(parent, name));
     } else {
-      if (!places.allows(parentOf(place.path), "w")) throw new PolicyViolationError("permission_denied", `${place.path} is what was granted; it is not the plugin's to remove.`);
+      if (!places.allows(parentOf(place.path), "w"))
+        throw new PolicyViolationError(
+          "permission_denied",
+          `${place.path} is what was granted; it is not the plugin's to remove.`,
+        );
       await rmdir(below(parent, name));
     }
     if (place.inData) usage.add(stat.isFile() ? -stat.size : 0, -1);
@@ -159,7 +194,6 @@ export async function makeDirectory(tools: FileTools, path: string): Promise<voi
     if (!node.stat.isDirectory()) throw new SallyportError("conflict", `${place.path} is a file.`);
   });
 }
-
 
 async function childOrNothing(parent: Node, name: string): Promise<Node | undefined> {
   try {

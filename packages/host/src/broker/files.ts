@@ -5,7 +5,15 @@ import { canonicalBase64 } from "./base64.ts";
 import type { DataUsage } from "./data-usage.ts";
 import { fileFailure } from "./file-failure.ts";
 import { createPlaces } from "./file-place.ts";
-import { listDirectory, makeDirectory, readPiece, removeNode, statNode, writePiece, type FileTools } from "./file-work.ts";
+import {
+  listDirectory,
+  makeDirectory,
+  readPiece,
+  removeNode,
+  statNode,
+  writePiece,
+  type FileTools,
+} from "./file-work.ts";
 import type { FileLimits } from "./files-limits.ts";
 import { callOperation, type Operation, wire } from "./operation.ts";
 import type { Queue } from "./queue.ts";
@@ -64,7 +72,11 @@ export function createFiles(deps: FilesDeps): FileOperations {
   };
   const spend = (callId: string, bytes: number): void => {
     const spent = (callBytes.get(callId) ?? 0) + bytes;
-    if (spent > limits.callBytes) throw new SallyportError("limit_exceeded", `One call reads and writes at most ${limits.callBytes} bytes of files.`);
+    if (spent > limits.callBytes)
+      throw new SallyportError(
+        "limit_exceeded",
+        `One call reads and writes at most ${limits.callBytes} bytes of files.`,
+      );
     callBytes.set(callId, spent);
   };
 
@@ -86,7 +98,10 @@ export function createFiles(deps: FilesDeps): FileOperations {
         }),
       ),
       "files.list": callOperation(OnlyPath, ({ path }, context, signal) =>
-        work(context, signal, "list", path, async () => ({ answer: { entries: await listDirectory(tools, path) }, bytes: 0 })),
+        work(context, signal, "list", path, async () => ({
+          answer: { entries: await listDirectory(tools, path) },
+          bytes: 0,
+        })),
       ),
       "files.stat": callOperation(OnlyPath, ({ path }, context, signal) =>
         work(context, signal, "stat", path, async () => ({ answer: await statNode(tools, path), bytes: 0 })),

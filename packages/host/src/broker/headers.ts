@@ -31,7 +31,16 @@ const OVERRIDES = new Set([
 ]);
 
 /** Of an answer: about the connection, about the encoding that the host undid, or a session of the host's own. */
-const HOP_BY_HOP = new Set(["connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "set-cookie", "set-cookie2"]);
+const HOP_BY_HOP = new Set([
+  "connection",
+  "keep-alive",
+  "transfer-encoding",
+  "te",
+  "trailer",
+  "upgrade",
+  "set-cookie",
+  "set-cookie2",
+]);
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
@@ -46,7 +55,8 @@ export function requestHeaders(headers: HeaderList, maxBytes: number): [string, 
   for (const [rawName, value] of headers) {
     const name = rawName.toLowerCase();
     bytes += name.length + value.length + 4;
-    if (bytes > maxBytes) throw new SallyportError("limit_exceeded", `The request's headers are over ${maxBytes} bytes.`);
+    if (bytes > maxBytes)
+      throw new SallyportError("limit_exceeded", `The request's headers are over ${maxBytes} bytes.`);
     if (!TOKEN.test(name) || !VALUE.test(value)) {
       throw new SallyportError("usage", "A header of the request is malformed.", {
         detail: "Names are tokens; values hold no control characters and nothing beyond Latin-1.",

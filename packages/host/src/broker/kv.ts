@@ -6,13 +6,25 @@ import { anyTimeOperation, type Operation, wire } from "./operation.ts";
 import type { Queue } from "./queue.ts";
 
 /** Bounds of a plugin's keys and values. Bytes, unless the name says otherwise. */
-export const KV_LIMITS = { keyBytes: 512, valueBytes: 256 * 1024, quotaBytes: 8 * 1024 * 1024, keys: 10_000, listed: 1_000 } as const;
+export const KV_LIMITS = {
+  keyBytes: 512,
+  valueBytes: 256 * 1024,
+  quotaBytes: 8 * 1024 * 1024,
+  keys: 10_000,
+  listed: 1_000,
+} as const;
 
 const Key = z
   .string()
   .min(1)
-  .refine((key) => Buffer.byteLength(key) <= KV_LIMITS.keyBytes && key.isWellFormed() && !key.includes("\0"), "is too long, or not text");
-const Prefix = z.string().max(KV_LIMITS.keyBytes).refine((prefix) => prefix.isWellFormed() && !prefix.includes("\0"), "is not text");
+  .refine(
+    (key) => Buffer.byteLength(key) <= KV_LIMITS.keyBytes && key.isWellFormed() && !key.includes("\0"),
+    "is too long, or not text",
+  );
+const Prefix = z
+  .string()
+  .max(KV_LIMITS.keyBytes)
+  .refine((prefix) => prefix.isWellFormed() && !prefix.includes("\0"), "is not text");
 
 const Get = wire({ key: Key });
 const Set = wire({ key: Key, value: z.unknown().refine((value) => value !== undefined, "is missing") });
@@ -29,7 +41,12 @@ export interface KvDeps {
 /** A plugin's own keys and values. They need no grant: nobody else reads them, and they are bounded. */
 export function createKv(deps: KvDeps): Readonly<Record<string, Operation>> {
   const { pluginId, store, queue } = deps;
-  const reported = async <T>(context: CallContext | null, method: string, key: string, act: () => Promise<{ answer: T; bytes: number }>): Promise<T> => {
+  const reported = async <T>(
+    context: CallContext | null,
+    method: string,
+    key: string,
+    act: () => Promise<{ answer: T; bytes: number }>,
+  ): Promise<T> => {
     try {
       const { answer, bytes } = await act();
       deps.report(context, method, key, bytes);
@@ -45,20 +62,26 @@ export function createKv(deps: KvDeps): Readonly<Record<string, Operation>> {
       reported(context, "kv.get", key, async () => {
         const text = await store.get(pluginId, key);
         if (text === null) return { answer: { value: null, found: false }, bytes: 0 };
-        return { answer: { value: parseBoundedJson(text, { maxDepth: LIMITS.jsonDepth }), found: true }, bytes: text.length };
+        return {
+          answer: { value: parseBoundedJson(text, { maxDepth: LIMITS.jsonDepth }), found: true },
+          bytes: text.length,
+        };
       }),
     ),
     "kv.set": anyTimeOperation(Set, ({ key, value }, context, signal) =>
       reported(context, "kv.set", key, async () => {
         const text = JSON.stringify(value);
         const bytes = Buffer.byteLength(text);
-        if (bytes > KV_LIMITS.valueBytes) throw new SallyportError("limit_exceeded", `The value is over ${KV_LIMITS.valueBytes} bytes.`);
+        if (bytes > KV_LIMITS.valueBytes)
+          throw new SallyportError("limit_exceeded", `The value is over ${KV_LIMITS.valueBytes} bytes.`);
         // Stored is only what can be read back: not too deep, no key that reaches a prototype.
         parseBoundedJson(text, { maxDepth: LIMITS.jsonDepth });
         await queue(signal, async () => {
           const { keys } = await store.usage(pluginId);
           if (keys >= KV_LIMITS.keys && (await store.get(pluginId, key)) === null) {
-            throw new SallyportError("quota_exceeded", `The plugin has ${KV_LIMITS.keys} keys.`, { fix: "Delete keys that are no longer needed." });
+            throw new SallyportError("quota_exceeded", `The plugin has ${KV_LIMITS.keys} keys.`, {
+              fix: "Delete keys that are no longer needed.",
+            });
           }
           await store.set(pluginId, key, text, KV_LIMITS.quotaBytes);
         });

@@ -7,7 +7,14 @@ import { createRateLimit } from "./rate.ts";
 import type { BrokerLogLine } from "./types.ts";
 
 /** Bounds of what a plugin says. More is dropped, and the number of dropped lines is said once there is room again. */
-export const LOG_LIMITS = { perSecond: 100, burst: 500, messageCharacters: 8_192, fieldsCharacters: 8_192, progressPerSecond: 20, progressBurst: 40 } as const;
+export const LOG_LIMITS = {
+  perSecond: 100,
+  burst: 500,
+  messageCharacters: 8_192,
+  fieldsCharacters: 8_192,
+  progressPerSecond: 20,
+  progressBurst: 40,
+} as const;
 
 const Log = wire({
   level: z.enum(["debug", "info", "warn", "error"]),
@@ -33,7 +40,8 @@ export function createLog(deps: LogDeps): (method: string, params: unknown, cont
   const steps = createRateLimit(deps.clock, LOG_LIMITS.progressPerSecond, LOG_LIMITS.progressBurst);
   let dropped = 0;
   const shown = (text: string, limit: number): string => displayText(deps.redactor.redactText(text), limit);
-  const write = (line: Omit<BrokerLogLine, "plugin" | "time">): void => deps.onLog({ plugin: deps.plugin, time: deps.clock.now(), ...line });
+  const write = (line: Omit<BrokerLogLine, "plugin" | "time">): void =>
+    deps.onLog({ plugin: deps.plugin, time: deps.clock.now(), ...line });
 
   const log = (params: unknown, context: CallContext | null): void => {
     if (!lines.take()) {
@@ -46,7 +54,11 @@ export function createLog(deps: LogDeps): (method: string, params: unknown, cont
       return;
     }
     if (dropped > 0) {
-      write({ level: "warn", message: `${dropped} lines of this plugin were dropped: too many at once, or malformed.`, callId: null });
+      write({
+        level: "warn",
+        message: `${dropped} lines of this plugin were dropped: too many at once, or malformed.`,
+        callId: null,
+      });
       dropped = 0;
     }
     const { level, message, fields } = parsed.data;

@@ -23,10 +23,16 @@ export function networkFailure(error: unknown, signal: AbortSignal): SallyportEr
   if (signal.aborted) return signal.reason instanceof SallyportError ? signal.reason : cancelled();
   if (error instanceof SallyportError) return error;
   const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
-  const detail = REASONS[code] ?? (code.startsWith("Z_") || code.startsWith("ERR__ERROR") ? "The answer's encoding is broken." : "The exchange with the server failed.");
+  const detail =
+    REASONS[code] ??
+    (code.startsWith("Z_") || code.startsWith("ERR__ERROR")
+      ? "The answer's encoding is broken."
+      : "The exchange with the server failed.");
   return new SallyportError("network_failed", "The request to the server failed.", { detail, cause: error });
 }
 
 export function requestTooSlow(ms: number): SallyportError {
-  return new SallyportError("network_failed", `The request took longer than ${ms} ms.`, { fix: "Ask the server for less at a time." });
+  return new SallyportError("network_failed", `The request took longer than ${ms} ms.`, {
+    fix: "Ask the server for less at a time.",
+  });
 }

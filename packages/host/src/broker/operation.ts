@@ -65,6 +65,7 @@ export function parse<S extends WireSchema>(schema: S, params: unknown, context:
       detail: issue === undefined ? "" : `At ${issue.path.join(".") || "its root"}: ${displayLine(issue.message)}`,
     });
   }
-  if (parsed.data.call !== (context?.callId ?? null)) throw new SallyportError("usage", "The request names another call.");
+  if (parsed.data.call !== (context?.callId ?? null))
+    throw new SallyportError("usage", "The request names another call.");
   return parsed.data;
 }

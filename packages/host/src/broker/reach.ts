@@ -13,17 +13,24 @@ export interface Reach {
 }
 
 export function createReach(authority: Pick<Authority, "declared" | "granted" | "ceiling">): Reach {
-  const lists = [authority.declared, authority.granted, ...(authority.ceiling === undefined ? [] : [authority.ceiling])];
+  const lists = [
+    authority.declared,
+    authority.granted,
+    ...(authority.ceiling === undefined ? [] : [authority.ceiling]),
+  ];
   const operatorLists = lists.slice(1);
   const allows = (wish: Wish): boolean => lists.every((scopes) => scopes.some((scope) => covers(scope, wish)));
   const secretScopes = authority.granted.filter((scope) => scope.capability === "secrets");
 
   return {
     allows,
-    admits: (wish, kind) => operatorLists.every((scopes) => scopes.some((scope) => isAdmitting(scope, kind) && covers(scope, wish))),
+    admits: (wish, kind) =>
+      operatorLists.every((scopes) => scopes.some((scope) => isAdmitting(scope, kind) && covers(scope, wish))),
     usesAt: (origin) =>
       secretScopes.flatMap(({ name, use }) =>
-        use !== undefined && use.origin === origin && allows({ capability: "secrets", name, use }) ? [{ name, use }] : [],
+        use !== undefined && use.origin === origin && allows({ capability: "secrets", name, use })
+          ? [{ name, use }]
+          : [],
       ),
     secretNames() {
       const names = new Map<string, { expose: boolean }>();

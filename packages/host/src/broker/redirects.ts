@@ -51,8 +51,10 @@ export async function followRedirects(deps: HopDeps, first: HopRequest): Promise
     if (location === undefined || request.redirect === "manual") return { ...hop, written, redirected: redirects > 0 };
     hop.response.body.on("error", () => undefined).destroy();
     try {
-      if (request.redirect === "error") throw new SallyportError("network_failed", "The server redirects, and the request forbids it.");
-      if (redirects === deps.limits.redirects) throw new SallyportError("network_failed", `The server redirects more than ${redirects} times.`);
+      if (request.redirect === "error")
+        throw new SallyportError("network_failed", "The server redirects, and the request forbids it.");
+      if (redirects === deps.limits.redirects)
+        throw new SallyportError("network_failed", `The server redirects more than ${redirects} times.`);
       request = next(deps, request, { ...hop, written }, location);
     } catch (error) {
       const failure = networkFailure(error, request.signal);
@@ -69,9 +71,20 @@ async function ask(deps: HopDeps, request: HopRequest): Promise<Omit<LastHop, "r
   let secrets: readonly string[] = request.uses.map(({ name }) => name);
   const shown = displayLine(`${plain.origin}${pathWithNames(plain.path, request.uses)}`, 2048);
   const done = (bytes: number, error?: SallyportError, status?: number): void =>
-    deps.report({ target: shown, method, bytes, secrets, ...(status === undefined ? {} : { status }), ...(error === undefined ? {} : { error }) });
+    deps.report({
+      target: shown,
+      method,
+      bytes,
+      secrets,
+      ...(status === undefined ? {} : { status }),
+      ...(error === undefined ? {} : { error }),
+    });
   try {
-    const { parts, written } = deps.secrets.write(plain.origin, { path: plain.path, query: plain.query, headers: request.headers }, request.uses);
+    const { parts, written } = deps.secrets.write(
+      plain.origin,
+      { path: plain.path, query: plain.query, headers: request.headers },
+      request.uses,
+    );
     const target: Target = { ...plain, path: parts.path, query: parts.query };
     const wish: Wish & { capability: "network" } = {
       capability: "network",
@@ -134,13 +147,23 @@ function next(deps: HopDeps, request: HopRequest, hop: Omit<LastHop, "redirected
   }
   const target = parseTarget(new URL(location, base).href, deps.limits.urlBytes);
   const sameServer = target.origin === request.target.origin;
-  if (!sameServer && hop.written.some(({ value }) => secretForms(value).some((form) => targetUrl(target).includes(form)))) {
-    throw new PolicyViolationError("secret_misuse", "The server redirects to another origin, with a secret in the address.");
+  if (
+    !sameServer &&
+    hop.written.some(({ value }) => secretForms(value).some((form) => targetUrl(target).includes(form)))
+  ) {
+    throw new PolicyViolationError(
+      "secret_misuse",
+      "The server redirects to another origin, with a secret in the address.",
+    );
   }
   const { statusCode } = hop.response;
-  const toGet = (statusCode === 303 && request.method !== "HEAD") || ((statusCode === 301 || statusCode === 302) && request.method === "POST");
+  const toGet =
+    (statusCode === 303 && request.method !== "HEAD") ||
+    ((statusCode === 301 || statusCode === 302) && request.method === "POST");
   if (!toGet && request.body instanceof Readable) {
-    throw new SallyportError("network_failed", "The server redirects a request whose body was sent in pieces.", { detail: "It cannot be sent again." });
+    throw new SallyportError("network_failed", "The server redirects a request whose body was sent in pieces.", {
+      detail: "It cannot be sent again.",
+    });
   }
   const kept = toGet
     ? withoutHeader(request.headers, "content-type", "content-encoding", "content-language", "content-location")

@@ -19,13 +19,21 @@ export interface RequestSecrets {
    * Which secrets a request to this origin carries, and the request without their placeholders.
    * @throws {PolicyViolationError} `secret_misuse` for a placeholder, or a name, that no grant allows there.
    */
-  plan(origin: string, parts: RequestParts, names: readonly string[]): { uses: readonly PlannedUse[]; parts: RequestParts };
+  plan(
+    origin: string,
+    parts: RequestParts,
+    names: readonly string[],
+  ): { uses: readonly PlannedUse[]; parts: RequestParts };
   /**
    * Writes the planned secrets into a request to this origin. Such a request asks for the whole, unencoded answer, so
    * that a value in it can be found.
    * @throws {PolicyViolationError} `secret_misuse`. @throws {SallyportError} `secret_missing`.
    */
-  write(origin: string, parts: RequestParts, uses: readonly PlannedUse[]): { parts: RequestParts; written: readonly KnownSecret[] };
+  write(
+    origin: string,
+    parts: RequestParts,
+    uses: readonly PlannedUse[],
+  ): { parts: RequestParts; written: readonly KnownSecret[] };
   /** @throws {PolicyViolationError} `secret_misuse` when a placeholder is in these bytes. */
   refuseIn(bytes: Buffer): void;
   /** Length of the longest placeholder. */
@@ -43,9 +51,6 @@ export function createRequestSecrets(reach: Reach, source: SecretSource): Reques
     view[name] = placeholders.get(name) ?? entry.value;
   }
 
-  const useFor = ({ name, place }: Sighting, uses: readonly PlannedUse[]): PlannedUse | undefined =>
-    uses.find((planned) => planned.name === name && planned.use.in === place);
-
   return {
     view,
     longest: Math.max(0, ...[...placeholders.values()].map((placeholder) => placeholder.length)),
@@ -54,7 +59,8 @@ export function createRequestSecrets(reach: Reach, source: SecretSource): Reques
       const uses: PlannedUse[] = [];
       for (const sighting of findPlaceholders(parts, placeholders)) {
         const use = useFor(sighting, granted);
-        if (use === undefined) throw misuse(sighting.name, `Its placeholder stands in ${sighting.place} of a request to ${origin}.`);
+        if (use === undefined)
+          throw misuse(sighting.name, `Its placeholder stands in ${sighting.place} of a request to ${origin}.`);
         if (!uses.includes(use)) uses.push(use);
       }
       for (const name of names) {
@@ -75,7 +81,8 @@ export function createRequestSecrets(reach: Reach, source: SecretSource): Reques
             fix: `An operator sets it: sallyport secret set ${name} --for ${origin}`,
           });
         }
-        if (use.origin !== origin || !entry.origins.includes(origin)) throw misuse(name, `The vault does not bind it to ${origin}.`);
+        if (use.origin !== origin || !entry.origins.includes(origin))
+          throw misuse(name, `The vault does not bind it to ${origin}.`);
         next = writeSecret(next, use, { name, value: entry.value });
         written.push({ name, value: entry.value });
       }
@@ -87,6 +94,10 @@ export function createRequestSecrets(reach: Reach, source: SecretSource): Reques
       }
     },
   };
+}
+
+function useFor({ name, place }: Sighting, uses: readonly PlannedUse[]): PlannedUse | undefined {
+  return uses.find((planned) => planned.name === name && planned.use.in === place);
 }
 
 function misuse(name: string, detail: string): PolicyViolationError {

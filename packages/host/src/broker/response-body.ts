@@ -76,7 +76,8 @@ export function createResponseBody(source: Readable, options: ResponseBodyOption
       }
       if (!Buffer.isBuffer(step.value)) throw tooLarge("The answer is not made of bytes.");
       decodedBytes += step.value.length;
-      if (decodedBytes > options.maxBytes) throw tooLarge(`The answer's body is over ${options.maxBytes} bytes once decoded.`);
+      if (decodedBytes > options.maxBytes)
+        throw tooLarge(`The answer's body is over ${options.maxBytes} bytes once decoded.`);
       const piece = stripper === undefined ? step.value : stripper.push(step.value);
       if (piece.length > 0) return piece;
     }

@@ -23,7 +23,8 @@ export function findPlaceholders(parts: RequestParts, placeholders: ReadonlyMap<
   const look = (text: string, place: string): void => {
     // Header names arrive in lower case.
     const folded = text.toLowerCase();
-    for (const [name, placeholder] of placeholders) if (folded.includes(placeholder.toLowerCase())) found.push({ name, place });
+    for (const [name, placeholder] of placeholders)
+      if (folded.includes(placeholder.toLowerCase())) found.push({ name, place });
   };
   for (const [name, value] of parts.headers) {
     look(name, "the name of a header");
@@ -44,7 +45,8 @@ export function clearPlace(parts: RequestParts, place: string): RequestParts {
   const [kind = "", key = ""] = splitPlace(place);
   if (kind === "header") return { ...parts, headers: withoutHeader(parts.headers, key) };
   if (kind === "basic") return { ...parts, headers: withoutHeader(parts.headers, "authorization") };
-  if (kind === "query") return { ...parts, query: queryText(queryPairs(parts.query).filter(([name]) => formDecoded(name) !== key)) };
+  if (kind === "query")
+    return { ...parts, query: queryText(queryPairs(parts.query).filter(([name]) => formDecoded(name) !== key)) };
   return parts;
 }
 

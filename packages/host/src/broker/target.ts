@@ -23,11 +23,13 @@ const DEFAULT_PORTS = { https: 443, http: 80 } as const;
 export function parseTarget(text: string, maxBytes: number): Target {
   if (text.length > maxBytes) throw refused("It is too long.");
   // oxlint-disable-next-line no-control-regex -- control characters are what this looks for
-  if (/[\u0000-\u0020\u007f-\u00a0\u2028\u2029\ufeff\\]/.test(text)) throw refused("It holds a control character, a space or a backslash.");
+  if (/[\u0000-\u0020\u007f-\u00a0\u2028\u2029\ufeff\\]/.test(text))
+    throw refused("It holds a control character, a space or a backslash.");
   if (!URL.canParse(text)) throw refused("It is not an absolute URL.");
   const url = new URL(text);
   const scheme = url.protocol.slice(0, -1);
-  if (scheme !== "https" && scheme !== "http") throw refused(`The scheme ${displayLine(scheme, 20)} is not http or https.`);
+  if (scheme !== "https" && scheme !== "http")
+    throw refused(`The scheme ${displayLine(scheme, 20)} is not http or https.`);
   if (!/^https?:\/\/[^/]/i.test(text)) throw refused("Two slashes and a host must follow the scheme.");
   const authority = /^https?:\/\/([^/?#]*)/i.exec(text)?.[1] ?? "";
   if (authority.includes("@")) throw refused("It holds a user name or password.");

@@ -1,5 +1,11 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { checkServerIdentity, connect as connectTls, createSecureContext, rootCertificates, type SecureContext } from "node:tls";
+import {
+  checkServerIdentity,
+  connect as connectTls,
+  createSecureContext,
+  rootCertificates,
+  type SecureContext,
+} from "node:tls";
 import { type Dispatcher, Pool } from "undici";
 import type { NetworkLimits } from "./network-limits.ts";
 import type { Target } from "./target.ts";
@@ -13,11 +19,20 @@ export interface Transport {
 
 const MAX_POOLS = 16;
 
-export function createTransport(limits: NetworkLimits, certificateAuthorities: readonly string[] | undefined): Transport {
+export function createTransport(
+  limits: NetworkLimits,
+  certificateAuthorities: readonly string[] | undefined,
+): Transport {
   const pools = new Map<string, Pool>();
   let context: SecureContext | undefined;
   const secureContext = (): SecureContext =>
     (context ??= createSecureContext({ ca: [...(certificateAuthorities ?? rootCertificates)], minVersion: "TLSv1.2" }));
+
+  const dial = async (target: Target, addresses: readonly string[]): Promise<Socket> => {
+    const socket = await connectToAny(addresses, target.port, limits.connectMs);
+    if (target.scheme === "http") return socket;
+    return secure(socket, target.host.replace(/^\[|\]$/g, ""), secureContext(), limits.connectMs);
+  };
 
   const open = (target: Target, addresses: readonly string[]): Pool =>
     new Pool(target.origin, {
@@ -30,11 +45,16 @@ export function createTransport(limits: NetworkLimits, certificateAuthorities: r
       keepAliveTimeout: 10_000,
       keepAliveMaxTimeout: 30_000,
       connect(_options, callback) {
-        const name = target.host.replace(/^\[|\]$/g, "");
-        connectToAny(addresses, target.port, limits.connectMs)
-          .then((socket) => (target.scheme === "https" ? secure(socket, name, secureContext(), limits.connectMs) : socket))
-          .then((socket) => callback(null, socket))
-          .catch((error: unknown) => callback(error instanceof Error ? error : new Error("The connection failed."), null));
+        void (async () => {
+          let socket: Socket;
+          try {
+            socket = await dial(target, addresses);
+          } catch (error) {
+            callback(error instanceof Error ? error : new Error("The connection failed."), null);
+            return;
+          }
+          callback(null, socket);
+        })();
       },
     });
 
@@ -76,7 +96,11 @@ async function connectToAny(addresses: readonly string[], port: number, timeoutM
 
 function connectTo(address: string, port: number, timeoutMs: number): Promise<Socket> {
   if (isIP(address) === 0) return Promise.reject(new Error("This is no address."));
-  return settled(connectTcp({ host: address, port, family: isIP(address), noDelay: true, keepAlive: true }), "connect", timeoutMs);
+  return settled(
+    connectTcp({ host: address, port, family: isIP(address), noDelay: true, keepAlive: true }),
+    "connect",
+    timeoutMs,
+  );
 }
 
 /** TLS with the checks written out, so that no environment variable turns one off. */

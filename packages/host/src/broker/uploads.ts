@@ -37,8 +37,6 @@ interface OpenUpload {
 
 export function createUploads(checks: UploadChecks): Uploads {
   const open = new Map<string, OpenUpload>();
-  const key = (callId: string, id: string): string => `${callId} ${id}`;
-
   const free = (entry: OpenUpload): void => {
     for (const go of entry.room.splice(0)) go();
   };
@@ -50,7 +48,7 @@ export function createUploads(checks: UploadChecks): Uploads {
 
   return {
     open(callId, id) {
-      const name = key(callId, id);
+      const name = keyOf(callId, id);
       if (open.has(name)) throw new SallyportError("usage", "The id of the upload is in use.");
       const entry: OpenUpload = {
         callId,
@@ -72,15 +70,18 @@ export function createUploads(checks: UploadChecks): Uploads {
       };
     },
     async write(callId, id, data, done) {
-      const entry = open.get(key(callId, id));
+      const entry = open.get(keyOf(callId, id));
       if (entry === undefined) {
-        throw new SallyportError("not_found", "There is no such upload in this call.", { detail: "Its request is over, or was never made." });
+        throw new SallyportError("not_found", "There is no such upload in this call.", {
+          detail: "Its request is over, or was never made.",
+        });
       }
       if (entry.done) throw new SallyportError("usage", "The upload was already complete.");
       const seen = Buffer.concat([entry.tail, data]);
       entry.bytes += data.length;
       try {
-        if (entry.bytes > checks.maxBytes) throw new SallyportError("limit_exceeded", `The request's body is over ${checks.maxBytes} bytes.`);
+        if (entry.bytes > checks.maxBytes)
+          throw new SallyportError("limit_exceeded", `The request's body is over ${checks.maxBytes} bytes.`);
         checks.inspect(seen);
       } catch (error) {
         entry.stream.destroy(error instanceof Error ? error : undefined);
@@ -102,4 +103,8 @@ export function createUploads(checks: UploadChecks): Uploads {
       for (const [name, entry] of open) finish(name, entry, cancelled());
     },
   };
+}
+
+function keyOf(callId: string, id: string): string {
+  return `${callId} ${id}`;
 }

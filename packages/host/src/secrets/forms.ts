@@ -28,7 +28,7 @@ export function secretForms(value: string): readonly string[] {
     }
   }
   forms.delete("");
-  return [...forms].sort((a, b) => b.length - a.length);
+  return [...forms].toSorted((a, b) => b.length - a.length);
 }
 
 /** Under this size an encoded form is too short to tell from chance. */
@@ -36,7 +36,9 @@ const MIN_ENCODED_BYTES = 6;
 
 /** The characters of base64 that depend on nothing but `bytes`, when `shift` bytes stand before them. */
 function base64Inside(bytes: Buffer, shift: number): string {
-  const encoded = Buffer.concat([Buffer.alloc(shift), bytes]).toString("base64").replaceAll("=", "");
+  const encoded = Buffer.concat([Buffer.alloc(shift), bytes])
+    .toString("base64")
+    .replaceAll("=", "");
   const first = Math.ceil((shift * 8) / 6);
   const end = Math.floor(((shift + bytes.length) * 8) / 6);
   return encoded.slice(first, end);

@@ -7,9 +7,9 @@ export interface KnownSecret {
 
 /** Takes known secret values, in all their spellings, out of what leaves the host. */
 export interface Redactor {
-  redactText(text: string): string;
+  readonly redactText: (text: string) => string;
   /** A JSON value with every string and key redacted; the same reference when nothing was found. */
-  redactJson(value: unknown): unknown;
+  readonly redactJson: (value: unknown) => unknown;
 }
 
 /** Text that stands where a secret was. */
@@ -35,13 +35,15 @@ export function createRedactor(known: () => readonly KnownSecret[]): Redactor {
     for (const { name, value } of secrets) {
       for (const form of secretForms(value)) marks.set(form, redactionMark(name));
     }
-    const forms = [...marks.keys()].sort((a, b) => b.length - a.length);
+    const forms = [...marks.keys()].toSorted((a, b) => b.length - a.length);
     shortest = forms.at(-1)?.length ?? 0;
     pattern = forms.length === 0 ? undefined : new RegExp(forms.map(escapeForRegExp).join("|"), "g");
   };
 
   const replace = (text: string): string =>
-    pattern === undefined || text.length < shortest ? text : text.replace(pattern, (form) => marks.get(form) ?? "[secret]");
+    pattern === undefined || text.length < shortest
+      ? text
+      : text.replace(pattern, (form) => marks.get(form) ?? "[secret]");
 
   const walk = (value: unknown): unknown => {
     if (typeof value === "string") return replace(value);

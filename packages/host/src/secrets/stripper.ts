@@ -4,9 +4,9 @@ import { type KnownSecret, redactionMark } from "./redactor.ts";
 /** Takes secrets out of a stream of bytes, also where one crosses the border between two chunks. */
 export interface Stripper {
   /** What may be passed on now. Bytes that could be the start of a secret are kept back until the next chunk. */
-  push(chunk: Buffer): Buffer;
+  readonly push: (chunk: Buffer) => Buffer;
   /** The rest. */
-  end(): Buffer;
+  readonly end: () => Buffer;
 }
 
 interface Needle {
@@ -17,9 +17,12 @@ interface Needle {
 export function createStripper(secrets: readonly KnownSecret[]): Stripper {
   const needles = secrets
     .flatMap(({ name, value }) =>
-      secretForms(value).map((form): Needle => ({ bytes: Buffer.from(form, "utf8"), mark: Buffer.from(redactionMark(name)) })),
+      secretForms(value).map((form): Needle => ({
+        bytes: Buffer.from(form, "utf8"),
+        mark: Buffer.from(redactionMark(name)),
+      })),
     )
-    .sort((a, b) => b.bytes.length - a.bytes.length);
+    .toSorted((a, b) => b.bytes.length - a.bytes.length);
   let kept: Buffer = Buffer.alloc(0);
 
   const take = (data: Buffer, last: boolean): Buffer => {

@@ -22,7 +22,11 @@ export function unseal(key: Buffer, sealed: Buffer): Buffer {
       .setAuthTag(sealed.subarray(12, 28));
     return Buffer.concat([decipher.update(sealed.subarray(28)), decipher.final()]);
   } catch (cause) {
-    throw unavailable("The vault does not open with this key.", "The key is another one, or the file was changed.", cause);
+    throw unavailable(
+      "The vault does not open with this key.",
+      "The key is another one, or the file was changed.",
+      cause,
+    );
   }
 }
 
@@ -40,7 +44,8 @@ export function parseVaultKey(text: string): Buffer {
 export async function loadOrCreateKey(keyFile: string, vaultExists: boolean): Promise<Buffer> {
   const existing = await readPrivate(keyFile);
   if (existing !== undefined) return parseVaultKey(existing.toString("utf8"));
-  if (vaultExists) throw unavailable("The vault's key file is missing.", "The vault was sealed with a key that is not there.");
+  if (vaultExists)
+    throw unavailable("The vault's key file is missing.", "The vault was sealed with a key that is not there.");
   const key = randomBytes(KEY_BYTES);
   await writePrivate(keyFile, Buffer.from(`${key.toString("hex")}\n`));
   return key;
@@ -55,7 +60,10 @@ export async function readPrivate(path: string): Promise<Buffer | undefined> {
   if (stat === undefined) return undefined;
   const owner = process.geteuid?.();
   if (!stat.isFile() || (stat.mode & 0o077) !== 0 || (owner !== undefined && stat.uid !== owner)) {
-    throw unavailable("A file of the vault is not safe.", "It must be a regular file of the user's own with mode 0600.");
+    throw unavailable(
+      "A file of the vault is not safe.",
+      "It must be a regular file of the user's own with mode 0600.",
+    );
   }
   return readFile(path);
 }

@@ -43,6 +43,8 @@ export interface VaultOptions {
   readonly clock: Clock;
 }
 
+type Edit = (next: Map<string, SecretEntry>) => void;
+
 const Content = z.strictObject({
   v: z.literal(1),
   secrets: z.array(
@@ -54,19 +56,23 @@ const Content = z.strictObject({
 export async function openVault(options: VaultOptions): Promise<Vault> {
   const sealed = await readPrivate(options.file);
   const key =
-    options.key === undefined ? await loadOrCreateKey(options.keyFile, sealed !== undefined) : parseVaultKey(options.key);
+    options.key === undefined
+      ? await loadOrCreateKey(options.keyFile, sealed !== undefined)
+      : parseVaultKey(options.key);
   let entries = sealed === undefined ? new Map<string, SecretEntry>() : parseContent(unseal(key, sealed));
   let known: readonly KnownSecret[] = [...entries].map(([name, { value }]) => ({ name, value }));
   let queue: Promise<void> = Promise.resolve();
 
-  const change = (edit: (next: Map<string, SecretEntry>) => void): Promise<void> => {
-    const done = queue.then(async () => {
-      const next = new Map(entries);
-      edit(next);
-      const secrets = [...next].map(([name, entry]) => ({ name, ...entry }));
-      await writePrivate(options.file, seal(key, Buffer.from(canonicalJson({ v: 1, secrets }))));
-      entries = next;
-    });
+  const changeNow = async (edit: Edit): Promise<void> => {
+    const next = new Map(entries);
+    edit(next);
+    const secrets = [...next].map(([name, entry]) => ({ name, ...entry }));
+    await writePrivate(options.file, seal(key, Buffer.from(canonicalJson({ v: 1, secrets }))));
+    entries = next;
+  };
+  // One change at a time, each on top of the one before.
+  const change = (edit: Edit): Promise<void> => {
+    const done = queue.then(() => changeNow(edit));
     queue = done.catch(() => undefined);
     return done;
   };
@@ -76,7 +82,7 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
     list: () =>
       [...entries]
         .map(([name, { origins, updatedAt }]) => ({ name, origins, updatedAt }))
-        .sort((a, b) => (a.name < b.name ? -1 : 1)),
+        .toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     known: () => known,
     async set(name, value, origins) {
       checkSecretName(name);

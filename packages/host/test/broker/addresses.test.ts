@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { BlockList } from "node:net";
 import { describe, expect, it } from "vitest";
 import { classifyAddress } from "../../src/broker/index.ts";
@@ -15,9 +15,24 @@ const hex = (address: string): string =>
 /** The same ranges in Node's own terms, as an independent reader of them. */
 const notPublic = new BlockList();
 for (const [net, bits] of [
-  ["0.0.0.0", 8], ["10.0.0.0", 8], ["100.64.0.0", 10], ["127.0.0.0", 8], ["169.254.0.0", 16], ["172.16.0.0", 12], ["192.0.0.0", 24], ["192.0.2.0", 24],
-  ["192.88.99.0", 24], ["192.168.0.0", 16], ["198.18.0.0", 15], ["198.51.100.0", 24], ["203.0.113.0", 24], ["224.0.0.0", 4], ["240.0.0.0", 4], ["168.63.129.16", 32],
-] as const) notPublic.addSubnet(net, bits, "ipv4");
+  ["0.0.0.0", 8],
+  ["10.0.0.0", 8],
+  ["100.64.0.0", 10],
+  ["127.0.0.0", 8],
+  ["169.254.0.0", 16],
+  ["172.16.0.0", 12],
+  ["192.0.0.0", 24],
+  ["192.0.2.0", 24],
+  ["192.88.99.0", 24],
+  ["192.168.0.0", 16],
+  ["198.18.0.0", 15],
+  ["198.51.100.0", 24],
+  ["203.0.113.0", 24],
+  ["224.0.0.0", 4],
+  ["240.0.0.0", 4],
+  ["168.63.129.16", 32],
+] as const)
+  notPublic.addSubnet(net, bits, "ipv4");
 
 describe("classifyAddress", () => {
   it.each([
@@ -74,7 +89,10 @@ describe("classifyAddress", () => {
   });
 
   it("calls an IPv4 address public exactly when no special range holds it", () => {
-    fc.assert(fc.property(v4, (address) => (classifyAddress(address) === "public") !== notPublic.check(address, "ipv4")), { numRuns: 2_000 });
+    fc.assert(
+      fc.property(v4, (address) => (classifyAddress(address) === "public") !== notPublic.check(address, "ipv4")),
+      { numRuns: 2_000 },
+    );
   });
 
   it("sees an IPv4 address through every mapping", () => {
@@ -83,7 +101,8 @@ describe("classifyAddress", () => {
         const plain = classifyAddress(address);
         expect(classifyAddress(`::ffff:${address}`)).toBe(plain);
         expect(classifyAddress(`::ffff:${hex(address)}`)).toBe(plain);
-        for (const tunnel of [`64:ff9b::${address}`, `2002:${hex(address)}::1`]) expect(classifyAddress(tunnel) === "public").toBe(plain === "public");
+        for (const tunnel of [`64:ff9b::${address}`, `2002:${hex(address)}::1`])
+          expect(classifyAddress(tunnel) === "public").toBe(plain === "public");
       }),
       { numRuns: 1_000 },
     );
@@ -94,6 +113,9 @@ describe("classifyAddress", () => {
     global.addSubnet("2000::", 3, "ipv6");
     global.addSubnet("::ffff:0:0", 96, "ipv6");
     global.addSubnet("64:ff9b::", 96, "ipv6");
-    fc.assert(fc.property(v6, (address) => classifyAddress(address) !== "public" || global.check(address, "ipv6")), { numRuns: 2_000 });
+    fc.assert(
+      fc.property(v6, (address) => classifyAddress(address) !== "public" || global.check(address, "ipv6")),
+      { numRuns: 2_000 },
+    );
   });
 });

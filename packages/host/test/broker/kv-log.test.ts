@@ -15,7 +15,14 @@ describe("kv", () => {
     const signal = new AbortController().signal;
     expect(await session.handle("kv.delete", { call: null, key: "b" }, null, signal)).toEqual({ deleted: true });
     expect(await ask("kv.delete", { key: "b" })).toEqual({ deleted: false });
-    expect(actions[0]).toMatchObject({ capability: "kv", method: "kv.set", target: "a/1", outcome: "succeeded", callId: "call_1", bytes: 18 });
+    expect(actions[0]).toMatchObject({
+      capability: "kv",
+      method: "kv.set",
+      target: "a/1",
+      outcome: "succeeded",
+      callId: "call_1",
+      bytes: 18,
+    });
   });
 
   it("is the plugin's own: another plugin's keys are not there", async () => {
@@ -44,14 +51,25 @@ describe("kv", () => {
   });
 });
 
-describe("log and progress", () => {
-  const line = (message: string, extra = {}) => ({ call: null, level: "info", message, ...extra });
+const line = (message: string, extra = {}) => ({ call: null, level: "info", message, ...extra });
 
+describe("log and progress", () => {
   it("hands lines on, redacted and escaped [S4-34]", () => {
     const { session, lines } = bench({ vault: { KEY: { value: "hunter22", origins: [] } } });
-    session.notify("log", line("key is hunter22 \u001b[31m\u202e", { fields: { "a\u0007": "hunter22", n: [1, { x: "\u0000" }] } }), null);
+    session.notify(
+      "log",
+      line("key is hunter22 \u001b[31m\u202e", { fields: { "a\u0007": "hunter22", n: [1, { x: "\u0000" }] } }),
+      null,
+    );
     expect(lines).toEqual([
-      { plugin: expect.anything(), time: 0, level: "info", message: "key is [secret KEY] \\u{1b}[31m\\u{202e}", fields: { "a\\u{7}": "[secret KEY]", n: [1, { x: "\\u{0}" }] }, callId: null },
+      {
+        plugin: expect.anything(),
+        time: 0,
+        level: "info",
+        message: "key is [secret KEY] \\u{1b}[31m\\u{202e}",
+        fields: { "a\\u{7}": "[secret KEY]", n: [1, { x: "\\u{0}" }] },
+        callId: null,
+      },
     ]);
   });
 
@@ -59,11 +77,23 @@ describe("log and progress", () => {
     let now = 0;
     const { session, lines } = bench({ clock: { now: () => 0, monotonic: () => now } });
     for (let index = 0; index < 5_000; index++) session.notify("log", line(String(index)), null);
-    for (const bad of [null, 1, [], {}, line("x", { level: "fatal" }), line("x", { extra: 1 }), line("x", { call: "call_9" })]) session.notify("log", bad, null);
+    for (const bad of [
+      null,
+      1,
+      [],
+      {},
+      line("x", { level: "fatal" }),
+      line("x", { extra: 1 }),
+      line("x", { call: "call_9" }),
+    ])
+      session.notify("log", bad, null);
     expect(lines).toHaveLength(500);
     now = 1_000;
     session.notify("log", line("after"), null);
-    expect(lines.slice(500).map(({ level, message }) => [level, message])).toEqual([["warn", "4507 lines of this plugin were dropped: too many at once, or malformed."], ["info", "after"]]);
+    expect(lines.slice(500).map(({ level, message }) => [level, message])).toEqual([
+      ["warn", "4507 lines of this plugin were dropped: too many at once, or malformed."],
+      ["info", "after"],
+    ]);
     session.notify("unknown", {}, null);
   });
 
@@ -74,7 +104,10 @@ describe("log and progress", () => {
   });
 
   it("hands progress to the call that it belongs to, at a bounded rate", () => {
-    const { session, context } = bench({ clock: { now: () => 0, monotonic: () => 0 }, vault: { KEY: { value: "hunter22", origins: [] } } });
+    const { session, context } = bench({
+      clock: { now: () => 0, monotonic: () => 0 },
+      vault: { KEY: { value: "hunter22", origins: [] } },
+    });
     const seen: Progress[] = [];
     const call: CallContext = { ...context, progress: (progress) => seen.push(progress) };
     session.notify("progress", { call: "call_1", progress: 1, total: 3, message: "hunter22\u0007" }, call);

@@ -20,6 +20,22 @@ afterEach(async () => {
 });
 const named = (port: number, extra = {}) => network(port, { host: "api.test", ...extra });
 
+const gateFor = (address: string, scope: NetworkScope, ownAddresses: readonly string[] = []) => {
+  const gate = createAddressGate(
+    { resolve: async () => [address], ownPorts: () => [], ownAddresses: () => ownAddresses, resolveMs: 1_000 },
+    createReach({ declared: [scope], granted: [scope] }),
+  );
+  const wish = { capability: "network", host: "api.test", port: 80, scheme: "http", method: "GET", path: "/" } as const;
+  return codeOf(gate.addressesOf(parseTarget("http://api.test/", 100), wish, new AbortController().signal));
+};
+
+const https = () =>
+  server(
+    (_request, response) => response.end("sealed"),
+    (listener) => createHttps({ key: fixture("server.key"), cert: fixture("server.pem") }, listener),
+  );
+const resolve = async (): Promise<string[]> => ["127.0.0.1"];
+
 describe("network: addresses", () => {
   it.each([
     [["127.0.0.1"]],
@@ -41,15 +57,6 @@ describe("network: addresses", () => {
     expect(await codeOf(fetch("http://127.0.0.1/"))).toBe("address_refused");
   });
 
-  const gateFor = (address: string, scope: NetworkScope, ownAddresses: readonly string[] = []) => {
-    const gate = createAddressGate(
-      { resolve: async () => [address], ownPorts: () => [], ownAddresses: () => ownAddresses, resolveMs: 1_000 },
-      createReach({ declared: [scope], granted: [scope] }),
-    );
-    const wish = { capability: "network", host: "api.test", port: 80, scheme: "http", method: "GET", path: "/" } as const;
-    return codeOf(gate.addressesOf(parseTarget("http://api.test/", 100), wish, new AbortController().signal));
-  };
-
   it("admits the local network and this machine by separate words of the operator, and never metadata", async () => {
     const onlyPrivate = named(80, { private: true, loopback: false });
     const onlyLoopback = named(80);
@@ -58,7 +65,16 @@ describe("network: addresses", () => {
     expect(await gateFor("10.1.2.3", onlyLoopback)).toBe("address_refused");
     expect(await gateFor("127.0.0.1", onlyLoopback)).toBe("no error");
     expect(await gateFor("127.0.0.1", onlyPrivate)).toBe("address_refused");
-    for (const never of ["169.254.169.254", "169.254.1.1", "100.100.100.200", "fd00:ec2::254", "168.63.129.16", "100.64.0.1", "0.0.0.0", "224.0.0.1"]) {
+    for (const never of [
+      "169.254.169.254",
+      "169.254.1.1",
+      "100.100.100.200",
+      "fd00:ec2::254",
+      "168.63.129.16",
+      "100.64.0.1",
+      "0.0.0.0",
+      "224.0.0.1",
+    ]) {
       expect(await gateFor(never, named(80, { private: true }))).toBe("address_refused");
     }
   });
@@ -80,17 +96,28 @@ describe("network: addresses", () => {
     expect(api.requests).toHaveLength(1);
   });
 
-  it.each(["metadata.google.internal", "metadata.goog", "instance-data.ec2.internal"])("refuses the name %s without asking for its address", async (host) => {
-    const { fetch } = bench({ granted: [network(80, { host, private: true })], resolve: () => Promise.reject(new Error("asked")) });
-    expect(await codeOf(fetch(`http://${host}/`))).toBe("address_refused");
-    expect(await codeOf(fetch(`http://${host.toUpperCase()}./`))).toBe("address_refused");
-  });
+  it.each(["metadata.google.internal", "metadata.goog", "instance-data.ec2.internal"])(
+    "refuses the name %s without asking for its address",
+    async (host) => {
+      const { fetch } = bench({
+        granted: [network(80, { host, private: true })],
+        resolve: () => Promise.reject(new Error("asked")),
+      });
+      expect(await codeOf(fetch(`http://${host}/`))).toBe("address_refused");
+      expect(await codeOf(fetch(`http://${host.toUpperCase()}./`))).toBe("address_refused");
+    },
+  );
 
   it("never reaches a port that the host itself listens on", async () => {
     const api = await server((_request, response) => response.end("x"));
     const granted = [network(api.port)];
     expect(await codeOf(bench({ granted, ownPorts: () => [api.port] }).fetch(api.origin))).toBe("address_refused");
-    const byOwnAddress = bench({ granted: [named(api.port, { private: true })], resolve: async () => ["192.168.7.7"], ownAddresses: () => ["192.168.7.7"], ownPorts: () => [api.port] });
+    const byOwnAddress = bench({
+      granted: [named(api.port, { private: true })],
+      resolve: async () => ["192.168.7.7"],
+      ownAddresses: () => ["192.168.7.7"],
+      ownPorts: () => [api.port],
+    });
     expect(await codeOf(byOwnAddress.fetch(`http://api.test:${api.port}/`))).toBe("address_refused");
   });
 
@@ -116,27 +143,39 @@ describe("network: addresses", () => {
   it("reports a name that does not resolve, and one that takes too long", async () => {
     const granted = [named(80)];
     expect(await codeOf(bench({ granted, resolve: async () => [] }).fetch("http://api.test/"))).toBe("network_failed");
-    expect(await codeOf(bench({ granted, resolve: () => Promise.reject(new Error("ENOTFOUND")) }).fetch("http://api.test/"))).toBe("network_failed");
-    expect(await codeOf(bench({ granted, resolve: () => new Promise(() => undefined), networkLimits: { resolveMs: 20 } }).fetch("http://api.test/"))).toBe("network_failed");
+    expect(
+      await codeOf(bench({ granted, resolve: () => Promise.reject(new Error("ENOTFOUND")) }).fetch("http://api.test/")),
+    ).toBe("network_failed");
+    expect(
+      await codeOf(
+        bench({ granted, resolve: () => new Promise(() => undefined), networkLimits: { resolveMs: 20 } }).fetch(
+          "http://api.test/",
+        ),
+      ),
+    ).toBe("network_failed");
   });
 });
 
 describe("network: TLS", () => {
-  const https = () => server((_request, response) => response.end("sealed"), (listener) => createHttps({ key: fixture("server.key"), cert: fixture("server.pem") }, listener));
-  const resolve = async (): Promise<string[]> => ["127.0.0.1"];
-
   it("checks the server's certificate against the name that was granted", async () => {
     const api = await https();
     const scope = named(api.port, { scheme: "https" });
     const { fetch, bodyOf } = bench({ granted: [scope], resolve, certificateAuthorities: [ca] });
     expect((await bodyOf(await fetch(`https://api.test:${api.port}/`))).toString()).toBe("sealed");
-    const other = bench({ granted: [named(api.port, { scheme: "https", host: "other.test" })], resolve, certificateAuthorities: [ca] });
+    const other = bench({
+      granted: [named(api.port, { scheme: "https", host: "other.test" })],
+      resolve,
+      certificateAuthorities: [ca],
+    });
     expect(await codeOf(other.fetch(`https://other.test:${api.port}/`))).toBe("network_failed");
   });
 
   it("checks it for an address literal as well", async () => {
     const api = await https();
-    const { fetch } = bench({ granted: [network(api.port, { scheme: "https" }), network(api.port, { scheme: "https", host: "127.0.0.2" })], certificateAuthorities: [ca] });
+    const { fetch } = bench({
+      granted: [network(api.port, { scheme: "https" }), network(api.port, { scheme: "https", host: "127.0.0.2" })],
+      certificateAuthorities: [ca],
+    });
     expect((await fetch(`https://127.0.0.1:${api.port}/`)).status).toBe(200);
   });
 
@@ -157,7 +196,8 @@ describe("network: TLS", () => {
   it("pays no heed to a proxy in the environment", async () => {
     const proxy = await server((_request, response) => response.end("proxy"));
     const api = await server((_request, response) => response.end("direct"));
-    for (const name of ["HTTP_PROXY", "http_proxy", "NODE_USE_ENV_PROXY"]) process.env[name] = name.startsWith("NODE") ? "1" : proxy.origin;
+    for (const name of ["HTTP_PROXY", "http_proxy", "NODE_USE_ENV_PROXY"])
+      process.env[name] = name.startsWith("NODE") ? "1" : proxy.origin;
     try {
       const { fetch, bodyOf } = bench({ granted: [network(api.port)] });
       expect((await bodyOf(await fetch(api.origin))).toString()).toBe("direct");

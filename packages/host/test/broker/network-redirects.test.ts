@@ -7,7 +7,8 @@ const server = async (...args: Parameters<typeof serve>): Promise<TestServer> =>
   servers.push(started);
   return started;
 };
-const redirecting = (location: string, status = 302) => server((_request, response) => response.writeHead(status, { location }).end());
+const redirecting = (location: string, status = 302) =>
+  server((_request, response) => response.writeHead(status, { location }).end());
 afterEach(async () => {
   await Promise.all(servers.splice(0).map((each) => each.close()));
 });
@@ -30,22 +31,38 @@ describe("network: redirects", () => {
     const end = await server((_request, response) => response.end("secret"));
     const start = await redirecting(`${end.origin}/admin`);
     expect(await codeOf(bench({ granted: [network(start.port)] }).fetch(start.origin))).toBe("permission_denied");
-    expect(await codeOf(bench({ granted: [network(start.port), network(end.port, { paths: ["/public/**"] })] }).fetch(start.origin))).toBe("permission_denied");
-    expect(await codeOf(bench({ granted: [network(start.port), network(end.port, { loopback: false })] }).fetch(start.origin))).toBe("address_refused");
+    expect(
+      await codeOf(
+        bench({ granted: [network(start.port), network(end.port, { paths: ["/public/**"] })] }).fetch(start.origin),
+      ),
+    ).toBe("permission_denied");
+    expect(
+      await codeOf(
+        bench({ granted: [network(start.port), network(end.port, { loopback: false })] }).fetch(start.origin),
+      ),
+    ).toBe("address_refused");
     expect(end.requests).toEqual([]);
   });
 
-  it.each([["http://169.254.169.254/latest/meta-data/"], ["http://2130706433/"], ["http://[::ffff:7f00:1]/"], ["file:///etc/passwd"], ["http://user@127.0.0.1/"], ["http://"]])(
-    "refuses a redirect to %s",
-    async (location) => {
-      const start = await redirecting(location);
-      const { fetch } = bench({ granted: [network(start.port), network(80, { host: "169.254.169.254", private: true })] });
-      expect(await codeOf(fetch(start.origin))).not.toBe("no error");
-    },
-  );
+  it.each([
+    ["http://169.254.169.254/latest/meta-data/"],
+    ["http://2130706433/"],
+    ["http://[::ffff:7f00:1]/"],
+    ["file:///etc/passwd"],
+    ["http://user@127.0.0.1/"],
+    ["http://"],
+  ])("refuses a redirect to %s", async (location) => {
+    const start = await redirecting(location);
+    const { fetch } = bench({
+      granted: [network(start.port), network(80, { host: "169.254.169.254", private: true })],
+    });
+    expect(await codeOf(fetch(start.origin))).not.toBe("no error");
+  });
 
   it("ends after five, hands the answer over on `manual`, fails on `error`", async () => {
-    const loop = await server((request, response) => response.writeHead(302, { location: `${request.url ?? ""}x` }).end());
+    const loop = await server((request, response) =>
+      response.writeHead(302, { location: `${request.url ?? ""}x` }).end(),
+    );
     const { fetch } = bench({ granted: [network(loop.port)] });
     expect(await codeOf(fetch(loop.origin))).toBe("network_failed");
     expect(loop.requests).toHaveLength(6);
@@ -65,16 +82,27 @@ describe("network: redirects", () => {
     const end = await server((_request, response) => response.end());
     const start = await redirecting(end.origin, status);
     const { fetch } = bench({ granted: [network(start.port), network(end.port)] });
-    await fetch(start.origin, { method, body: Buffer.from("data").toString("base64"), headers: [["content-type", "text/plain"]] });
+    await fetch(start.origin, {
+      method,
+      body: Buffer.from("data").toString("base64"),
+      headers: [["content-type", "text/plain"]],
+    });
     expect(end.requests[0]).toMatchObject({ method: expected, body });
     expect("content-type" in (end.requests[0]?.headers ?? {})).toBe(body !== "");
   });
 
   it("takes credentials along to the same origin only", async () => {
     const end = await server((_request, response) => response.end());
-    const start = await server((request, response) => response.writeHead(302, { location: request.url === "/1" ? "/2" : end.origin }).end());
+    const start = await server((request, response) =>
+      response.writeHead(302, { location: request.url === "/1" ? "/2" : end.origin }).end(),
+    );
     const { fetch } = bench({ granted: [network(start.port), network(end.port)] });
-    await fetch(`${start.origin}/1`, { headers: [["Authorization", "Bearer mine"], ["x-other", "kept"]] });
+    await fetch(`${start.origin}/1`, {
+      headers: [
+        ["Authorization", "Bearer mine"],
+        ["x-other", "kept"],
+      ],
+    });
     expect(start.requests.map(({ headers }) => headers.authorization)).toEqual(["Bearer mine", "Bearer mine"]);
     expect(end.requests[0]?.headers.authorization).toBeUndefined();
     expect(end.requests[0]?.headers["x-other"]).toBe("kept");

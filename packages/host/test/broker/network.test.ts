@@ -19,7 +19,17 @@ describe("network: what is granted, and nothing else", () => {
     expect(answer.status).toBe(200);
     expect((await bodyOf(answer)).toString()).toBe("hello");
     expect(api.requests[0]).toMatchObject({ method: "GET", url: "/v1/thing?key=1" });
-    expect(actions).toEqual([expect.objectContaining({ capability: "network", target: `${api.origin}/v1/thing`, method: "GET", status: 200, bytes: 5, outcome: "succeeded", callId: "call_1" })]);
+    expect(actions).toEqual([
+      expect.objectContaining({
+        capability: "network",
+        target: `${api.origin}/v1/thing`,
+        method: "GET",
+        status: 200,
+        bytes: 5,
+        outcome: "succeeded",
+        callId: "call_1",
+      }),
+    ]);
   });
 
   it("refuses without a grant, and without a declaration, whatever the other says [S0-10] [S1-10] [S1-17]", async () => {
@@ -37,7 +47,9 @@ describe("network: what is granted, and nothing else", () => {
     const refused = bench({ granted, ceiling: [] });
     expect(await codeOf(refused.fetch(api.origin))).toBe("permission_denied");
     expect(refused.actions).toEqual([expect.objectContaining({ outcome: "denied", reason: "permission_denied" })]);
-    expect(await codeOf(bench({ granted, ceiling: [network(api.port, { methods: ["POST"] })] }).fetch(api.origin))).toBe("permission_denied");
+    expect(
+      await codeOf(bench({ granted, ceiling: [network(api.port, { methods: ["POST"] })] }).fetch(api.origin)),
+    ).toBe("permission_denied");
     expect(await codeOf(bench({ granted, ceiling: [network(api.port)] }).fetch(api.origin))).toBe("no error");
   });
 
@@ -78,7 +90,9 @@ describe("network: what is granted, and nothing else", () => {
   ])("refuses a URL with %s, before anything is compared [S1-17]", async (_what, url) => {
     const api = await server((_request, response) => response.end("hello"));
     const { fetch } = bench({ granted: [network(api.port)] });
-    expect(await codeOf(fetch(url.replace("HOST", `127.0.0.1:${api.port}`).replace("PORT", String(api.port))))).toBe("usage");
+    expect(await codeOf(fetch(url.replace("HOST", `127.0.0.1:${api.port}`).replace("PORT", String(api.port))))).toBe(
+      "usage",
+    );
     expect(api.requests).toEqual([]);
   });
 
@@ -94,55 +108,98 @@ describe("network: what is granted, and nothing else", () => {
     expect((await answer).status).toBe(200);
     const failing = Promise.reject(new Error("disk full"));
     failing.catch(() => undefined);
-    await expect(bench({ granted: [network(api.port)], intent: failing }).fetch(`${api.origin}/never`)).rejects.toThrow("disk full");
+    await expect(bench({ granted: [network(api.port)], intent: failing }).fetch(`${api.origin}/never`)).rejects.toThrow(
+      "disk full",
+    );
     expect(api.requests.map(({ url }) => url)).toEqual(["/other", "/"]);
   });
 
   it("serves nothing but kv outside a call, and no unknown method or parameter [S1-9]", async () => {
     const { session, context, ask } = bench({ granted: [network(1)] });
     const signal = new AbortController().signal;
-    const params = { call: null, url: "http://127.0.0.1:1/", method: "GET", headers: [], body: null, upload: null, redirect: "follow", secrets: [] };
+    const params = {
+      call: null,
+      url: "http://127.0.0.1:1/",
+      method: "GET",
+      headers: [],
+      body: null,
+      upload: null,
+      redirect: "follow",
+      secrets: [],
+    };
     expect(await codeOf(session.handle("fetch", params, null, signal))).toBe("permission_denied");
-    expect(await codeOf(session.handle("files.stat", { call: null, path: "/" }, null, signal))).toBe("permission_denied");
+    expect(await codeOf(session.handle("files.stat", { call: null, path: "/" }, null, signal))).toBe(
+      "permission_denied",
+    );
     expect(await codeOf(session.handle("exec.run", { call: "call_1" }, context, signal))).toBe("permission_denied");
     expect(await codeOf(session.handle("__proto__", {}, context, signal))).toBe("permission_denied");
     expect(await codeOf(ask("kv.get", { key: "a", extra: 1 }))).toBe("usage");
     expect(await codeOf(session.handle("kv.get", { call: "call_2", key: "a" }, context, signal))).toBe("usage");
     expect(await codeOf(session.handle("kv.get", null, context, signal))).toBe("usage");
-    expect(await session.handle("kv.get", { call: null, key: "a" }, null, signal)).toEqual({ value: null, found: false });
+    expect(await session.handle("kv.get", { call: null, key: "a" }, null, signal)).toEqual({
+      value: null,
+      found: false,
+    });
   });
 });
 
 describe("network: headers", () => {
   it("writes Host, lengths, Connection, Cookie and proxy headers itself", async () => {
-    const api = await server((_request, response) => response.setHeader("set-cookie", "a=b").setHeader("x-answer", "1").end("x"));
+    const api = await server((_request, response) =>
+      response.setHeader("set-cookie", "a=b").setHeader("x-answer", "1").end("x"),
+    );
     const { fetch } = bench({ granted: [network(api.port)] });
     const answer = await fetch(api.origin, {
       method: "POST",
       body: Buffer.from("abc").toString("base64"),
-      headers: [["Host", "evil.example"], ["Connection", "upgrade"], ["Content-Length", "99"], ["Transfer-Encoding", "chunked"], ["Cookie", "s=1"], ["Proxy-Authorization", "x"], ["X-Mine", "yes"], ["Accept-Encoding", "zstd"], ["Expect", "100-continue"]],
+      headers: [
+        ["Host", "evil.example"],
+        ["Connection", "upgrade"],
+        ["Content-Length", "99"],
+        ["Transfer-Encoding", "chunked"],
+        ["Cookie", "s=1"],
+        ["Proxy-Authorization", "x"],
+        ["X-Mine", "yes"],
+        ["Accept-Encoding", "zstd"],
+        ["Expect", "100-continue"],
+      ],
     });
     const { headers, body } = api.requests[0] ?? { headers: {}, body: "" };
-    expect(headers).toMatchObject({ host: `127.0.0.1:${api.port}`, "content-length": "3", "x-mine": "yes", "accept-encoding": "gzip, deflate, br" });
-    for (const name of ["cookie", "proxy-authorization", "transfer-encoding", "expect"]) expect(headers).not.toHaveProperty(name);
+    expect(headers).toMatchObject({
+      host: `127.0.0.1:${api.port}`,
+      "content-length": "3",
+      "x-mine": "yes",
+      "accept-encoding": "gzip, deflate, br",
+    });
+    for (const name of ["cookie", "proxy-authorization", "transfer-encoding", "expect"])
+      expect(headers).not.toHaveProperty(name);
     expect(headers.connection).toBe("keep-alive");
     expect(body).toBe("abc");
     expect(answer.headers).toContainEqual(["x-answer", "1"]);
     expect(answer.headers.map(([name]) => name)).not.toContain("set-cookie");
   });
 
-  it.each(["X-HTTP-Method-Override", "x-original-url", "X-Method-Override"])("refuses %s, which asks for more than was compared", async (name) => {
-    const { fetch } = bench({ granted: [network(1)] });
-    expect(await codeOf(fetch("http://127.0.0.1:1/", { headers: [[name, "DELETE"]] }))).toBe("permission_denied");
-  });
+  it.each(["X-HTTP-Method-Override", "x-original-url", "X-Method-Override"])(
+    "refuses %s, which asks for more than was compared",
+    async (name) => {
+      const { fetch } = bench({ granted: [network(1)] });
+      expect(await codeOf(fetch("http://127.0.0.1:1/", { headers: [[name, "DELETE"]] }))).toBe("permission_denied");
+    },
+  );
 
-  it.each([["a line break", "a\r\nX-Evil: 1"], ["NUL", "a\0"], ["a wide character", "a\u0100"]])("refuses a header value with %s", async (_what, value) => {
+  it.each([
+    ["a line break", "a\r\nX-Evil: 1"],
+    ["NUL", "a\0"],
+    ["a wide character", "a\u0100"],
+  ])("refuses a header value with %s", async (_what, value) => {
     const { fetch } = bench({ granted: [network(1)] });
     expect(await codeOf(fetch("http://127.0.0.1:1/", { headers: [["x-a", value]] }))).toBe("usage");
     expect(await codeOf(fetch("http://127.0.0.1:1/", { headers: [[`x${value}`, "a"]] }))).toBe("usage");
   });
 
   it.each(["CONNECT", "TRACE", "track"])("never sends %s", async (method) => {
-    expect(await codeOf(bench({ granted: [network(1)] }).fetch("http://127.0.0.1:1/", { method }))).toBe("permission_denied");
+    expect(await codeOf(bench({ granted: [network(1)] }).fetch("http://127.0.0.1:1/", { method }))).toBe(
+      "permission_denied",
+    );
   });
 });

@@ -36,13 +36,17 @@ describe("secrets: what the plugin holds", () => {
     const vault = { KEY: { value: VALUE, origins: ["https://api.test"] } };
     expect(bench({ granted: [expose], vault }).session.secretsView).toEqual({ KEY: VALUE });
     expect(bench({ granted: [expose], ceiling: [plain], vault }).session.secretsView).toEqual({});
-    expect(bench({ declared: [plain], granted: [expose, plain], vault }).session.secretsView["KEY"]).toMatch(/^sallyport-secret-/);
+    expect(bench({ declared: [plain], granted: [expose, plain], vault }).session.secretsView["KEY"]).toMatch(
+      /^sallyport-secret-/,
+    );
   });
 
   it("has no entry for a secret without a value or without a grant, so that initialize() can see it [S0-29]", () => {
     const granted = [secret("KEY", "https://api.test", "header:x-key")];
     expect(bench({ granted, vault: {} }).session.secretsView).toEqual({});
-    expect(bench({ declared: granted, granted: [], vault: { KEY: { value: VALUE, origins: [] } } }).session.secretsView).toEqual({});
+    expect(
+      bench({ declared: granted, granted: [], vault: { KEY: { value: VALUE, origins: [] } } }).session.secretsView,
+    ).toEqual({});
   });
 });
 
@@ -51,7 +55,12 @@ describe("secrets: where the host writes them", () => {
     ["header:x-key", "Bearer {}", ({ headers }) => headers["x-key"], `Bearer ${VALUE}`],
     ["header:authorization", "token {}", ({ headers }) => headers.authorization, `token ${VALUE}`],
     ["query:appid", undefined, ({ url }) => url, `/a/b?q=1&appid=${encodeURIComponent(VALUE)}`],
-    ["basic", "user:{}", ({ headers }) => headers.authorization, `Basic ${Buffer.from(`user:${VALUE}`).toString("base64")}`],
+    [
+      "basic",
+      "user:{}",
+      ({ headers }) => headers.authorization,
+      `Basic ${Buffer.from(`user:${VALUE}`).toString("base64")}`,
+    ],
   ];
   it.each(cases)("%s, when the request names the secret", async (place, format, look, expected) => {
     const api = await echo();
@@ -70,21 +79,39 @@ describe("secrets: where the host writes them", () => {
     await fetch(`${api.origin}/x/send`, { secrets: ["KEY"] });
     expect(api.requests[0]?.url).toBe("/bot123%3Aabc/send");
     expect(actions[0]?.target).toBe(`${api.origin}/[secret KEY]/send`);
-    expect(await codeOf(bench({ granted: [network(api.port, { paths: ["/x/**"] }), use], vault }).fetch(`${api.origin}/x/send`, { secrets: ["KEY"] }))).toBe("permission_denied");
+    expect(
+      await codeOf(
+        bench({ granted: [network(api.port, { paths: ["/x/**"] }), use], vault }).fetch(`${api.origin}/x/send`, {
+          secrets: ["KEY"],
+        }),
+      ),
+    ).toBe("permission_denied");
     for (const value of ["../..", "....", "a/b"]) {
-      const odd = bench({ granted: [network(api.port), secret("KEY", api.origin, "path:0")], vault: { KEY: { value, origins: [api.origin] } } });
-      expect(await codeOf(odd.fetch(`${api.origin}/x/send`, { secrets: ["KEY"] }))).toBe(value === "...." ? "no error" : "secret_misuse");
+      const odd = bench({
+        granted: [network(api.port), secret("KEY", api.origin, "path:0")],
+        vault: { KEY: { value, origins: [api.origin] } },
+      });
+      expect(await codeOf(odd.fetch(`${api.origin}/x/send`, { secrets: ["KEY"] }))).toBe(
+        value === "...." ? "no error" : "secret_misuse",
+      );
     }
   });
 
   it("in place of the placeholder, the declared part whole", async () => {
     const api = await echo();
     const header = tool(api, "header:x-key", "Bearer {}");
-    await header.fetch(api.origin, { headers: [["X-Key", `anything ${placeholderOf(header)} anything`], ["x-key", "second"]] });
+    await header.fetch(api.origin, {
+      headers: [
+        ["X-Key", `anything ${placeholderOf(header)} anything`],
+        ["x-key", "second"],
+      ],
+    });
     const query = tool(api, "query:appid");
     await query.fetch(`${api.origin}/?appid=${placeholderOf(query)}&appid=other&b=2`);
     const basic = tool(api, "basic", "user:{}");
-    await basic.fetch(api.origin, { headers: [["Authorization", `Basic ${Buffer.from(`me:${placeholderOf(basic)}`).toString("base64")}`]] });
+    await basic.fetch(api.origin, {
+      headers: [["Authorization", `Basic ${Buffer.from(`me:${placeholderOf(basic)}`).toString("base64")}`]],
+    });
     expect(api.requests[0]?.headers["x-key"]).toBe(`Bearer ${VALUE}`);
     expect(api.requests[1]?.url).toBe(`/?b=2&appid=${encodeURIComponent(VALUE)}`);
     expect(api.requests[2]?.headers.authorization).toBe(`Basic ${Buffer.from(`user:${VALUE}`).toString("base64")}`);
@@ -92,7 +119,14 @@ describe("secrets: where the host writes them", () => {
 
   it("asks for the whole, plain answer", async () => {
     const api = await echo();
-    await tool(api, "header:x-key").fetch(api.origin, { secrets: ["KEY"], headers: [["Range", "bytes=0-1"], ["If-Range", "x"], ["Accept-Encoding", "gzip"]] });
+    await tool(api, "header:x-key").fetch(api.origin, {
+      secrets: ["KEY"],
+      headers: [
+        ["Range", "bytes=0-1"],
+        ["If-Range", "x"],
+        ["Accept-Encoding", "gzip"],
+      ],
+    });
     expect(api.requests[0]?.headers).toMatchObject({ "accept-encoding": "identity" });
     expect(api.requests[0]?.headers).not.toHaveProperty("range");
     expect(api.requests[0]?.headers).not.toHaveProperty("if-range");
@@ -110,23 +144,33 @@ describe("secrets: where they never go", () => {
       (p) => [`${api.origin}/${p}`, {}],
       (p) => [api.origin, { headers: [["authorization", `Basic ${Buffer.from(`a:${p}`).toString("base64")}`]] }],
       (p) => [api.origin, { method: "POST", body: Buffer.from(`{"a":"${p}"}`).toString("base64") }],
-      (p) => [api.origin, { headers: [["x-key", p], ["x-other", p]] }],
+      (p) => [
+        api.origin,
+        {
+          headers: [
+            ["x-key", p],
+            ["x-other", p],
+          ],
+        },
+      ],
     ];
     for (const attempt of attempts) {
-      const bench = tool(api, "header:x-key");
-      expect(await codeOf(bench.fetch(...attempt(placeholderOf(bench))))).toBe("secret_misuse");
-      expect(bench.actions).toEqual([expect.objectContaining({ outcome: "denied", reason: "secret_misuse" })]);
+      const probe = tool(api, "header:x-key");
+      expect(await codeOf(probe.fetch(...attempt(placeholderOf(probe))))).toBe("secret_misuse");
+      expect(probe.actions).toEqual([expect.objectContaining({ outcome: "denied", reason: "secret_misuse" })]);
     }
     expect(api.requests).toEqual([]);
   });
 
   it("refuses a placeholder that is split over the pieces of a body", async () => {
     const api = await echo();
-    const bench = tool(api, "header:x-key");
-    const answer = codeOf(bench.fetch(api.origin, { method: "POST", upload: "u1" }));
-    const [head, tail] = [placeholderOf(bench).slice(0, 20), placeholderOf(bench).slice(20)];
-    await bench.ask("body.write", { upload: "u1", data: Buffer.from(`x${head}`).toString("base64"), done: false });
-    expect(await codeOf(bench.ask("body.write", { upload: "u1", data: Buffer.from(tail).toString("base64"), done: true }))).toBe("secret_misuse");
+    const probe = tool(api, "header:x-key");
+    const answer = codeOf(probe.fetch(api.origin, { method: "POST", upload: "u1" }));
+    const [head, tail] = [placeholderOf(probe).slice(0, 20), placeholderOf(probe).slice(20)];
+    await probe.ask("body.write", { upload: "u1", data: Buffer.from(`x${head}`).toString("base64"), done: false });
+    expect(
+      await codeOf(probe.ask("body.write", { upload: "u1", data: Buffer.from(tail).toString("base64"), done: true })),
+    ).toBe("secret_misuse");
     expect(await answer).toBe("secret_misuse");
     expect(api.requests).toEqual([]);
   });
@@ -137,12 +181,20 @@ describe("secrets: where they never go", () => {
     const both = { KEY: { value: VALUE, origins: [api.origin, other.origin] } };
     const byManifest = bench({ granted, vault: both });
     expect(await codeOf(byManifest.fetch(other.origin, { secrets: ["KEY"] }))).toBe("secret_misuse");
-    expect(await codeOf(byManifest.fetch(other.origin, { headers: [["x-key", placeholderOf(byManifest)]] }))).toBe("secret_misuse");
+    expect(await codeOf(byManifest.fetch(other.origin, { headers: [["x-key", placeholderOf(byManifest)]] }))).toBe(
+      "secret_misuse",
+    );
     const elsewhere = { KEY: { value: VALUE, origins: [other.origin] } };
-    expect(await codeOf(bench({ granted, vault: elsewhere }).fetch(api.origin, { secrets: ["KEY"] }))).toBe("secret_misuse");
+    expect(await codeOf(bench({ granted, vault: elsewhere }).fetch(api.origin, { secrets: ["KEY"] }))).toBe(
+      "secret_misuse",
+    );
     const undeclared = bench({ granted, declared: [network(api.port)], vault: both });
     expect(await codeOf(undeclared.fetch(api.origin, { secrets: ["KEY"] }))).toBe("secret_misuse");
-    const narrowed = bench({ granted, ceiling: [network(api.port), secret("KEY", api.origin, "query:key")], vault: both });
+    const narrowed = bench({
+      granted,
+      ceiling: [network(api.port), secret("KEY", api.origin, "query:key")],
+      vault: both,
+    });
     expect(await codeOf(narrowed.fetch(api.origin, { secrets: ["KEY"] }))).toBe("secret_misuse");
     expect(await codeOf(byManifest.fetch(api.origin, { secrets: ["OTHER"] }))).toBe("secret_misuse");
     expect([...api.requests, ...other.requests]).toEqual([]);
@@ -150,38 +202,61 @@ describe("secrets: where they never go", () => {
 
   it("says when the vault has no value", async () => {
     const api = await echo();
-    expect(await codeOf(tool(api, "header:x-key", "{}", { vault: {} }).fetch(api.origin, { secrets: ["KEY"] }))).toBe("secret_missing");
+    expect(await codeOf(tool(api, "header:x-key", "{}", { vault: {} }).fetch(api.origin, { secrets: ["KEY"] }))).toBe(
+      "secret_missing",
+    );
   });
 
   it("refuses a value that would break out of its header", async () => {
     const api = await echo();
     const vault = { KEY: { value: "value\r\nX-Evil: 1", origins: [api.origin] } };
-    expect(await codeOf(tool(api, "header:x-key", "{}", { vault }).fetch(api.origin, { secrets: ["KEY"] }))).toBe("secret_misuse");
+    expect(await codeOf(tool(api, "header:x-key", "{}", { vault }).fetch(api.origin, { secrets: ["KEY"] }))).toBe(
+      "secret_misuse",
+    );
     expect(await codeOf(tool(api, "header:host").fetch(api.origin, { secrets: ["KEY"] }))).toBe("secret_misuse");
     expect(api.requests).toEqual([]);
   });
 
-  it.each(["header:x-key", "query:key", "basic"])("crosses no redirect to another origin (%s), and does not come back with the next", async (place) => {
-    let away = "";
-    const api = await server((request, response) => {
-      if (request.url?.startsWith("/end") === true) return response.end("end");
-      return response.writeHead(302, { location: request.url?.startsWith("/1") === true ? "/2" : away }).end();
-    });
-    const other = await server((_request, response) => response.writeHead(302, { location: `${api.origin}/end` }).end());
-    away = other.origin;
-    const { fetch } = tool(api, place, "{}", { granted: [network(api.port), network(other.port), secret("KEY", api.origin, place)] });
-    expect((await fetch(`${api.origin}/1`, { secrets: ["KEY"] })).status).toBe(200);
-    const carried = api.requests.map(({ url, headers }) => JSON.stringify([url, headers]).includes(place === "basic" ? Buffer.from(`${VALUE}:`).toString("base64") : place === "query:key" ? encodeURIComponent(VALUE) : VALUE));
-    expect(carried).toEqual([true, true, false]);
-    expect(JSON.stringify(other.requests)).not.toContain(encodeURIComponent(VALUE));
-    expect(JSON.stringify(other.requests)).not.toContain(VALUE);
-    expect(other.requests[0]?.headers).not.toHaveProperty("authorization");
-  });
+  it.each(["header:x-key", "query:key", "basic"])(
+    "crosses no redirect to another origin (%s), and does not come back with the next",
+    async (place) => {
+      let away = "";
+      const api = await server((request, response) => {
+        if (request.url?.startsWith("/end") === true) return response.end("end");
+        return response.writeHead(302, { location: request.url?.startsWith("/1") === true ? "/2" : away }).end();
+      });
+      const other = await server((_request, response) =>
+        response.writeHead(302, { location: `${api.origin}/end` }).end(),
+      );
+      away = other.origin;
+      const { fetch } = tool(api, place, "{}", {
+        granted: [network(api.port), network(other.port), secret("KEY", api.origin, place)],
+      });
+      expect((await fetch(`${api.origin}/1`, { secrets: ["KEY"] })).status).toBe(200);
+      const carried = api.requests.map(({ url, headers }) =>
+        JSON.stringify([url, headers]).includes(
+          place === "basic"
+            ? Buffer.from(`${VALUE}:`).toString("base64")
+            : place === "query:key"
+              ? encodeURIComponent(VALUE)
+              : VALUE,
+        ),
+      );
+      expect(carried).toEqual([true, true, false]);
+      expect(JSON.stringify(other.requests)).not.toContain(encodeURIComponent(VALUE));
+      expect(JSON.stringify(other.requests)).not.toContain(VALUE);
+      expect(other.requests[0]?.headers).not.toHaveProperty("authorization");
+    },
+  );
 
   it("stops a server that sends the secret on in a redirect's address", async () => {
     const other = await echo();
-    const api = await server((request, response) => response.writeHead(302, { location: `${other.origin}${request.url ?? ""}` }).end());
-    const { fetch } = tool(api, "query:key", "{}", { granted: [network(api.port), network(other.port), secret("KEY", api.origin, "query:key")] });
+    const api = await server((request, response) =>
+      response.writeHead(302, { location: `${other.origin}${request.url ?? ""}` }).end(),
+    );
+    const { fetch } = tool(api, "query:key", "{}", {
+      granted: [network(api.port), network(other.port), secret("KEY", api.origin, "query:key")],
+    });
     expect(await codeOf(fetch(`${api.origin}/?a=1`, { secrets: ["KEY"] }))).toBe("secret_misuse");
     expect(other.requests).toEqual([]);
   });
@@ -189,13 +264,30 @@ describe("secrets: where they never go", () => {
 
 describe("secrets: what comes back", () => {
   it("takes the value out of status text, headers, address and body, in every spelling [S4-34]", async () => {
-    const spellings = [VALUE, encodeURIComponent(VALUE), Buffer.from(VALUE).toString("base64"), Buffer.from(`ab${VALUE}`).toString("base64url"), JSON.stringify({ v: VALUE }), Buffer.from(VALUE).toString("hex")];
-    const api = await server((_request, response) => response.writeHead(200, `OK ${VALUE}`, { "x-echo": VALUE, location: `/?k=${encodeURIComponent(VALUE)}` }).end(spellings.join("\n")));
+    const spellings = [
+      VALUE,
+      encodeURIComponent(VALUE),
+      Buffer.from(VALUE).toString("base64"),
+      Buffer.from(`ab${VALUE}`).toString("base64url"),
+      JSON.stringify({ v: VALUE }),
+      Buffer.from(VALUE).toString("hex"),
+    ];
+    const api = await server((_request, response) =>
+      response
+        .writeHead(200, `OK ${VALUE}`, { "x-echo": VALUE, location: `/?k=${encodeURIComponent(VALUE)}` })
+        .end(spellings.join("\n")),
+    );
     const { fetch, bodyOf } = tool(api, "query:key");
     const answer = await fetch(`${api.origin}/?a=1`, { secrets: ["KEY"] });
     const text = (await bodyOf(answer)).toString();
     const all = JSON.stringify([answer, text]);
-    for (const spelling of [VALUE, encodeURIComponent(VALUE), Buffer.from(VALUE).toString("base64").slice(0, -2), Buffer.from(VALUE).toString("hex")]) expect(all).not.toContain(spelling);
+    for (const spelling of [
+      VALUE,
+      encodeURIComponent(VALUE),
+      Buffer.from(VALUE).toString("base64").slice(0, -2),
+      Buffer.from(VALUE).toString("hex"),
+    ])
+      expect(all).not.toContain(spelling);
     expect(text.split("[secret KEY]").length - 1).toBe(6);
     expect(answer.url).toBe(`${api.origin}/?a=1&key=[secret KEY]`);
     expect(answer.headers.map(([name]) => name)).not.toContain("content-length");

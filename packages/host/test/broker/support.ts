@@ -3,7 +3,14 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Authority, type BrokerAction, type BrokerDeps, type BrokerLogLine, createBroker, type PluginSession } from "../../src/broker/index.ts";
+import {
+  type Authority,
+  type BrokerAction,
+  type BrokerDeps,
+  type BrokerLogLine,
+  createBroker,
+  type PluginSession,
+} from "../../src/broker/index.ts";
 import type { NetworkScope, Scope, SecretScope } from "../../src/capability/index.ts";
 import { SallyportError } from "../../src/kernel/index.ts";
 import { createRedactor, type SecretEntry } from "../../src/secrets/index.ts";
@@ -18,10 +25,10 @@ export interface Bench {
   readonly lines: BrokerLogLine[];
   readonly context: CallContext;
   /** Sends one request of the plugin, within the call. */
-  ask<T = Record<string, unknown>>(method: string, params: object): Promise<T>;
-  fetch(url: string, extra?: object): Promise<Answer>;
+  readonly ask: <T = Record<string, unknown>>(method: string, params: object) => Promise<T>;
+  readonly fetch: (url: string, extra?: object) => Promise<Answer>;
   /** The whole body of an answer, however it came. */
-  bodyOf(answer: Answer): Promise<Buffer>;
+  readonly bodyOf: (answer: Answer) => Promise<Buffer>;
 }
 
 export interface Answer {
@@ -77,6 +84,7 @@ export function bench(options: BenchOptions): Bench {
     signal: options.signal ?? new AbortController().signal,
   };
   const ask = async <T>(method: string, params: object): Promise<T> =>
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a test states the shape that it expects
     (await session.handle(method, { call: "call_1", ...params }, context, new AbortController().signal)) as T;
   return {
     session,
@@ -84,7 +92,17 @@ export function bench(options: BenchOptions): Bench {
     lines,
     context,
     ask,
-    fetch: (url, extra = {}) => ask("fetch", { url, method: "GET", headers: [], body: null, upload: null, redirect: "follow", secrets: [], ...extra }),
+    fetch: (url, extra = {}) =>
+      ask("fetch", {
+        url,
+        method: "GET",
+        headers: [],
+        body: null,
+        upload: null,
+        redirect: "follow",
+        secrets: [],
+        ...extra,
+      }),
     async bodyOf(answer) {
       if (answer.body !== null) return Buffer.from(answer.body, "base64");
       const pieces: Buffer[] = [];
@@ -104,7 +122,16 @@ function withoutOperatorFlags(scope: Scope): Scope {
 }
 
 export function network(port: number, extra: Partial<NetworkScope> = {}): NetworkScope {
-  return { capability: "network", host: "127.0.0.1", port, scheme: "http", methods: ["*"], paths: ["/**"], loopback: true, ...extra };
+  return {
+    capability: "network",
+    host: "127.0.0.1",
+    port,
+    scheme: "http",
+    methods: ["*"],
+    paths: ["/**"],
+    loopback: true,
+    ...extra,
+  };
 }
 
 export function secret(name: string, origin: string, place: string, format = "{}"): SecretScope {
@@ -113,12 +140,14 @@ export function secret(name: string, origin: string, place: string, format = "{}
 
 export function memoryKv(): KvStore {
   const all = new Map<string, string>();
-  const mine = (id: string): [string, string][] => [...all].filter(([key]) => key.startsWith(`${id} `)).map(([key, value]) => [key.slice(id.length + 1), value]);
+  const mine = (id: string): [string, string][] =>
+    [...all].filter(([key]) => key.startsWith(`${id} `)).map(([key, value]) => [key.slice(id.length + 1), value]);
   return {
     get: async (id, key) => all.get(`${id} ${key}`) ?? null,
     async set(id, key, value, quota) {
       const others = mine(id).filter(([name]) => name !== key);
-      if (others.reduce((sum, [name, text]) => sum + name.length + text.length, key.length + value.length) > quota) throw new SallyportError("quota_exceeded", "full");
+      if (others.reduce((sum, [name, text]) => sum + name.length + text.length, key.length + value.length) > quota)
+        throw new SallyportError("quota_exceeded", "full");
       all.set(`${id} ${key}`, value);
     },
     delete: async (id, key) => all.delete(`${id} ${key}`),
@@ -126,9 +155,12 @@ export function memoryKv(): KvStore {
       mine(id)
         .map(([key]) => key)
         .filter((key) => key.startsWith(prefix))
-        .sort()
+        .toSorted()
         .slice(0, limit),
-    usage: async (id) => ({ keys: mine(id).length, bytes: mine(id).reduce((sum, [key, value]) => sum + key.length + value.length, 0) }),
+    usage: async (id) => ({
+      keys: mine(id).length,
+      bytes: mine(id).reduce((sum, [key, value]) => sum + key.length + value.length, 0),
+    }),
   };
 }
 
@@ -136,11 +168,14 @@ export interface TestServer {
   readonly port: number;
   readonly origin: string;
   readonly requests: { method: string; url: string; headers: IncomingMessage["headers"]; body: string }[];
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** A server on loopback that keeps what it was asked. */
-export async function serve(answer: (request: IncomingMessage, response: ServerResponse, body: string) => void, make: (listener: RequestListener) => Server = createServer): Promise<TestServer> {
+export async function serve(
+  answer: (request: IncomingMessage, response: ServerResponse, body: string) => void,
+  make: (listener: RequestListener) => Server = createServer,
+): Promise<TestServer> {
   const requests: TestServer["requests"] = [];
   const server = make((request, response) => {
     let body = "";
@@ -153,7 +188,7 @@ export async function serve(answer: (request: IncomingMessage, response: ServerR
     response.on("error", () => undefined);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
+  const port = portOf(server.address());
   return {
     port,
     origin: `http://127.0.0.1:${port}`,
@@ -164,6 +199,11 @@ export async function serve(answer: (request: IncomingMessage, response: ServerR
         server.close(() => resolve());
       }),
   };
+}
+
+export function portOf(address: AddressInfo | string | null): number {
+  if (address === null || typeof address === "string") throw new Error("The server has no port.");
+  return address.port;
 }
 
 export async function temporaryDirectory(): Promise<{ path: string; remove: () => Promise<void> }> {

@@ -1,10 +1,13 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createRedactor, createStripper, type KnownSecret, secretForms } from "../../src/secrets/index.ts";
 
-const secrets = [{ name: "KEY", value: 'pass/"wörd" & more' }];
+const raw = 'pass/"wörd" & more';
+const secrets = [{ name: "KEY", value: raw }];
 const text = fc.string({ unit: "grapheme", maxLength: 40 });
-const value = fc.string({ unit: "grapheme", minLength: 6, maxLength: 24 }).filter((each) => Buffer.byteLength(each) >= 8 && each.isWellFormed());
+const value = fc
+  .string({ unit: "grapheme", minLength: 6, maxLength: 24 })
+  .filter((each) => Buffer.byteLength(each) >= 8 && each.isWellFormed());
 
 describe("secretForms", () => {
   it("finds a value inside longer base64, at each alignment", () => {
@@ -22,8 +25,13 @@ describe("secretForms", () => {
 describe("redactor", () => {
   it("takes every spelling out of text [S4-34]", () => {
     const { redactText } = createRedactor(() => secrets);
-    const [{ value: raw }] = secrets as [KnownSecret];
-    for (const form of [raw, encodeURIComponent(raw), JSON.stringify(raw).slice(1, -1), Buffer.from(raw).toString("hex"), Buffer.from(`a:${raw}`).toString("base64")]) {
+    for (const form of [
+      raw,
+      encodeURIComponent(raw),
+      JSON.stringify(raw).slice(1, -1),
+      Buffer.from(raw).toString("hex"),
+      Buffer.from(`a:${raw}`).toString("base64"),
+    ]) {
       expect(redactText(`<${form}>`)).toContain("[secret KEY]");
     }
   });
@@ -32,7 +40,9 @@ describe("redactor", () => {
     const { redactJson } = createRedactor(() => [{ name: "KEY", value: "hunter22" }]);
     const clean = { a: [1, { b: "x" }], c: null };
     expect(redactJson(clean)).toBe(clean);
-    expect(redactJson({ a: ["hunter22", { "is hunter22": 1 }] })).toEqual({ a: ["[secret KEY]", { "is [secret KEY]": 1 }] });
+    expect(redactJson({ a: ["hunter22", { "is hunter22": 1 }] })).toEqual({
+      a: ["[secret KEY]", { "is [secret KEY]": 1 }],
+    });
     expect(redactJson(JSON.parse('{"__proto__":"hunter22"}'))).toEqual(JSON.parse('{"__proto__":"[secret KEY]"}'));
   });
 
@@ -58,26 +68,30 @@ describe("redactor", () => {
 describe("stripper", () => {
   it("gives the same whatever the chunks, and keeps nothing back at the end", () => {
     fc.assert(
-      fc.property(fc.array(fc.constantFrom("abc", "abcdef", "ab", "xyzxyz", "x", "-"), { maxLength: 30 }), fc.array(fc.nat({ max: 12 }), { minLength: 1, maxLength: 30 }), (parts, cuts) => {
-        const known = [
-          { name: "ONE", value: "abcdef" },
-          { name: "TWO", value: "xyzx" },
-        ];
-        const data = Buffer.from(parts.join(""));
-        const whole = createStripper(known);
-        const expected = Buffer.concat([whole.push(data), whole.end()]).toString();
-        const pieces = createStripper(known);
-        const out: Buffer[] = [];
-        let at = 0;
-        for (let index = 0; at < data.length; index++) {
-          const size = cuts[index % cuts.length] ?? 1;
-          out.push(pieces.push(data.subarray(at, at + Math.max(1, size))));
-          at += Math.max(1, size);
-        }
-        out.push(pieces.end());
-        expect(Buffer.concat(out).toString()).toBe(expected);
-        expect(expected).not.toContain("abcdef");
-      }),
+      fc.property(
+        fc.array(fc.constantFrom("abc", "abcdef", "ab", "xyzxyz", "x", "-"), { maxLength: 30 }),
+        fc.array(fc.nat({ max: 12 }), { minLength: 1, maxLength: 30 }),
+        (parts, cuts) => {
+          const known = [
+            { name: "ONE", value: "abcdef" },
+            { name: "TWO", value: "xyzx" },
+          ];
+          const data = Buffer.from(parts.join(""));
+          const whole = createStripper(known);
+          const expected = Buffer.concat([whole.push(data), whole.end()]).toString();
+          const pieces = createStripper(known);
+          const out: Buffer[] = [];
+          let at = 0;
+          for (let index = 0; at < data.length; index++) {
+            const size = cuts[index % cuts.length] ?? 1;
+            out.push(pieces.push(data.subarray(at, at + Math.max(1, size))));
+            at += Math.max(1, size);
+          }
+          out.push(pieces.end());
+          expect(Buffer.concat(out).toString()).toBe(expected);
+          expect(expected).not.toContain("abcdef");
+        },
+      ),
     );
   });
 

@@ -13,8 +13,18 @@ afterEach(() => rm(home, { recursive: true, force: true }));
 
 const file = (): string => join(home, "vault");
 const keyFile = (): string => join(home, "keys", "vault.key");
-const open = (key?: string): Promise<Vault> => openVault({ file: file(), keyFile: keyFile(), clock: { now: () => 42, monotonic: () => 0 }, ...(key === undefined ? {} : { key }) });
-const codeOf = async (promise: Promise<unknown>): Promise<string> => promise.then(() => "no error", (error: unknown) => (error instanceof SallyportError ? error.code : String(error)));
+const open = (key?: string): Promise<Vault> =>
+  openVault({
+    file: file(),
+    keyFile: keyFile(),
+    clock: { now: () => 42, monotonic: () => 0 },
+    ...(key === undefined ? {} : { key }),
+  });
+const codeOf = async (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => "no error",
+    (error: unknown) => (error instanceof SallyportError ? error.code : String(error)),
+  );
 const ORIGIN = ["https://api.example.com"];
 
 describe("the vault", () => {
@@ -24,7 +34,7 @@ describe("the vault", () => {
     expect(again.use("KEY")).toEqual({ value: "the value itself", origins: ORIGIN, updatedAt: 42 });
     expect((await readFile(file())).includes("the value")).toBe(false);
     for (const path of [file(), keyFile()]) expect((await stat(path)).mode & 0o777).toBe(0o600);
-    expect((await readdir(home)).sort()).toEqual(["keys", "vault"]);
+    expect((await readdir(home)).toSorted()).toEqual(["keys", "vault"]);
   });
 
   it("lists names, origins and times, never values", async () => {
@@ -93,7 +103,15 @@ describe("the vault", () => {
     }
     await mkdir(join(home, "other"));
     await symlink(file(), join(home, "other", "vault"));
-    expect(await codeOf(openVault({ file: join(home, "other", "vault"), keyFile: keyFile(), clock: { now: () => 0, monotonic: () => 0 } }))).toBe("vault_unavailable");
+    expect(
+      await codeOf(
+        openVault({
+          file: join(home, "other", "vault"),
+          keyFile: keyFile(),
+          clock: { now: () => 0, monotonic: () => 0 },
+        }),
+      ),
+    ).toBe("vault_unavailable");
   });
 
   it.each([
@@ -118,7 +136,13 @@ describe("the vault", () => {
 
   it("binds plain http on this machine and the local network", async () => {
     const vault = await open();
-    const origins = ["http://localhost:8123", "http://127.0.0.1:8123", "http://homeassistant.local:8123", "http://192.168.1.4", "http://[fd00::1]:80"];
+    const origins = [
+      "http://localhost:8123",
+      "http://127.0.0.1:8123",
+      "http://homeassistant.local:8123",
+      "http://192.168.1.4",
+      "http://[fd00::1]:80",
+    ];
     await vault.set("KEY", "value", origins);
     expect(vault.use("KEY")?.origins).toEqual([...origins.slice(0, 4), "http://[fd00::1]"]);
   });
