@@ -136,7 +136,6 @@ CREATE TABLE audit_index (
   call_id TEXT,
   outcome TEXT
 );
-CREATE INDEX audit_index_time ON audit_index (time);
 CREATE INDEX audit_index_type ON audit_index (type);
 CREATE INDEX audit_index_plugin ON audit_index (plugin_id);
 CREATE INDEX audit_index_agent ON audit_index (agent);

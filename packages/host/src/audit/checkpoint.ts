@@ -6,8 +6,17 @@ function statement(seq: number, hash: string, at: number): Buffer {
   return Buffer.from(`sallyport-checkpoint-v1\n${seq}\n${hash}\n${at}`);
 }
 
-export function signCheckpoint(key: KeyObject, head: { readonly seq: number; readonly hash: string }, at: number): Checkpoint {
-  return { seq: head.seq, hash: head.hash, at, signature: sign(null, statement(head.seq, head.hash, at), key).toString("base64") };
+export function signCheckpoint(
+  key: KeyObject,
+  head: { readonly seq: number; readonly hash: string },
+  at: number,
+): Checkpoint {
+  return {
+    seq: head.seq,
+    hash: head.hash,
+    at,
+    signature: sign(null, statement(head.seq, head.hash, at), key).toString("base64"),
+  };
 }
 
 export function isSignedBy(publicKey: KeyObject, checkpoint: Checkpoint): boolean {

@@ -19,7 +19,9 @@ export function encodeEvent(event: AuditEvent): string {
       cause,
     });
   }
-  throw new SallyportError("internal", "An audit event is too large.", { detail: `${event.type} is over ${MAX_BODY} characters.` });
+  throw new SallyportError("internal", "An audit event is too large.", {
+    detail: `${event.type} is over ${MAX_BODY} characters.`,
+  });
 }
 
 /**

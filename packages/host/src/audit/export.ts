@@ -9,7 +9,11 @@ const MAX_LINE = 256 * 1024;
 const MAX_PROBLEMS = 100;
 
 /** One canonical JSON object a line: every event up to the head of now, then the head and its signature. */
-export async function* exportLines(chain: ChainStore, signingKey: KeyObject, now: () => number): AsyncGenerator<string> {
+export async function* exportLines(
+  chain: ChainStore,
+  signingKey: KeyObject,
+  now: () => number,
+): AsyncGenerator<string> {
   const head = await chain.head();
   let seq = 0;
   while (seq < head.seq) {
@@ -23,20 +27,35 @@ export async function* exportLines(chain: ChainStore, signingKey: KeyObject, now
     seq = last.seq;
   }
   const signed = signCheckpoint(signingKey, head, now());
-  yield canonicalJson({ at: signed.at, hash: signed.hash, kind: "sallyport-audit-head", public_key: publicKeyText(signingKey), seq: signed.seq, signature: signed.signature });
+  yield canonicalJson({
+    at: signed.at,
+    hash: signed.hash,
+    kind: "sallyport-audit-head",
+    public_key: publicKeyText(signingKey),
+    seq: signed.seq,
+    signature: signed.signature,
+  });
 }
 
 /** The event with its place. Parsing and writing canonically gives the very bytes that were hashed, or shows that they were not canonical. */
 function exportLine(row: ChainRow): string {
   const event: unknown = JSON.parse(row.body);
-  return canonicalJson({ ...(isObject(event) ? event : { body: row.body }), seq: row.seq, prev_hash: row.prevHash, hash: row.hash });
+  return canonicalJson({
+    ...(isObject(event) ? event : { body: row.body }),
+    seq: row.seq,
+    prev_hash: row.prevHash,
+    hash: row.hash,
+  });
 }
 
 /**
  * Verifies an export with nothing but itself, and with `publicKey` (base64, SubjectPublicKeyInfo) that nobody replaced
  * its head. Without the key the signature proves only that the file is in one piece.
  */
-export async function verifyExport(lines: AsyncIterable<string> | Iterable<string>, publicKey?: string): Promise<AuditVerification> {
+export async function verifyExport(
+  lines: AsyncIterable<string> | Iterable<string>,
+  publicKey?: string,
+): Promise<AuditVerification> {
   const problems: { seq: number; problem: string }[] = [];
   const report = (seq: number, problem: string): void => {
     if (problems.length < MAX_PROBLEMS) problems.push({ seq, problem });
@@ -60,8 +79,15 @@ export async function verifyExport(lines: AsyncIterable<string> | Iterable<strin
     const { seq: place, prev_hash: previous, hash: stated, ...event } = entry;
     const expected = seq + 1;
     events += 1;
-    if (place !== expected) report(expected, typeof place === "number" && place > expected ? `events ${expected} to ${place - 1} are missing` : "an event is out of its place");
-    else if (previous !== hash || chainHash(expected, hash, canonicalJson(event)) !== stated) report(expected, "the event's content, place or predecessor is not what its hash was made of");
+    if (place !== expected)
+      report(
+        expected,
+        typeof place === "number" && place > expected
+          ? `events ${expected} to ${place - 1} are missing`
+          : "an event is out of its place",
+      );
+    else if (previous !== hash || chainHash(expected, hash, canonicalJson(event)) !== stated)
+      report(expected, "the event's content, place or predecessor is not what its hash was made of");
     seq = typeof place === "number" ? place : expected;
     hash = typeof stated === "string" ? stated : "";
   }
@@ -76,11 +102,21 @@ function checkHead(
   report: (seq: number, problem: string) => void,
 ): void {
   const { seq, hash, at, signature, public_key: own } = entry;
-  if (typeof seq !== "number" || typeof hash !== "string" || typeof at !== "number" || typeof signature !== "string" || typeof own !== "string") {
+  if (
+    typeof seq !== "number" ||
+    typeof hash !== "string" ||
+    typeof at !== "number" ||
+    typeof signature !== "string" ||
+    typeof own !== "string"
+  ) {
     report(found.seq, "the signed head is malformed");
     return;
   }
-  if (seq !== found.seq || hash !== found.hash) report(seq, `the signed head is event ${seq}, but the events end at ${found.seq} or differ; the end was cut or changed`);
+  if (seq !== found.seq || hash !== found.hash)
+    report(
+      seq,
+      `the signed head is event ${seq}, but the events end at ${found.seq} or differ; the end was cut or changed`,
+    );
   if (publicKey !== undefined && own !== publicKey) report(seq, "the head is signed by another key than expected");
   if (!isGenuine(publicKey ?? own, { seq, hash, at, signature })) report(seq, "the head's signature is wrong");
 }

@@ -35,7 +35,9 @@ export async function openAuditLog(options: OpenAuditLogOptions): Promise<OwnedA
   const checkpoint = (): void => {
     signedUpTo = head.seq;
     const signed = signCheckpoint(signingKey, head, clock.now());
-    checkpointing = checkpointing.then(() => chain.addCheckpoint(signed)).catch((error: unknown) => queue.fail(unavailable(error)));
+    checkpointing = checkpointing
+      .then(() => chain.addCheckpoint(signed))
+      .catch((error: unknown) => queue.fail(unavailable(error)));
   };
   const onDurable = (bodies: readonly string[], appended: Appended): void => {
     const last = appended.firstSeq + bodies.length - 1;
@@ -101,7 +103,11 @@ export async function openAuditLog(options: OpenAuditLogOptions): Promise<OwnedA
   };
 }
 
-function announce(bodies: readonly string[], appended: Appended, listeners: ReadonlySet<(event: StoredAuditEvent) => void>): void {
+function announce(
+  bodies: readonly string[],
+  appended: Appended,
+  listeners: ReadonlySet<(event: StoredAuditEvent) => void>,
+): void {
   let prevHash = appended.prevHash;
   for (const [index, body] of bodies.entries()) {
     const hash = appended.hashes[index] ?? "";

@@ -54,16 +54,19 @@ export function createAppendQueue(
   };
   const send = (batch: Batch): void => {
     sent.add(batch);
-    append(batch.bodies).then(
-      (appended) => {
-        sent.delete(batch);
-        waiting -= batch.bodies.length;
-        batch.resolve();
-        onDurable(batch.bodies, appended);
-        pump();
-      },
-      (error: unknown) => fail(unavailable(error)),
-    );
+    void write(batch);
+  };
+  const write = async (batch: Batch): Promise<void> => {
+    try {
+      const appended = await append(batch.bodies);
+      sent.delete(batch);
+      waiting -= batch.bodies.length;
+      batch.resolve();
+      onDurable(batch.bodies, appended);
+      pump();
+    } catch (error) {
+      fail(unavailable(error));
+    }
   };
   const pump = (): void => {
     scheduled = false;
@@ -82,22 +85,22 @@ export function createAppendQueue(
     sent.clear();
   };
   const add = (body: string): Batch | null => {
-      if (failure) return null;
-      if (waiting >= limits.maxWaiting) {
-        fail(unavailable(new Error(`${waiting} events wait to be written.`)));
-        return null;
-      }
-      if (open && (open.bodies.length >= limits.maxBatch || open.bytes + body.length > limits.maxBatchBytes)) close();
-      open ??= newBatch();
-      open.bodies.push(body);
-      open.bytes += body.length;
-      waiting += 1;
-      // Not a microtask: everything that this turn of the loop has to say goes into one commit.
-      if (!scheduled && sent.size < IN_FLIGHT) {
-        scheduled = true;
-        setImmediate(pump);
-      }
-      return open;
+    if (failure) return null;
+    if (waiting >= limits.maxWaiting) {
+      fail(unavailable(new Error(`${waiting} events wait to be written.`)));
+      return null;
+    }
+    if (open && (open.bodies.length >= limits.maxBatch || open.bytes + body.length > limits.maxBatchBytes)) close();
+    open ??= newBatch();
+    open.bodies.push(body);
+    open.bytes += body.length;
+    waiting += 1;
+    // Not a microtask: everything that this turn of the loop has to say goes into one commit.
+    if (!scheduled && sent.size < IN_FLIGHT) {
+      scheduled = true;
+      setImmediate(pump);
+    }
+    return open;
   };
   return {
     get failure() {

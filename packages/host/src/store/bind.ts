@@ -8,23 +8,13 @@ import type { Bindable, WireStatement } from "./messages.ts";
  * @throws {SallyportError} `internal` for a type that the driver must never see.
  */
 export function bindable(value: unknown): Bindable {
-  switch (typeof value) {
-    case "string":
-      return value.toWellFormed().replaceAll("\0", "\uFFFD");
-    case "boolean":
-      return value ? 1 : 0;
-    case "number":
-      if (Number.isFinite(value)) return value;
-      break;
-    case "bigint":
-      if (BigInt.asIntN(64, value) === value) return value;
-      break;
-    case "object":
-      if (value === null || value instanceof Uint8Array) return value;
-      break;
-  }
+  if (value === null || value instanceof Uint8Array) return value;
+  if (typeof value === "string") return value.toWellFormed().replaceAll("\0", "\uFFFD");
+  if (typeof value === "boolean") return value ? 1 : 0;
+  if (typeof value === "number" && Number.isFinite(value)) return value;
+  if (typeof value === "bigint" && BigInt.asIntN(64, value) === value) return value;
   throw new SallyportError("internal", "A value cannot be stored.", {
-    detail: `A parameter is ${value instanceof Object ? "an object" : `${typeof value} ${String(value)}`}.`,
+    detail: `A parameter is of type ${typeof value}, or a number that the store cannot hold.`,
   });
 }
 

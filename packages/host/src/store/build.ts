@@ -21,6 +21,7 @@ export function toJson(value: unknown): string {
  * so the shape is trusted; text that is no JSON at all means a damaged store.
  * @throws {SallyportError} `store_unavailable`.
  */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the one place where a column's text gets its type
 export function fromJson<T>(text: string): T {
   try {
     const value: T = JSON.parse(text);

@@ -16,11 +16,18 @@ export function createChainStore(db: Kysely<Schema>, thread: StoreThread): Chain
       return toAppended(await thread.ask({ kind: "append", text: bodies.join("\n"), statements: wire }));
     },
     async head() {
-      const row = await db.selectFrom("audit_events").select(["seq", "hash"]).orderBy("seq", "desc").limit(1).executeTakeFirst();
+      const row = await db
+        .selectFrom("audit_events")
+        .select(["seq", "hash"])
+        .orderBy("seq", "desc")
+        .limit(1)
+        .executeTakeFirst();
       return row ?? { seq: 0, hash: GENESIS_HASH };
     },
-    read: (afterSeq, limit) => rowsWithPrevious(db).where("e.seq", ">", afterSeq).orderBy("e.seq").limit(limit).execute(),
+    read: (afterSeq, limit) =>
+      rowsWithPrevious(db).where("e.seq", ">", afterSeq).orderBy("e.seq").limit(limit).execute(),
     async find(filter) {
+      if (!needsIndex(filter)) return list(db, filter);
       await thread.ask({ kind: "index" });
       return find(db, filter);
     },
@@ -56,6 +63,18 @@ function find(db: Kysely<Schema>, filter: ChainFilter): Promise<readonly ChainRo
   if (filter.until !== undefined) query = query.where("i.time", "<=", filter.until);
   if (filter.afterSeq !== undefined) query = query.where("i.seq", ">", filter.afterSeq);
   return query.orderBy("i.seq", filter.order).limit(filter.limit).execute();
+}
+
+function needsIndex({ limit: _limit, order: _order, afterSeq: _afterSeq, ...conditions }: ChainFilter): boolean {
+  return Object.values(conditions).some((condition) => condition !== undefined);
+}
+
+function list(db: Kysely<Schema>, filter: ChainFilter): Promise<readonly ChainRow[]> {
+  return rowsWithPrevious(db)
+    .where("e.seq", ">", filter.afterSeq ?? 0)
+    .orderBy("e.seq", filter.order)
+    .limit(filter.limit)
+    .execute();
 }
 
 function toAppended(value: unknown): Appended {

@@ -30,14 +30,11 @@ function threadDriver(run: Run): Driver {
       const answer = await run(toWireStatement(query));
       return { rows: typedRows<R>(answer.rows), numAffectedRows: BigInt(answer.changes) };
     },
-    // eslint-disable-next-line require-yield
+    // oxlint-disable-next-line require-yield -- the port asks for a generator
     async *streamQuery() {
       throw new SallyportError("internal", "The store does not stream; read in pages.");
     },
   };
-  const refuse = (): Promise<void> =>
-    Promise.reject(new SallyportError("internal", "The store has no interactive transactions; use atomically()."));
-  const nothing = (): Promise<void> => Promise.resolve();
   return {
     init: nothing,
     acquireConnection: () => Promise.resolve(connection),
@@ -47,6 +44,14 @@ function threadDriver(run: Run): Driver {
     releaseConnection: nothing,
     destroy: nothing,
   };
+}
+
+function refuse(): Promise<void> {
+  return Promise.reject(new SallyportError("internal", "The store has no interactive transactions; use atomically()."));
+}
+
+function nothing(): Promise<void> {
+  return Promise.resolve();
 }
 
 /** Kysely derives the row type from the query and the schema; the store's rows are our own. */

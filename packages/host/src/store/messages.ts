@@ -27,7 +27,12 @@ export type ThreadRequest =
   | { readonly id: number; readonly kind: "run"; readonly statement: WireStatement }
   | { readonly id: number; readonly kind: "atomically"; readonly statements: readonly WireStatement[] }
   /** `text`: canonical JSON events, one a line; one string crosses a thread border faster than many. */
-  | { readonly id: number; readonly kind: "append"; readonly text: string; readonly statements: readonly WireStatement[] }
+  | {
+      readonly id: number;
+      readonly kind: "append";
+      readonly text: string;
+      readonly statements: readonly WireStatement[];
+    }
   /** Brings the query index up to the head. */
   | { readonly id: number; readonly kind: "index" }
   | { readonly id: number; readonly kind: "recompute" }

@@ -80,7 +80,7 @@ async function prepareFile(path: string): Promise<void> {
 }
 
 async function readMigrations(directory: string): Promise<readonly Migration[]> {
-  const names = (await readdir(directory)).filter((name) => /^\d{4}-[a-z0-9-]+\.sql$/.test(name)).sort();
+  const names = (await readdir(directory)).filter((name) => /^\d{4}-[a-z0-9-]+\.sql$/.test(name)).toSorted();
   if (names.length === 0) throw new SallyportError("internal", "The program's migrations are missing.");
   return Promise.all(
     names.map(async (name) => ({
@@ -92,7 +92,13 @@ async function readMigrations(directory: string): Promise<readonly Migration[]> 
 }
 
 function toRunAnswer(value: unknown): RunAnswer {
-  if (typeof value === "object" && value !== null && "rows" in value && Array.isArray(value.rows) && "changes" in value) {
+  if (
+    typeof value === "object" &&
+    value !== null &&
+    "rows" in value &&
+    Array.isArray(value.rows) &&
+    "changes" in value
+  ) {
     return { rows: value.rows, changes: Number(value.changes) };
   }
   throw new SallyportError("internal", "The store's thread answered out of shape.");

@@ -53,6 +53,7 @@ export async function startThread(data: ThreadData): Promise<StoreThread> {
       if (gone) return Promise.reject(gone);
       lastId += 1;
       const answered = wait(lastId);
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
       worker.postMessage({ ...request, id: lastId });
       return answered;
     },

@@ -13,40 +13,48 @@ function serve(port: NonNullable<typeof parentPort>, data: ThreadData): void {
   const db = connect(data.path);
   migrate(db, data.path, data.migrations, data.now);
   const chain = openChain(db);
-  const indexer = createIndexer(db, () => chain.head);
+  const indexer = createIndexer(
+    db,
+    () => chain.head,
+    () => recomputing > 0,
+  );
+  let recomputing = 0;
 
   const handle = (request: ThreadRequest): unknown => {
+    let value: unknown = null;
     switch (request.kind) {
-      case "append": {
-        const answer = chain.append(request.text, request.statements);
+      case "append":
+        value = chain.append(request.text, request.statements);
         indexer.afterAppend();
-        return answer;
-      }
+        break;
       case "run":
-        return db.run(request.statement);
+        value = db.run(request.statement);
+        break;
       case "atomically":
         db.transaction(() => request.statements.forEach((statement) => db.run(statement)));
-        return null;
+        break;
       case "index":
-        return indexer.catchUp();
+        value = indexer.catchUp();
+        break;
       case "recompute":
-        return recompute(db, chain.head);
+        recomputing += 1;
+        value = recompute(db, chain.head).finally(() => (recomputing -= 1));
+        break;
       case "backup":
         copyTo(db, request.path);
-        return null;
+        break;
       case "close":
         indexer.stop();
         db.close();
-        return null;
+        break;
     }
+    return value;
   };
-
-  port.on("message", (request: ThreadRequest) => {
-    void answer(request.id, () => handle(request)).then((reply) => {
-      port.postMessage(reply);
-      if (request.kind === "close") port.close();
-    });
-  });
+  const serveOne = async (request: ThreadRequest): Promise<void> => {
+    port.postMessage(await answer(request.id, () => handle(request)));
+    if (request.kind === "close") port.close();
+  };
+  port.on("message", (request: ThreadRequest) => void serveOne(request));
 }
 
 async function answer(id: number, work: () => unknown): Promise<ThreadReply> {
@@ -57,14 +65,14 @@ async function answer(id: number, work: () => unknown): Promise<ThreadReply> {
   }
 }
 
+/** Tells the other side that the store is open, or why it is not. */
+async function start(port: NonNullable<typeof parentPort>, data: ThreadData): Promise<void> {
+  const opened = await answer(0, () => serve(port, data));
+  port.postMessage(opened);
+  if (!opened.ok) port.close();
+}
+
 if (parentPort) {
-  const port = parentPort;
   const data: ThreadData = workerData;
-  void answer(0, () => {
-    serve(port, data);
-    return null;
-  }).then((reply) => {
-    port.postMessage(reply);
-    if (!reply.ok) port.close();
-  });
+  await start(parentPort, data);
 }

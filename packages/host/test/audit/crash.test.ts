@@ -1,8 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { temporaryLogs } from "./log-home.ts";
+import { parse, temporaryLogs } from "./log-home.ts";
 
 const logs = temporaryLogs();
 const DIST = new URL("../../dist/", import.meta.url).href;
@@ -35,7 +34,9 @@ describe("kill -9 under load, twelve times on one home", () => {
     const home = await logs.directory();
     const acknowledged: string[] = [];
     for (let run = 0; run < 12; run++) {
-      const child = spawn(process.execPath, ["--input-type=module", "-e", WRITER, home, `r${run}`], { stdio: ["ignore", "pipe", "inherit"] });
+      const child = spawn(process.execPath, ["--input-type=module", "-e", WRITER, home, `r${run}`], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
       const closed = once(child, "close");
       let output = "";
       child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
@@ -51,7 +52,7 @@ describe("kill -9 under load, twelve times on one home", () => {
     expect(verification.problems).toEqual([]);
     expect(verification.events).toBeGreaterThanOrEqual(acknowledged.length);
     const stored = new Set<string>();
-    for await (const line of audit.export()) stored.add(String((JSON.parse(line) as { id?: string }).id));
+    for await (const line of audit.export()) stored.add(String(parse(line)["id"]));
     expect(acknowledged.filter((id) => !stored.has(id))).toEqual([]);
     const settings = await database.query.selectFrom("settings").select("key").execute();
     expect(settings.map(({ key }) => key).filter((key) => !stored.has(key))).toEqual([]);

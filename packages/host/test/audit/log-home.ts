@@ -20,9 +20,15 @@ export function temporaryLogs() {
   };
   return {
     open,
-    fresh: async (options: Partial<OpenAuditLogOptions> = {}): Promise<LogHome> => open(await homes.directory(), options),
-    directory: homes.directory,
+    fresh: async (options: Partial<OpenAuditLogOptions> = {}): Promise<LogHome> =>
+      open(await homes.directory(), options),
+    directory: () => homes.directory(),
   };
+}
+
+/** The JSON object on a line, or in a body. */
+export function parse(line: string | undefined): Record<string, unknown> {
+  return JSON.parse(line ?? "");
 }
 
 export function event(change: Partial<AuditEvent> = {}): AuditEvent {
@@ -30,7 +36,11 @@ export function event(change: Partial<AuditEvent> = {}): AuditEvent {
 }
 
 /** `count` events in order, durable when it resolves. */
-export async function fill(audit: OwnedAuditLog, count: number, change: (index: number) => Partial<AuditEvent> = () => ({})): Promise<void> {
+export async function fill(
+  audit: OwnedAuditLog,
+  count: number,
+  change: (index: number) => Partial<AuditEvent> = () => ({}),
+): Promise<void> {
   for (let index = 0; index < count; index++) audit.note(event({ time: 1000 + index, ...change(index) }));
   await audit.flush();
 }

@@ -5,12 +5,18 @@ import { createSettings, deleteSetting, saveSetting } from "../../src/store/inde
 import { event, fill, temporaryLogs } from "./log-home.ts";
 
 const logs = temporaryLogs();
+const plugin = (id: string) => ({ id, version: "1.0.0", digest: "sha256:d" });
 
 describe("recording", () => {
   it("keeps the order of everything that was said, recorded or noted", async () => {
     const { audit } = await logs.fresh();
     const ids = Array.from({ length: 300 }, (_, index) => `e${index}`);
-    await Promise.all(ids.map((id, index) => (index % 3 === 0 ? audit.record(event({ id })) : audit.note(event({ id })))));
+    const recorded: Promise<void>[] = [];
+    for (const [index, id] of ids.entries()) {
+      if (index % 3 === 0) recorded.push(audit.record(event({ id })));
+      else audit.note(event({ id }));
+    }
+    await Promise.all(recorded);
     await audit.flush();
     const found = await audit.query({ limit: 1000, order: "asc" });
     expect(found.map(({ id }) => id)).toEqual(ids);
@@ -32,7 +38,12 @@ describe("recording", () => {
 
   it("keeps an event as it was stated, with and without every member", async () => {
     const { audit } = await logs.fresh();
-    const stated = event({ plugin: { id: "p", version: "1.0.0", digest: "sha256:d" }, input: { "10": 1, "9": [null, "\u{1F600}\u0000"] }, contained: false, scope: "read network:a:443" });
+    const stated = event({
+      plugin: { id: "p", version: "1.0.0", digest: "sha256:d" },
+      input: { "10": 1, "9": [null, "\u{1F600}\u0000"] },
+      contained: false,
+      scope: "read network:a:443",
+    });
     await audit.record(stated);
     const [stored] = await audit.query({});
     expect(stored).toEqual({ ...stated, seq: 1, prev_hash: expect.any(String), hash: expect.any(String) });
@@ -87,14 +98,33 @@ describe("a change of state with its events", () => {
 describe("queries", () => {
   it("filter by every field, and by any of them together", async () => {
     const { audit } = await logs.fresh();
-    const plugin = (id: string) => ({ id, version: "1.0.0", digest: "sha256:d" });
-    await audit.commit([], [
-      event({ id: "a", time: 10, plugin: plugin("p"), agent: "x", tool: "p__t", call_id: "c1", outcome: "failed" }),
-      event({ id: "b", time: 20, plugin: plugin("p"), agent: "y", tool: "p__u", call_id: "c2", outcome: "succeeded" }),
-      event({ id: "c", time: 30, plugin: plugin("q"), agent: "x", tool: "q__t", call_id: "c2", type: "broker.action" }),
-      event({ id: "d", time: 15, type: "host.stopped" }),
-    ]);
-    const ids = async (filter: Parameters<typeof audit.query>[0]) => (await audit.query(filter)).map(({ id }) => id).join("");
+    await audit.commit(
+      [],
+      [
+        event({ id: "a", time: 10, plugin: plugin("p"), agent: "x", tool: "p__t", call_id: "c1", outcome: "failed" }),
+        event({
+          id: "b",
+          time: 20,
+          plugin: plugin("p"),
+          agent: "y",
+          tool: "p__u",
+          call_id: "c2",
+          outcome: "succeeded",
+        }),
+        event({
+          id: "c",
+          time: 30,
+          plugin: plugin("q"),
+          agent: "x",
+          tool: "q__t",
+          call_id: "c2",
+          type: "broker.action",
+        }),
+        event({ id: "d", time: 15, type: "host.stopped" }),
+      ],
+    );
+    const ids = async (filter: Parameters<typeof audit.query>[0]) =>
+      (await audit.query(filter)).map(({ id }) => id).join("");
     expect(await ids({})).toBe("dcba");
     expect(await ids({ order: "asc" })).toBe("abcd");
     expect(await ids({ plugin: "p" })).toBe("ba");
@@ -127,7 +157,11 @@ describe("a store that cannot be written", () => {
         acknowledged += 1;
       }
     })().catch((error: unknown) => error);
-    expect(failure).toMatchObject({ code: "audit_unavailable", detail: expect.stringContaining("full"), fix: expect.any(String) });
+    expect(failure).toMatchObject({
+      code: "audit_unavailable",
+      detail: expect.stringContaining("full"),
+      fix: expect.any(String),
+    });
     expect(audit.healthy).toBe(false);
 
     // Room alone does not bring it back: nothing may be acknowledged behind a hole.

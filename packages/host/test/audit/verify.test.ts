@@ -2,12 +2,15 @@ import { sql } from "kysely";
 import { describe, expect, it } from "vitest";
 import { type OwnedAuditLog, verifyExport } from "../../src/audit/index.ts";
 import { chainHash, type Database } from "../../src/store/index.ts";
-import { fill, temporaryLogs } from "./log-home.ts";
+import { fill, parse, temporaryLogs } from "./log-home.ts";
 
 const logs = temporaryLogs();
 
 /** A log of ten events, signed at its end, whose rows someone then changes behind its back. Answers the log as it opens afterwards. */
-async function tampered(change: (db: Database) => Promise<void>, options: { readonly signed?: boolean } = {}): Promise<OwnedAuditLog> {
+async function tampered(
+  change: (db: Database) => Promise<void>,
+  options: { readonly signed?: boolean } = {},
+): Promise<OwnedAuditLog> {
   const { audit, database, directory } = await logs.fresh();
   await fill(audit, 10);
   if (options.signed ?? true) await audit.close();
@@ -16,10 +19,13 @@ async function tampered(change: (db: Database) => Promise<void>, options: { read
   return (await logs.open(directory)).audit;
 }
 
-const run = (...statements: readonly string[]) => async (db: Database) => {
-  for (const statement of statements) await sql.raw(statement).execute(db.query);
-};
-const setHash = (db: Database, seq: number, hash: string) => db.query.updateTable("audit_events").set({ hash }).where("seq", "=", seq).execute();
+const run =
+  (...statements: readonly string[]) =>
+  async (db: Database) => {
+    for (const statement of statements) await sql.raw(statement).execute(db.query);
+  };
+const setHash = (db: Database, seq: number, hash: string) =>
+  db.query.updateTable("audit_events").set({ hash }).where("seq", "=", seq).execute();
 const hashAt = async (db: Database, seq: number) => (await db.chain.read(seq - 1, 1))[0]?.hash ?? "";
 
 /** Writes every hash from `seq` on anew, as someone without the signing key can. */
@@ -48,7 +54,9 @@ describe("verification", () => {
   });
 
   it("finds an edited event", async () => {
-    const audit = await tampered(run(`UPDATE audit_events SET body = replace(body, 'agent:local', 'agent:other') WHERE seq = 4`));
+    const audit = await tampered(
+      run(`UPDATE audit_events SET body = replace(body, 'agent:local', 'agent:other') WHERE seq = 4`),
+    );
     expect(await problemsOf(audit)).toEqual([expect.stringMatching(/^4: the event's content/)]);
   });
 
@@ -66,39 +74,58 @@ describe("verification", () => {
   });
 
   it("finds deleted events", async () => {
-    expect(await problemsOf(await tampered(run("DELETE FROM audit_events WHERE seq IN (4, 5)")))).toEqual(["4: events 4 to 5 are missing"]);
+    expect(await problemsOf(await tampered(run("DELETE FROM audit_events WHERE seq IN (4, 5)")))).toEqual([
+      "4: events 4 to 5 are missing",
+    ]);
   });
 
   it("finds a cut head", async () => {
-    expect(await problemsOf(await tampered(run("DELETE FROM audit_events WHERE seq <= 3")))).toEqual(["1: events 1 to 3 are missing"]);
+    expect(await problemsOf(await tampered(run("DELETE FROM audit_events WHERE seq <= 3")))).toEqual([
+      "1: events 1 to 3 are missing",
+    ]);
   });
 
   it("finds that a deletion was closed up and numbered anew", async () => {
-    const audit = await tampered(run("DELETE FROM audit_events WHERE seq = 4", "UPDATE audit_events SET seq = seq - 1 WHERE seq > 4"));
+    const audit = await tampered(
+      run("DELETE FROM audit_events WHERE seq = 4", "UPDATE audit_events SET seq = seq - 1 WHERE seq > 4"),
+    );
     expect((await problemsOf(audit))[0]).toMatch(/^4: the event's content/);
   });
 
   it("finds swapped events", async () => {
-    const audit = await tampered(run("UPDATE audit_events SET seq = -1 WHERE seq = 4", "UPDATE audit_events SET seq = 4 WHERE seq = 5", "UPDATE audit_events SET seq = 5 WHERE seq = -1"));
+    const audit = await tampered(
+      run(
+        "UPDATE audit_events SET seq = -1 WHERE seq = 4",
+        "UPDATE audit_events SET seq = 4 WHERE seq = 5",
+        "UPDATE audit_events SET seq = 5 WHERE seq = -1",
+      ),
+    );
     expect((await problemsOf(audit)).map((problem) => problem.slice(0, 2))).toEqual(["4:", "5:", "6:"]);
   });
 
   it("finds an inserted event", async () => {
     const audit = await tampered(async (db) => {
-      await run("UPDATE audit_events SET seq = seq + 100 WHERE seq > 4", "UPDATE audit_events SET seq = seq - 99 WHERE seq > 100")(db);
+      await run(
+        "UPDATE audit_events SET seq = seq + 100 WHERE seq > 4",
+        "UPDATE audit_events SET seq = seq - 99 WHERE seq > 100",
+      )(db);
       await run(`INSERT INTO audit_events VALUES (5, '${chainHash(5, await hashAt(db, 4), "{}")}', '{}')`)(db);
     });
     expect((await problemsOf(audit))[0]).toMatch(/^6: /);
   });
 
   it("finds an event before the first and one that hangs after a gap", async () => {
-    const audit = await tampered(run(`INSERT INTO audit_events VALUES (0, '${"0".repeat(64)}', '{}'), (50, '${"0".repeat(64)}', '{}')`));
+    const audit = await tampered(
+      run(`INSERT INTO audit_events VALUES (0, '${"0".repeat(64)}', '{}'), (50, '${"0".repeat(64)}', '{}')`),
+    );
     expect(await problemsOf(audit)).toEqual([expect.stringMatching(/^0: /), "11: events 11 to 49 are missing"]);
   });
 
   it("finds a cut end by the signed checkpoint", async () => {
     const audit = await tampered(run("DELETE FROM audit_events WHERE seq > 7"));
-    expect(await problemsOf(audit)).toEqual(["10: events up to 10 were vouched for, but the log ends at 7; its end was cut"]);
+    expect(await problemsOf(audit)).toEqual([
+      "10: events up to 10 were vouched for, but the log ends at 7; its end was cut",
+    ]);
   });
 
   it("finds a rewritten log, every hash made anew, by the signed checkpoint", async () => {
@@ -123,7 +150,9 @@ describe("verification", () => {
     const { hash } = await whole.head();
     const cut = await tampered(run("DELETE FROM audit_events WHERE seq > 7"), { signed: false });
     expect(await problemsOf(cut)).toEqual([]);
-    expect(await problemsOf(cut, { seq: 10, hash })).toEqual([expect.stringContaining("expected head: events up to 10")]);
+    expect(await problemsOf(cut, { seq: 10, hash })).toEqual([
+      expect.stringContaining("expected head: events up to 10"),
+    ]);
     expect(await problemsOf(cut, { seq: 7, hash })).toEqual([expect.stringContaining("rewritten or forked")]);
   });
 
@@ -152,7 +181,9 @@ describe("verification", () => {
       order.push("verified");
       return verification;
     });
-    await audit.record({ v: 1, id: "x", time: 1, type: "host.started", actor: "host" }).then(() => order.push("recorded"));
+    await audit
+      .record({ v: 1, id: "x", time: 1, type: "host.started", actor: "host" })
+      .then(() => order.push("recorded"));
     expect(await verified).toMatchObject({ ok: true });
     expect(order).toEqual(["recorded", "verified"]);
   });
@@ -168,20 +199,26 @@ describe("checkpoints", () => {
   });
 });
 
-describe("an export", () => {
-  async function exported() {
-    const { audit } = await logs.fresh();
-    await fill(audit, 1200, (index) => ({ input: { index } }));
-    const lines: string[] = [];
-    for await (const line of audit.export()) lines.push(line);
-    return { audit, lines };
-  }
-  const problems = async (lines: string[], key?: string) => (await verifyExport(lines, key)).problems.map(({ seq, problem }) => `${seq}: ${problem}`);
-  const keyIn = (lines: string[]): string => (JSON.parse(lines.at(-1) ?? "") as { public_key: string }).public_key;
+async function exported() {
+  const { audit } = await logs.fresh();
+  await fill(audit, 1200, (index) => ({ input: { index } }));
+  const lines: string[] = [];
+  for await (const line of audit.export()) lines.push(line);
+  return { audit, lines };
+}
+const problems = async (lines: string[], key?: string) =>
+  (await verifyExport(lines, key)).problems.map(({ seq, problem }) => `${seq}: ${problem}`);
+const keyIn = (lines: string[]): string => String(parse(lines.at(-1))["public_key"]);
 
+describe("an export", () => {
   it("verifies by itself and against the key", async () => {
     const { audit, lines } = await exported();
-    expect(await verifyExport(lines, keyIn(lines))).toEqual({ ok: true, events: 1200, head: await audit.head(), problems: [] });
+    expect(await verifyExport(lines, keyIn(lines))).toEqual({
+      ok: true,
+      events: 1200,
+      head: await audit.head(),
+      problems: [],
+    });
   });
 
   it("shows every edit, deletion, swap, insertion, cut head and cut end", async () => {
@@ -191,21 +228,34 @@ describe("an export", () => {
       change(copy);
       return copy;
     };
-    expect(await problems(changed((copy) => (copy[3] = (copy[3] ?? "").replace('"index":3', '"index":4'))))).toEqual([expect.stringMatching(/^4: the event's/)]);
+    expect(await problems(changed((copy) => (copy[3] = (copy[3] ?? "").replace('"index":3', '"index":4'))))).toEqual([
+      expect.stringMatching(/^4: the event's/),
+    ]);
     expect(await problems(changed((copy) => copy.splice(3, 1)))).toEqual(["4: events 4 to 4 are missing"]);
     expect(await problems(changed((copy) => copy.splice(0, 2)))).toEqual(["1: events 1 to 2 are missing"]);
     expect((await problems(changed((copy) => copy.splice(3, 2, copy[4] ?? "", copy[3] ?? ""))))[0]).toMatch(/^4: /);
     expect((await problems(changed((copy) => copy.splice(3, 0, copy[2] ?? ""))))[0]).toMatch(/^4: /);
-    expect(await problems(changed((copy) => copy.splice(1190, 10)))).toEqual([expect.stringContaining("the end was cut")]);
-    expect(await problems(changed((copy) => copy.splice(1190)))).toEqual([expect.stringContaining("the signed head is missing")]);
-    expect(await problems(changed((copy) => copy.push(copy[0] ?? "")))).toEqual([expect.stringContaining("after the signed head")]);
-    expect(await problems(changed((copy) => copy.splice(3, 0, "nonsense")))).toEqual([expect.stringContaining("no event")]);
+    expect(await problems(changed((copy) => copy.splice(1190, 10)))).toEqual([
+      expect.stringContaining("the end was cut"),
+    ]);
+    expect(await problems(changed((copy) => copy.splice(1190)))).toEqual([
+      expect.stringContaining("the signed head is missing"),
+    ]);
+    expect(await problems(changed((copy) => copy.push(copy[0] ?? "")))).toEqual([
+      expect.stringContaining("after the signed head"),
+    ]);
+    expect(await problems(changed((copy) => copy.splice(3, 0, "nonsense")))).toEqual([
+      expect.stringContaining("no event"),
+    ]);
     expect(await problems([])).toEqual([expect.stringContaining("missing")]);
   });
 
   it("shows a head that someone else signed", async () => {
     const [mine, other] = [await exported(), await exported()];
-    expect(await problems(other.lines, keyIn(mine.lines))).toEqual([expect.stringContaining("another key"), expect.stringContaining("signature is wrong")]);
+    expect(await problems(other.lines, keyIn(mine.lines))).toEqual([
+      expect.stringContaining("another key"),
+      expect.stringContaining("signature is wrong"),
+    ]);
     const forged = [...mine.lines.slice(0, -1), (mine.lines.at(-1) ?? "").replace(/"at":\d+/, '"at":1')];
     expect(await problems(forged)).toEqual([expect.stringContaining("signature is wrong")]);
   });

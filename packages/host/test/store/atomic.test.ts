@@ -32,22 +32,29 @@ describe("a unit of statements", () => {
 
   it("refuses an interactive transaction, which would hold the store", async () => {
     const database = await open();
-    await expect(database.query.transaction().execute(async () => undefined)).rejects.toMatchObject({ code: "internal" });
+    await expect(database.query.transaction().execute(async () => undefined)).rejects.toMatchObject({
+      code: "internal",
+    });
   });
 });
 
 describe("parameters", () => {
   it("turns a boolean into a number, which the driver survives", async () => {
     const database = await open();
-    const answer = await sql<{ yes: number; no: number }>`SELECT ${true} AS yes, ${false} AS no`.execute(database.query);
+    const answer = await sql<{ yes: number; no: number }>`SELECT ${true} AS yes, ${false} AS no`.execute(
+      database.query,
+    );
     expect(answer.rows).toEqual([{ yes: 1, no: 0 }]);
   });
 
-  it.each([undefined, {}, [], new Date(0), Symbol("s"), Number.NaN, Number.POSITIVE_INFINITY, 2n ** 64n])("refuses %s", async (value) => {
-    const database = await open();
-    await expect(sql`SELECT ${value} AS a`.execute(database.query)).rejects.toMatchObject({ code: "internal" });
-    await expect(sql`SELECT 1 AS a`.execute(database.query)).resolves.toMatchObject({ rows: [{ a: 1 }] });
-  });
+  it.each([undefined, {}, [], new Date(0), Symbol("s"), Number.NaN, Number.POSITIVE_INFINITY, 2n ** 64n])(
+    "refuses %s",
+    async (value) => {
+      const database = await open();
+      await expect(sql`SELECT ${value} AS a`.execute(database.query)).rejects.toMatchObject({ code: "internal" });
+      await expect(sql`SELECT 1 AS a`.execute(database.query)).resolves.toMatchObject({ rows: [{ a: 1 }] });
+    },
+  );
 
   it("keeps quotes and every plane of Unicode as they are", async () => {
     const settings = createSettings(await open());

@@ -19,7 +19,10 @@ export function temporaryHomes() {
       directories.push(directory);
       return directory;
     },
-    async open(directory: string, options: { readonly clock?: Clock; readonly migrationsDir?: string } = {}): Promise<Database> {
+    async open(
+      directory: string,
+      options: { readonly clock?: Clock; readonly migrationsDir?: string } = {},
+    ): Promise<Database> {
       const database = await openDatabase({ path: join(directory, "state.db"), clock: systemClock, ...options });
       databases.push(database);
       return database;

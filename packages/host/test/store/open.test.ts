@@ -20,7 +20,9 @@ async function otherProcess(directory: string) {
     process.stdout.write(says + "\\n");
     if (says === "open") setInterval(() => {}, 1000);
   `;
-  const child = spawn(process.execPath, ["--input-type=module", "-e", script, join(directory, "state.db")], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, ["--input-type=module", "-e", script, join(directory, "state.db")], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const closed = once(child, "close");
   const [line] = await once(child.stdout, "data");
   return {
@@ -64,7 +66,10 @@ describe("opening a store", () => {
   it("lets one process own a home, even after a refused try in the owner itself", async () => {
     const home = await homes.directory();
     await homes.open(home);
-    await expect(homes.open(home)).rejects.toMatchObject({ code: "home_locked", fix: expect.stringContaining("--home") });
+    await expect(homes.open(home)).rejects.toMatchObject({
+      code: "home_locked",
+      fix: expect.stringContaining("--home"),
+    });
     const other = await otherProcess(home);
     await other.kill();
     expect(other.says).toBe("home_locked");
@@ -105,15 +110,15 @@ describe("opening a store", () => {
   });
 });
 
-describe("migrations", () => {
-  async function withSecond(sql: string): Promise<string> {
-    const directory = join(await homes.directory(), "migrations");
-    await mkdir(directory);
-    await cp(MIGRATIONS, directory, { recursive: true });
-    await writeFile(join(directory, "9001-second.sql"), sql);
-    return directory;
-  }
+async function withSecond(sql: string): Promise<string> {
+  const directory = join(await homes.directory(), "migrations");
+  await mkdir(directory);
+  await cp(MIGRATIONS, directory, { recursive: true });
+  await writeFile(join(directory, "9001-second.sql"), sql);
+  return directory;
+}
 
+describe("migrations", () => {
   it("applies a new one after a copy of the store", async () => {
     const home = await homes.directory();
     const old = await homes.open(home);

@@ -132,16 +132,22 @@ describe("plugins", () => {
     const database = await open();
     const { ref } = plugin();
     await database.atomically([insertPlugin(plugin())]);
-    await database.atomically([movePlugin(ref, { from: "validated", to: "pending_approval", at: 6, lastError: "why" })]);
+    await database.atomically([
+      movePlugin(ref, { from: "validated", to: "pending_approval", at: 6, lastError: "why" }),
+    ]);
     expect(await findPlugin(database, ref)).toMatchObject({ state: "pending_approval", lastError: "why" });
-    await expect(database.atomically([movePlugin(ref, { from: "validated", to: "revoked", at: 7 })])).rejects.toMatchObject({ code: "conflict" });
+    await expect(
+      database.atomically([movePlugin(ref, { from: "validated", to: "revoked", at: 7 })]),
+    ).rejects.toMatchObject({ code: "conflict" });
     expect(await findPlugin(database, ref)).toMatchObject({ state: "pending_approval" });
   });
 
   it("have one active version an id", async () => {
     const database = await open();
     await database.atomically([insertPlugin(plugin("1.0.0", { active: true })), insertPlugin(plugin("2.0.0"))]);
-    await expect(database.atomically([insertPlugin(plugin("3.0.0", { active: true }))])).rejects.toMatchObject({ code: "conflict" });
+    await expect(database.atomically([insertPlugin(plugin("3.0.0", { active: true }))])).rejects.toMatchObject({
+      code: "conflict",
+    });
     await database.atomically(activatePlugin(plugin("2.0.0").ref, 9));
     expect((await listPlugins(database)).map(({ ref, active }) => [ref.version, active])).toEqual([
       ["1.0.0", false],
@@ -152,7 +158,10 @@ describe("plugins", () => {
   it("count, and go", async () => {
     const database = await open();
     const { ref } = plugin();
-    await database.atomically([insertPlugin(plugin()), countExecutions(ref, { executions: 3, errors: 1, lastError: "x" })]);
+    await database.atomically([
+      insertPlugin(plugin()),
+      countExecutions(ref, { executions: 3, errors: 1, lastError: "x" }),
+    ]);
     await database.atomically([countExecutions(ref, { executions: 2, errors: 0 })]);
     expect(await findPlugin(database, ref)).toMatchObject({ executionCount: 5, errorCount: 1, lastError: "x" });
     await database.atomically([deletePlugin(ref)]);
@@ -172,11 +181,17 @@ describe("grants", () => {
   it("are there until withdrawn, once", async () => {
     const database = await open();
     await database.atomically([insertGrant(grant()), insertGrant(grant({ id: "grt_2", grantedAt: 4, expiresAt: 50 }))]);
-    expect(await listGrants(database, "weather")).toEqual([grant({ id: "grt_2", grantedAt: 4, expiresAt: 50 }), grant()]);
+    expect(await listGrants(database, "weather")).toEqual([
+      grant({ id: "grt_2", grantedAt: 4, expiresAt: 50 }),
+      grant(),
+    ]);
     await database.atomically([withdrawGrant("grt_1", "ann", 9)]);
     expect(await findGrant(database, "grt_1")).toBeNull();
     await expect(database.atomically([withdrawGrant("grt_1", "ann", 9)])).rejects.toMatchObject({ code: "conflict" });
-    await database.atomically([insertGrant(grant({ id: "grt_3", version: "2.0.0" })), withdrawGrantsOf(plugin().ref, "ann", 9)]);
+    await database.atomically([
+      insertGrant(grant({ id: "grt_3", version: "2.0.0" })),
+      withdrawGrantsOf(plugin().ref, "ann", 9),
+    ]);
     expect((await listGrants(database)).map(({ id }) => id)).toEqual(["grt_3"]);
     await database.atomically([withdrawGrantsOf({ id: "weather" }, "ann", 9)]);
     expect(await listGrants(database)).toEqual([]);
@@ -187,7 +202,14 @@ describe("what the operator sets", () => {
   it("is replaced as a whole and removed: configuration, allow-list, ceiling, tool rule", async () => {
     const database = await open();
     const config = { pluginId: "weather", values: { units: "metric" }, updatedBy: "ann", updatedAt: 1 };
-    const allowed = { pluginId: "weather", versionRange: "^1.0.0", treeDigest: null, publisher: null, addedBy: "ann", addedAt: 1 };
+    const allowed = {
+      pluginId: "weather",
+      versionRange: "^1.0.0",
+      treeDigest: null,
+      publisher: null,
+      addedBy: "ann",
+      addedAt: 1,
+    };
     const ceiling = { pluginId: "weather", scopes: grant().scopes, setBy: "ann", setAt: 1 };
     const rule = { tool: "weather__forecast", agent: null, decision: "allow", setBy: "ann", setAt: 1 } as const;
     for (const change of [{}, { updatedAt: 2, addedAt: 2, setAt: 2 }]) {
@@ -202,9 +224,21 @@ describe("what the operator sets", () => {
     expect(await findConfig(database, "weather")).toEqual({ ...config, updatedAt: 2 });
     expect(await listAllowed(database)).toEqual([{ ...allowed, addedAt: 2 }]);
     expect(await listCeilings(database)).toEqual([{ ...ceiling, setAt: 2 }]);
-    expect(await listToolRules(database)).toEqual([{ ...rule, setAt: 2 }, { ...rule, agent: "local", decision: "deny" }]);
-    await database.atomically([deleteConfig("weather"), deleteAllowed("weather"), deleteCeiling("weather"), deleteToolRule(rule.tool, "local")]);
-    expect([await findConfig(database, "weather"), await listAllowed(database), await listCeilings(database)]).toEqual([null, [], []]);
+    expect(await listToolRules(database)).toEqual([
+      { ...rule, setAt: 2 },
+      { ...rule, agent: "local", decision: "deny" },
+    ]);
+    await database.atomically([
+      deleteConfig("weather"),
+      deleteAllowed("weather"),
+      deleteCeiling("weather"),
+      deleteToolRule(rule.tool, "local"),
+    ]);
+    expect([await findConfig(database, "weather"), await listAllowed(database), await listCeilings(database)]).toEqual([
+      null,
+      [],
+      [],
+    ]);
     expect(await listToolRules(database)).toHaveLength(1);
     await database.atomically(deleteToolRulesOf([rule.tool]));
     expect(await listToolRules(database)).toEqual([]);
@@ -217,7 +251,9 @@ describe("revocations", () => {
     const first = await homes.open(home);
     const revocation = { pluginId: "weather", reason: "stole files", revokedBy: "ann", revokedAt: 1 };
     await first.atomically([insertRevocation({ ...revocation, kind: "code_digest", value: "sha256:c" })]);
-    await first.atomically([insertRevocation({ ...revocation, kind: "code_digest", value: "sha256:c", reason: "second" })]);
+    await first.atomically([
+      insertRevocation({ ...revocation, kind: "code_digest", value: "sha256:c", reason: "second" }),
+    ]);
     await first.close();
     const database = await homes.open(home);
     expect(await listRevocations(database)).toHaveLength(1);
@@ -226,32 +262,58 @@ describe("revocations", () => {
     expect(await findRevocation(database, { ...marks, codeDigest: "sha256:clean" })).toBeNull();
     expect(await findRevocation(database, { ...marks, id: "sha256:c", codeDigest: "sha256:clean" })).toBeNull();
     await database.atomically([insertRevocation({ ...revocation, kind: "publisher_key", value: "k" })]);
-    expect(await findRevocation(database, { ...marks, codeDigest: "sha256:clean", publisherKey: "k" })).toMatchObject({ kind: "publisher_key" });
+    expect(await findRevocation(database, { ...marks, codeDigest: "sha256:clean", publisherKey: "k" })).toMatchObject({
+      kind: "publisher_key",
+    });
   });
 });
 
 describe("approvals", () => {
   it("come back as they were stored, filtered", async () => {
     const database = await open();
-    await database.atomically([insertApproval(approval()), insertApproval(approval({ id: "apr_2", kind: "plugin", createdAt: 11, input: undefined }))]);
+    await database.atomically([
+      insertApproval(approval()),
+      insertApproval(approval({ id: "apr_2", kind: "plugin", createdAt: 11, input: undefined })),
+    ]);
     expect(await findApproval(database, "apr_1")).toEqual(approval());
     expect((await listApprovals(database)).map(({ id }) => id)).toEqual(["apr_2", "apr_1"]);
-    expect(await listApprovals(database, { kind: "call", state: "pending", pluginId: "weather", tool: "weather__forecast", agent: "local", inputDigest: "sha256:i" })).toHaveLength(1);
+    expect(
+      await listApprovals(database, {
+        kind: "call",
+        state: "pending",
+        pluginId: "weather",
+        tool: "weather__forecast",
+        agent: "local",
+        inputDigest: "sha256:i",
+      }),
+    ).toHaveLength(1);
     expect(await listApprovals(database, { inputDigest: "sha256:j" })).toEqual([]);
   });
 
   it("are decided once, and in time", async () => {
     const database = await open();
     await database.atomically([insertApproval(approval()), insertApproval(approval({ id: "apr_2" }))]);
-    await database.atomically([decideApproval("apr_1", { state: "approved", by: "ann", at: 20, expiresAt: 60, usesLeft: 1 })]);
-    expect(await findApproval(database, "apr_1")).toMatchObject({ state: "approved", decidedBy: "ann", expiresAt: 60, usesLeft: 1 });
-    await expect(database.atomically([decideApproval("apr_1", { state: "denied", by: "bob", at: 21 })])).rejects.toMatchObject({ code: "conflict" });
-    await expect(database.atomically([decideApproval("apr_2", { state: "approved", by: "ann", at: 100 })])).rejects.toMatchObject({ code: "conflict" });
+    await database.atomically([
+      decideApproval("apr_1", { state: "approved", by: "ann", at: 20, expiresAt: 60, usesLeft: 1 }),
+    ]);
+    expect(await findApproval(database, "apr_1")).toMatchObject({
+      state: "approved",
+      decidedBy: "ann",
+      expiresAt: 60,
+      usesLeft: 1,
+    });
+    await expect(
+      database.atomically([decideApproval("apr_1", { state: "denied", by: "bob", at: 21 })]),
+    ).rejects.toMatchObject({ code: "conflict" });
+    await expect(
+      database.atomically([decideApproval("apr_2", { state: "approved", by: "ann", at: 100 })]),
+    ).rejects.toMatchObject({ code: "conflict" });
   });
 
   it("are used up: not more often than allowed, not for another input, not late, not unapproved", async () => {
     const database = await open();
-    const use = (at = 30, inputDigest = "sha256:i") => database.atomically([consumeApproval("apr_1", { inputDigest, at })]);
+    const use = (at = 30, inputDigest = "sha256:i") =>
+      database.atomically([consumeApproval("apr_1", { inputDigest, at })]);
     await database.atomically([insertApproval(approval())]);
     await expect(use()).rejects.toMatchObject({ code: "conflict" });
     await database.atomically([decideApproval("apr_1", { state: "approved", by: "ann", at: 20 })]);
@@ -267,7 +329,10 @@ describe("approvals", () => {
   it("without a number of uses last until they expire or are closed", async () => {
     const database = await open();
     const approved = { state: "approved", usesLeft: null } as const;
-    await database.atomically([insertApproval(approval(approved)), insertApproval(approval({ ...approved, id: "apr_2", expiresAt: null }))]);
+    await database.atomically([
+      insertApproval(approval(approved)),
+      insertApproval(approval({ ...approved, id: "apr_2", expiresAt: null })),
+    ]);
     await database.atomically([consumeApproval("apr_1", { inputDigest: "sha256:i", at: 30 })]);
     expect(await findApproval(database, "apr_1")).toMatchObject({ state: "approved", usesLeft: null });
     await database.atomically([expireApprovals(100)]);
@@ -289,7 +354,10 @@ describe("a plugin's keys and values", () => {
     expect(await kv.get("q", "b")).toBeNull();
     expect([await kv.delete("p", "b"), await kv.delete("p", "b")]).toEqual([true, false]);
     await database.atomically([deleteKvOf("p")]);
-    expect([await kv.usage("p"), await kv.usage("q")]).toEqual([{ keys: 0, bytes: 0 }, { keys: 1, bytes: 2 }]);
+    expect([await kv.usage("p"), await kv.usage("q")]).toEqual([
+      { keys: 0, bytes: 0 },
+      { keys: 1, bytes: 2 },
+    ]);
   });
 
   it("stay under the quota, also when written at the same time; replacing counts the difference", async () => {

@@ -14,7 +14,12 @@ export async function listGrants(db: Database, pluginId?: string): Promise<reado
 }
 
 export async function findGrant(db: Database, id: string): Promise<Grant | null> {
-  const row = await db.query.selectFrom("grants").selectAll().where("id", "=", id).where("withdrawn_at", "is", null).executeTakeFirst();
+  const row = await db.query
+    .selectFrom("grants")
+    .selectAll()
+    .where("id", "=", id)
+    .where("withdrawn_at", "is", null)
+    .executeTakeFirst();
   return row ? toGrant(row) : null;
 }
 

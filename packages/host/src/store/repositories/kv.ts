@@ -74,7 +74,10 @@ export function createKvStore(db: Database): KvStore {
     async usage(pluginId) {
       const row = await db.query
         .selectFrom("kv")
-        .select((eb) => [eb.fn.countAll<number>().as("keys"), eb.fn.coalesce(eb.fn.sum<number>("bytes"), eb.val(0)).as("bytes")])
+        .select((eb) => [
+          eb.fn.countAll<number>().as("keys"),
+          eb.fn.coalesce(eb.fn.sum<number>("bytes"), eb.val(0)).as("bytes"),
+        ])
         .where("plugin_id", "=", pluginId)
         .executeTakeFirstOrThrow();
       return { keys: row.keys, bytes: row.bytes };
@@ -85,7 +88,9 @@ export function createKvStore(db: Database): KvStore {
 /** Two keys that differ must not become one. */
 function assertExact(text: string): void {
   if (text.isWellFormed() && !text.includes("\0")) return;
-  throw new SallyportError("usage", "A key or value has a NUL character or half of a character.", { fix: "Encode bytes, for example as base64." });
+  throw new SallyportError("usage", "A key or value has a NUL character or half of a character.", {
+    fix: "Encode bytes, for example as base64.",
+  });
 }
 
 /** Everything that a plugin kept; for `uninstall --purge`. */

@@ -3,7 +3,11 @@ import type { Database, Statement, StoredConfig } from "../types.ts";
 
 /** The operator's values for a plugin, kept over upgrades. */
 export async function findConfig(db: Database, pluginId: string): Promise<StoredConfig | null> {
-  const row = await db.query.selectFrom("plugin_config").selectAll().where("plugin_id", "=", pluginId).executeTakeFirst();
+  const row = await db.query
+    .selectFrom("plugin_config")
+    .selectAll()
+    .where("plugin_id", "=", pluginId)
+    .executeTakeFirst();
   if (!row) return null;
   return {
     pluginId: row.plugin_id,

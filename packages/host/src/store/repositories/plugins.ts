@@ -50,12 +50,21 @@ export function insertPlugin(plugin: StoredPlugin): Statement {
 /** Moves one version along an edge; `conflict` when it is not (any more) in the state `from`. */
 export function movePlugin(
   ref: PluginRef,
-  edge: { readonly from: StoredPluginState; readonly to: StoredPluginState; readonly at: number; readonly lastError?: string | null },
+  edge: {
+    readonly from: StoredPluginState;
+    readonly to: StoredPluginState;
+    readonly at: number;
+    readonly lastError?: string | null;
+  },
 ): Statement {
   return {
     query: update(ref)
       .where("state", "=", edge.from)
-      .set({ state: edge.to, updated_at: edge.at, ...(edge.lastError === undefined ? {} : { last_error: edge.lastError }) })
+      .set({
+        state: edge.to,
+        updated_at: edge.at,
+        ...(edge.lastError === undefined ? {} : { last_error: edge.lastError }),
+      })
       .compile(),
     expect: 1,
   };
@@ -65,7 +74,12 @@ export function movePlugin(
 export function activatePlugin(ref: PluginRef, at: number): readonly Statement[] {
   return [
     {
-      query: build.updateTable("plugins").where("id", "=", ref.id).where("active", "=", 1).set({ active: 0, updated_at: at }).compile(),
+      query: build
+        .updateTable("plugins")
+        .where("id", "=", ref.id)
+        .where("active", "=", 1)
+        .set({ active: 0, updated_at: at })
+        .compile(),
     },
     { query: update(ref).set({ active: 1, updated_at: at }).compile(), expect: 1 },
   ];

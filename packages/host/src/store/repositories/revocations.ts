@@ -11,7 +11,13 @@ export interface RevocableMarks {
 }
 
 export async function listRevocations(db: Database): Promise<readonly Revocation[]> {
-  const rows = await db.query.selectFrom("revocations").selectAll().orderBy("revoked_at").orderBy("kind").orderBy("value").execute();
+  const rows = await db.query
+    .selectFrom("revocations")
+    .selectAll()
+    .orderBy("revoked_at")
+    .orderBy("kind")
+    .orderBy("value")
+    .execute();
   return rows.map(toRevocation);
 }
 

@@ -30,7 +30,13 @@ export function saveToolRule(rule: ToolRule): Statement {
 }
 
 export function deleteToolRule(tool: string, agent: string | null): Statement {
-  return { query: build.deleteFrom("tool_rules").where("tool", "=", tool).where("agent", "=", agent ?? EVERY_AGENT).compile() };
+  return {
+    query: build
+      .deleteFrom("tool_rules")
+      .where("tool", "=", tool)
+      .where("agent", "=", agent ?? EVERY_AGENT)
+      .compile(),
+  };
 }
 
 /** Removes every rule of these tools, whoever the agent. */

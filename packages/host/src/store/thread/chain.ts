@@ -25,7 +25,7 @@ export function openChain(db: Connection): ChainWriter {
     append(text, statements) {
       if (broken) throw unavailable(null);
       const bodies = text.split("\n");
-      const hashes = new Array<string>(bodies.length);
+      const hashes: string[] = [];
       let { seq, hash } = head;
       const firstSeq = seq + 1;
       const prevHash = hash;
@@ -34,10 +34,10 @@ export function openChain(db: Connection): ChainWriter {
         db.transaction(() => {
           for (const statement of statements) db.run(statement);
           refusable = false;
-          for (const [index, body] of bodies.entries()) {
+          for (const body of bodies) {
             seq += 1;
             hash = chainHash(seq, hash, body);
-            hashes[index] = hash;
+            hashes.push(hash);
             insert([seq, hash, body]);
           }
         });
@@ -61,7 +61,10 @@ function readHead(db: Connection): ChainHead {
 
 function unavailable(cause: unknown): SallyportError {
   return new SallyportError("audit_unavailable", "The audit cannot be written.", {
-    detail: cause instanceof SallyportError ? cause.detail ?? cause.message : "It could not be written earlier, and takes nothing more until a restart.",
+    detail:
+      cause instanceof SallyportError
+        ? (cause.detail ?? cause.message)
+        : "It could not be written earlier, and takes nothing more until a restart.",
     fix: "Free disk space or mend the store, then start again.",
     cause,
   });

@@ -33,13 +33,6 @@ export interface Connection {
  * @throws {SallyportError} `home_locked`, `store_unavailable`.
  */
 export function connect(path: string): Connection {
-  const guard = <T>(work: () => T): T => {
-    try {
-      return work();
-    } catch (error) {
-      throw fromDriver(error);
-    }
-  };
   const db = guard(() => new Driver(path));
   try {
     guard(() => configure(db));
@@ -72,7 +65,15 @@ export function connect(path: string): Connection {
       const statement = guard(() => db.prepare(sql));
       return (params) => void statement.run(params);
     },
-    rows: (sql, params) => guard(() => toRows(db.prepare(sql).raw(true).all([...params]))),
+    rows: (sql, params) =>
+      guard(() =>
+        toRows(
+          db
+            .prepare(sql)
+            .raw(true)
+            .all([...params]),
+        ),
+      ),
     exec: (sql) => guard(() => void db.exec(sql)),
     transaction(work) {
       guard(() => prepare("BEGIN IMMEDIATE").run([]));
@@ -87,6 +88,14 @@ export function connect(path: string): Connection {
     },
     close: () => guard(() => void db.close()),
   };
+}
+
+function guard<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw fromDriver(error);
+  }
 }
 
 function configure(db: Driver.Database): void {
@@ -109,7 +118,7 @@ function extendLog(path: string): void {
   const zeros = Buffer.alloc(1024 * 1024);
   const fd = openSync(path, "r+");
   try {
-    for (let at = fstatSync(fd).size; at < LOG_BYTES; ) {
+    for (let at = fstatSync(fd).size; at < LOG_BYTES;) {
       at += writeSync(fd, zeros, 0, Math.min(zeros.length, LOG_BYTES - at), at);
     }
     fsyncSync(fd);

@@ -2,7 +2,16 @@ import { SallyportError } from "../../kernel/index.ts";
 import type { ThreadError } from "../messages.ts";
 
 /** Extended codes carry their family as a prefix: SQLITE_IOERR_FSYNC, SQLITE_CONSTRAINT_UNIQUE. */
-const WRITE_FAILURES = ["SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CANTOPEN", "SQLITE_NOMEM", "SQLITE_PERM"];
+const WRITE_FAILURES = [
+  "SQLITE_FULL",
+  "SQLITE_IOERR",
+  "SQLITE_READONLY",
+  "SQLITE_CORRUPT",
+  "SQLITE_NOTADB",
+  "SQLITE_CANTOPEN",
+  "SQLITE_NOMEM",
+  "SQLITE_PERM",
+];
 
 /** Turns what the driver throws into an error of ours, without SQL, values or paths. */
 export function fromDriver(thrown: unknown): SallyportError {
@@ -10,7 +19,10 @@ export function fromDriver(thrown: unknown): SallyportError {
   const code = driverCode(thrown);
   if (code.startsWith("SQLITE_BUSY") || code.startsWith("SQLITE_LOCKED")) return homeLocked();
   if (code.startsWith("SQLITE_CONSTRAINT")) {
-    return new SallyportError("conflict", "The change contradicts what is stored.", { detail: `The store refused it (${code}).`, cause: thrown });
+    return new SallyportError("conflict", "The change contradicts what is stored.", {
+      detail: `The store refused it (${code}).`,
+      cause: thrown,
+    });
   }
   if (WRITE_FAILURES.some((family) => code.startsWith(family))) {
     return new SallyportError("store_unavailable", "The store cannot be read or written.", {
@@ -37,5 +49,7 @@ export function toWire(error: SallyportError): ThreadError {
 }
 
 function driverCode(thrown: unknown): string {
-  return typeof thrown === "object" && thrown !== null && "code" in thrown && typeof thrown.code === "string" ? thrown.code : "";
+  return typeof thrown === "object" && thrown !== null && "code" in thrown && typeof thrown.code === "string"
+    ? thrown.code
+    : "";
 }

@@ -7,10 +7,13 @@ const FILL = `INSERT INTO audit_index (seq, time, type, plugin_id, agent, tool, 
   FROM audit_events WHERE seq > ? AND seq <= ?`;
 
 const IDLE_MS = 200;
-/** Events a step; some milliseconds. Between steps other requests are served. */
-const STEP = 400;
-/** Over this backlog each append pays for some indexing too, so that a query never waits for more than seconds. */
-const BACKLOG = 200_000;
+/**
+ * Events a step, at most; some 15 ms, then other requests are served. Call ids are random, so that a small step writes
+ * a page an event and a large one a page for several: 400 a step cost twice as much an event.
+ */
+const STEP = 2000;
+/** Over this backlog each append pays for some indexing too, so that a query waits for a second at most. */
+const BACKLOG = 100_000;
 
 export interface EventIndexer {
   /** To be called after each append: indexes when idle, or at once when far behind. */
@@ -21,7 +24,7 @@ export interface EventIndexer {
 }
 
 /** Fills the query index behind the log, so that an append writes one row and no index. */
-export function createIndexer(db: Connection, head: () => ChainHead): EventIndexer {
+export function createIndexer(db: Connection, head: () => ChainHead, busy: () => boolean): EventIndexer {
   let indexed = Number(db.rows("SELECT coalesce(max(seq), 0) FROM audit_index", [])[0]?.[0] ?? 0);
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
@@ -36,11 +39,11 @@ export function createIndexer(db: Connection, head: () => ChainHead): EventIndex
     timer = undefined;
     if (stopped || indexed >= head().seq) return;
     try {
-      step(head().seq);
+      if (!busy()) step(head().seq);
     } catch {
       return; // A query will meet the same error and report it.
     }
-    timer = setTimeout(whenIdle, 0);
+    timer = setTimeout(whenIdle, busy() ? IDLE_MS : 0);
   };
   return {
     afterAppend() {
@@ -50,7 +53,8 @@ export function createIndexer(db: Connection, head: () => ChainHead): EventIndex
     },
     async catchUp() {
       const target = head().seq;
-      while (!stopped && indexed < target) {
+      for (;;) {
+        if (stopped || indexed >= target) return;
         step(target);
         await new Promise((resolve) => setImmediate(resolve));
       }

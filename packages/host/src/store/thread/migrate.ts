@@ -13,7 +13,9 @@ export function migrate(db: Connection, path: string, migrations: readonly Migra
     "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL, applied_at INTEGER NOT NULL)",
   );
   const applied = new Map(
-    db.rows("SELECT version, digest FROM schema_migrations ORDER BY version", []).map(([version, digest]) => [Number(version), String(digest)]),
+    db
+      .rows("SELECT version, digest FROM schema_migrations ORDER BY version", [])
+      .map(([version, digest]) => [Number(version), String(digest)]),
   );
   checkApplied(applied, migrations);
   const missing = migrations.filter((migration) => !applied.has(migration.version));

@@ -18,7 +18,11 @@ export async function recompute(db: Connection, head: ChainHead): Promise<ChainR
   let hash = GENESIS_HASH;
   let events = 0;
   for (;;) {
-    const bodies = db.rows("SELECT body FROM audit_events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?", [seq, head.seq, STEP]);
+    const bodies = db.rows("SELECT body FROM audit_events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?", [
+      seq,
+      head.seq,
+      STEP,
+    ]);
     if (bodies.length === 0) break;
     const whole = db.rows(
       "SELECT count(*), max(seq), group_concat(hash, '') FROM (SELECT seq, hash FROM audit_events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?)",
@@ -40,18 +44,29 @@ export async function recompute(db: Connection, head: ChainHead): Promise<ChainR
     events += bodies.length;
     await new Promise((resolve) => setImmediate(resolve));
   }
-  if (seq !== head.seq || hash !== head.hash) report(head.seq, "the newest event is not the one that was written last; the end of the log was changed or cut");
+  if (seq !== head.seq || hash !== head.hash)
+    report(head.seq, "the newest event is not the one that was written last; the end of the log was changed or cut");
   return { events, head: events === 0 ? null : { seq, hash }, problems };
 }
 
 /** Finds what is wrong between two places. Goes on from the stored hash, so that one change is one problem. */
-function explain(db: Connection, after: number, before: string, last: number, report: (seq: number, problem: string) => void): string {
+function explain(
+  db: Connection,
+  after: number,
+  before: string,
+  last: number,
+  report: (seq: number, problem: string) => void,
+): string {
   let expected = after + 1;
   let hash = before;
-  for (const [seq, stored, body] of db.rows("SELECT seq, hash, body FROM audit_events WHERE seq > ? AND seq <= ? ORDER BY seq", [after, last])) {
+  for (const [seq, stored, body] of db.rows(
+    "SELECT seq, hash, body FROM audit_events WHERE seq > ? AND seq <= ? ORDER BY seq",
+    [after, last],
+  )) {
     const place = Number(seq);
     if (place !== expected) report(expected, `events ${expected} to ${place - 1} are missing`);
-    else if (chainHash(place, hash, String(body)) !== stored) report(place, "the event's content, place or predecessor is not what its hash was made of");
+    else if (chainHash(place, hash, String(body)) !== stored)
+      report(place, "the event's content, place or predecessor is not what its hash was made of");
     hash = String(stored);
     expected = place + 1;
   }
