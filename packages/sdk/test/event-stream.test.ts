@@ -1,11 +1,14 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createEventStreamParser, type ServerEvent } from "../src/runtime/index.ts";
 
 function parse(...pieces: readonly string[]): { events: ServerEvent[]; retries: number[] } {
   const events: ServerEvent[] = [];
   const retries: number[] = [];
-  const parser = createEventStreamParser((event) => events.push(event), (ms) => retries.push(ms));
+  const parser = createEventStreamParser(
+    (event) => events.push(event),
+    (ms) => retries.push(ms),
+  );
   for (const piece of pieces) parser.push(piece);
   return { events, retries };
 }
@@ -14,7 +17,9 @@ const data = (...pieces: readonly string[]): string[] => parse(...pieces).events
 
 describe("event streams", () => {
   it("joins data lines, names types, keeps the last id, reads retry, skips comments", () => {
-    const { events, retries } = parse(": hi\nretry: 250\nretry: soon\nid: 7\nevent: tick\ndata: a\ndata:b\ndata\n\ndata:  c\n\nevent: empty\n\n");
+    const { events, retries } = parse(
+      ": hi\nretry: 250\nretry: soon\nid: 7\nevent: tick\ndata: a\ndata:b\ndata\n\ndata:  c\n\nevent: empty\n\n",
+    );
     expect(events).toEqual([
       { type: "tick", data: "a\nb\n", lastEventId: "7" },
       { type: "message", data: " c", lastEventId: "7" },
@@ -23,7 +28,12 @@ describe("event streams", () => {
   });
 
   it("takes every end of line, mixed, a byte order mark once, and drops an unfinished event", () => {
-    expect(data("\ufeffdata: a\r\rdata: b\r\n\r\ndata: c\n\n\ndata: \ufeffd\r\n\ndata: lost\n")).toEqual(["a", "b", "c", "\ufeffd"]);
+    expect(data("\ufeffdata: a\r\rdata: b\r\n\r\ndata: c\n\n\ndata: \ufeffd\r\n\ndata: lost\n")).toEqual([
+      "a",
+      "b",
+      "c",
+      "\ufeffd",
+    ]);
   });
 
   it("gives the same events however the stream is cut", () => {

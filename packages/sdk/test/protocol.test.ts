@@ -21,11 +21,18 @@ describe("protocol v1", () => {
 
   it("has a schema for every method", () => {
     expect(Object.keys(REQUEST_SCHEMAS).toSorted()).toEqual([...HOST_REQUESTS, ...PLUGIN_REQUESTS].toSorted());
-    expect(Object.keys(NOTIFICATION_SCHEMAS).toSorted()).toEqual([...HOST_NOTIFICATIONS, ...PLUGIN_NOTIFICATIONS].toSorted());
+    expect(Object.keys(NOTIFICATION_SCHEMAS).toSorted()).toEqual(
+      [...HOST_NOTIFICATIONS, ...PLUGIN_NOTIFICATIONS].toSorted(),
+    );
   });
 
   it.each([
-    { jsonrpc: "2.0", id: 1, method: "hello", params: { protocols: [1], token: "ab".repeat(32), nonce: "cd".repeat(16) } },
+    {
+      jsonrpc: "2.0",
+      id: 1,
+      method: "hello",
+      params: { protocols: [1], token: "ab".repeat(32), nonce: "cd".repeat(16) },
+    },
     { jsonrpc: "2.0", id: 4, result: { output: null } },
     { jsonrpc: "2.0", method: "cancel", params: { call_id: "call_1", reason: "cancelled" } },
     { jsonrpc: "2.0", id: 3, error: { code: -32000, message: "no", data: { kind: "tool_failed" } } },

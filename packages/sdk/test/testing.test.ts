@@ -8,13 +8,17 @@ afterEach(async () => {
   running = undefined;
 });
 
-const run = async (plugin: unknown, options?: RunOptions): Promise<RunningPlugin> => (running = await runPlugin(plugin, options));
+const run = async (plugin: unknown, options?: RunOptions): Promise<RunningPlugin> =>
+  (running = await runPlugin(plugin, options));
 
 const weather = definePlugin<{ forecast: { input: { city: string }; output: { celsius: number } } }>({
   tools: {
     async forecast({ city }, ctx) {
       ctx.log.info("asking", { city });
-      const answer = await fetch(`https://api.example.com/data/weather?q=${encodeURIComponent(city)}`, { secrets: ["KEY"], signal: ctx.signal });
+      const answer = await fetch(`https://api.example.com/data/weather?q=${encodeURIComponent(city)}`, {
+        secrets: ["KEY"],
+        signal: ctx.signal,
+      });
       ctx.progress(1, 1);
       return { celsius: (await answer.json()).temp };
     },
@@ -25,10 +29,16 @@ const TOOLS = { a: (): number => 1 };
 
 describe("runPlugin", () => {
   it("runs a plugin that is defined with types, over a fake network, and records what it did", async () => {
-    await run(weather, { secrets: ["KEY"], fetch: { "GET https://api.example.com/data/*": Response.json({ temp: 21 }) } });
+    await run(weather, {
+      secrets: ["KEY"],
+      fetch: { "GET https://api.example.com/data/*": Response.json({ temp: 21 }) },
+    });
     expect(await running?.call("forecast", { city: "Bern" })).toEqual({ celsius: 21 });
     expect(await running?.call("forecast", { city: "Bern" })).toEqual({ celsius: 21 });
-    expect(running?.requests[0]).toMatchObject({ method: "fetch", params: { call: "call_1", url: "https://api.example.com/data/weather?q=Bern", secrets: ["KEY"] } });
+    expect(running?.requests[0]).toMatchObject({
+      method: "fetch",
+      params: { call: "call_1", url: "https://api.example.com/data/weather?q=Bern", secrets: ["KEY"] },
+    });
     expect(running?.logs[0]).toEqual({ call: "call_1", level: "info", message: "asking", fields: { city: "Bern" } });
     expect(running?.progress[0]).toEqual({ call: "call_1", progress: 1, total: 1 });
   });
@@ -40,22 +50,41 @@ describe("runPlugin", () => {
     ["no grant for the secret", { fetch: { "https://api.example.com/data/*": Response.json({ temp: 1 }) } }],
   ])("refuses what no fake grants: %s [S0-10] [S1-6]", async (_, fakes) => {
     await run(weather, fakes);
-    await expect(running?.call("forecast", { city: "x" })).rejects.toMatchObject({ code: "tool_failed", message: expect.stringContaining("no grant") });
+    await expect(running?.call("forecast", { city: "x" })).rejects.toMatchObject({
+      code: "tool_failed",
+      message: expect.stringContaining("no grant"),
+    });
   });
 
   it("keeps files and values in memory, and refuses paths that no grant covers [S3-84]", async () => {
     const plugin = {
       tools: {
         async go(_: unknown, { files, kv, data }: Parameters<typeof weather.tools.forecast>[1]) {
-          const tries = ["/in/secret", "/etc/passwd", "/in/../etc/passwd", `${data}/../x`].map((path) => files.read(path).then(() => "read", (e: { code: string }) => e.code));
+          const tries = ["/in/secret", "/etc/passwd", "/in/../etc/passwd", `${data}/../x`].map((path) =>
+            files.read(path).then(
+              () => "read",
+              (e: { code: string }) => e.code,
+            ),
+          );
           await files.write(`${data}/cache/a.txt`, "one");
           await kv.set("k", (await kv.get("start")) ?? null);
           const readOnly = await files.write("/in/a.csv", "x").catch((e: { code: string }) => e.code);
-          return [await files.readText("/in/a.csv"), await files.list(`${data}/cache`), await Promise.all(tries), readOnly, await kv.list(), await files.stat(`${data}/cache`)];
+          return [
+            await files.readText("/in/a.csv"),
+            await files.list(`${data}/cache`),
+            await Promise.all(tries),
+            readOnly,
+            await kv.list(),
+            await files.stat(`${data}/cache`),
+          ];
         },
       },
     };
-    await run(plugin, { files: { "/in/a.csv": "a,b" }, filesystem: [{ path: "${data}/cache", mode: "rw" }], kv: { start: 7 } });
+    await run(plugin, {
+      files: { "/in/a.csv": "a,b" },
+      filesystem: [{ path: "${data}/cache", mode: "rw" }],
+      kv: { start: 7 },
+    });
     expect(await running?.call("go")).toEqual([
       "a,b",
       [{ name: "a.txt", kind: "file", size: 3, modified: 0 }],
@@ -114,7 +143,9 @@ describe("runPlugin", () => {
     const before = globalThis.fetch;
     let ended = false;
     const plugin = definePlugin({
-      tools: { wait: (_, ctx) => new Promise((done) => ctx.signal.addEventListener("abort", () => done(ctx.call.agent))) },
+      tools: {
+        wait: (_, ctx) => new Promise((done) => ctx.signal.addEventListener("abort", () => done(ctx.call.agent))),
+      },
       shutdown: () => void (ended = true),
     });
     await run(plugin);

@@ -98,8 +98,16 @@ export function createCalls(): Calls {
       const id = find();
       if (id !== undefined) return id;
       throw inFlight.size === 0
-        ? sallyportError("permission_denied", "This runs outside a tool call, where the host serves no requests.", "Ask from inside a tool.")
-        : sallyportError("permission_denied", `Which of the ${inFlight.size} calls in flight this belongs to cannot be told.`, "Use ctx.fetch of the call.");
+        ? sallyportError(
+            "permission_denied",
+            "This runs outside a tool call, where the host serves no requests.",
+            "Ask from inside a tool.",
+          )
+        : sallyportError(
+            "permission_denied",
+            `Which of the ${inFlight.size} calls in flight this belongs to cannot be told.`,
+            "Use ctx.fetch of the call.",
+          );
     },
     currentOrNull: () => find() ?? null,
   };

@@ -6,13 +6,18 @@ const { inspect } = Deno;
 const INSPECT = { depth: 4, iterableLimit: 100, strAbbreviateSize: 4096, colors: false };
 const LINE_CHARS = 8 * 1024;
 
+const nothing = (): void => undefined;
+
 /** A `console` whose lines are log notifications. Nothing of it touches stdout, which is the wire. */
 export function createConsole(sink: LogSink): Record<string, unknown> {
   const counts = new Map<string, number>();
   const timers = new Map<string, number>();
-  const at = (level: LogLevel) => (...values: readonly unknown[]) => sink(level, format(values));
-  const nothing = (): void => undefined;
-  const elapsed = (label: string): string => `${label}: ${(performance.now() - (timers.get(label) ?? performance.now())).toFixed(2)} ms`;
+  const at =
+    (level: LogLevel) =>
+    (...values: readonly unknown[]) =>
+      sink(level, format(values));
+  const elapsed = (label: string): string =>
+    `${label}: ${(performance.now() - (timers.get(label) ?? performance.now())).toFixed(2)} ms`;
 
   return {
     log: at("info"),
@@ -60,7 +65,13 @@ export function format(values: readonly unknown[]): string {
       if (kind === "%") return "%";
       if (used >= rest.length) return whole;
       const value = rest[used++];
-      return kind === "c" ? "" : kind === "s" ? show(value) : kind === "o" || kind === "O" || kind === "j" ? shown(value) : number(value, kind);
+      return kind === "c"
+        ? ""
+        : kind === "s"
+          ? show(value)
+          : kind === "o" || kind === "O" || kind === "j"
+            ? shown(value)
+            : number(value, kind);
     });
     left = rest.slice(used);
   }

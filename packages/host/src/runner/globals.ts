@@ -56,7 +56,12 @@ function hideStandardStreams(sink: LogSink): void {
       sink(level, decoder.decode(bytes).replace(/\n$/, ""));
       return bytes.length;
     };
-    return { writeSync, write: async (bytes: Uint8Array) => writeSync(bytes), isTerminal: () => false, close: () => undefined };
+    return {
+      writeSync,
+      write: async (bytes: Uint8Array) => writeSync(bytes),
+      isTerminal: () => false,
+      close: () => undefined,
+    };
   };
   const input = { readSync: () => null, read: async () => null, isTerminal: () => false, close: () => undefined };
   for (const [name, value] of Object.entries({ stdin: input, stdout: output("info"), stderr: output("error") })) {

@@ -15,7 +15,8 @@ export async function run(load: (url: string) => Promise<unknown>): Promise<void
   const writer = createWriter();
   const peer = createPeer(writer);
   const calls = createCalls();
-  const log: LogSink = (level, message, call = calls.currentOrNull()) => peer.notify("log", logParams(call, level, message));
+  const log: LogSink = (level, message, call = calls.currentOrNull()) =>
+    peer.notify("log", logParams(call, level, message));
   const leave = (code: number): void => {
     writer.flush();
     exit(code);

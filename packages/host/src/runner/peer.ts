@@ -8,7 +8,11 @@ export interface HostMessage {
   readonly method?: string;
   readonly params?: unknown;
   readonly result?: unknown;
-  readonly error?: { readonly code: number; readonly message: string; readonly data?: { readonly code?: string; readonly fix?: string } };
+  readonly error?: {
+    readonly code: number;
+    readonly message: string;
+    readonly data?: { readonly code?: string; readonly fix?: string };
+  };
 }
 
 interface Waiting {

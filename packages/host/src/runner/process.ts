@@ -34,7 +34,8 @@ export function createProcess(sink: LogSink): Record<string, unknown> {
     cwd: () => "/",
     uptime: () => performance.now() / 1000,
     hrtime: Object.assign(hrtime, { bigint: () => BigInt(Math.round(performance.now() * 1e6)) }),
-    nextTick: (run: (...values: readonly unknown[]) => void, ...values: readonly unknown[]) => queueMicrotask(() => run(...values)),
+    nextTick: (run: (...values: readonly unknown[]) => void, ...values: readonly unknown[]) =>
+      queueMicrotask(() => run(...values)),
     emitWarning: (warning: unknown) => sink("warn", format([warning])),
     exit: () => {
       throw new Error("process.exit() is not available to a plugin.");

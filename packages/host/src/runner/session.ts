@@ -1,4 +1,11 @@
-import { type BindParams, type CallParams, type CancelParams, type HelloParams, type InitializeParams, RPC_ERRORS } from "@sallyport/sdk/protocol/v1";
+import {
+  type BindParams,
+  type CallParams,
+  type CancelParams,
+  type HelloParams,
+  type InitializeParams,
+  RPC_ERRORS,
+} from "@sallyport/sdk/protocol/v1";
 import { type Binding, createContext, createToolContext, type LoadedPlugin, loadPlugin } from "@sallyport/sdk/runtime";
 import { Call, type Calls } from "./calls.ts";
 import type { LogSink } from "./console.ts";
@@ -37,7 +44,8 @@ export function createSession(deps: SessionDeps): (message: HostMessage) => void
     deps.prepare();
     try {
       const module: unknown = await deps.load(params.bundle);
-      const exported: unknown = typeof module === "object" && module !== null ? Reflect.get(module, "default") : undefined;
+      const exported: unknown =
+        typeof module === "object" && module !== null ? Reflect.get(module, "default") : undefined;
       const plugin = await loadPlugin(exported, params.tools);
       bound = { plugin, binding: { plugin: params.plugin, config: params.config, secrets: params.secrets } };
       peer.answer(id, { tools: [...plugin.tools.keys()], hooks: plugin.hooks });
@@ -49,7 +57,9 @@ export function createSession(deps: SessionDeps): (message: HostMessage) => void
   const initialize = async (id: number, { plugin, binding }: Bound, params: InitializeParams): Promise<void> => {
     const owner = { id: params.call_id ?? null, signal: new AbortController().signal, over: false };
     try {
-      const { ok, returned } = await calls.enter(owner, () => plugin.initialize(binding.config, createContext(peer, binding, owner)));
+      const { ok, returned } = await calls.enter(owner, () =>
+        plugin.initialize(binding.config, createContext(peer, binding, owner)),
+      );
       if (!ok) log("error", `initialize() returned ${String(returned)}; it must return true when the plugin is ready.`);
       peer.answer(id, { ok });
     } catch (thrown) {
@@ -112,7 +122,8 @@ export function createSession(deps: SessionDeps): (message: HostMessage) => void
   const request = (id: number, message: HostMessage): void => {
     const refuse = (why: string): void => peer.refuse(id, RPC_ERRORS.invalidRequest, why);
     if (message.method === "call" && bound) return call(id, bound, message.params as CallParams);
-    if (message.method === "hello") return greeted ? refuse("hello comes once.") : void hello(id, message.params as HelloParams);
+    if (message.method === "hello")
+      return greeted ? refuse("hello comes once.") : void hello(id, message.params as HelloParams);
     if (!greeted) throw new Error("The first line must be hello.");
     switch (message.method) {
       case "ping":

@@ -4,7 +4,15 @@ import { type Client, startRunner } from "./client.ts";
 let client: Client;
 afterEach(() => client.close());
 
-const OK = { status: 200, status_text: "OK", headers: [], url: "https://a.example/", redirected: false, body: "", stream: null };
+const OK = {
+  status: 200,
+  status_text: "OK",
+  headers: [],
+  url: "https://a.example/",
+  redirected: false,
+  body: "",
+  stream: null,
+};
 
 describe("which call a request belongs to", () => {
   it("keeps two agents' calls apart through awaits, timers, streams and a shared queue", async () => {
@@ -24,12 +32,17 @@ describe("which call a request belongs to", () => {
     await client.bind(["go"]);
     client.answers.fetch = () => OK;
     const tags = ["one", "two", "three"];
-    const answers = await Promise.all(tags.map((tag) => client.call("go", { tag }, { call_id: `call_${tag}`, agent: `agent-${tag}` })));
+    const answers = await Promise.all(
+      tags.map((tag) => client.call("go", { tag }, { call_id: `call_${tag}`, agent: `agent-${tag}` })),
+    );
     expect(answers.map((answer) => answer.result.output)).toEqual(tags.map((tag) => `agent-${tag}`));
-    const fetches = client.lines.filter((line) => line.method === "fetch").map(({ params }) => [params.call, params.url.split("/")[3]]);
+    const fetches = client.lines
+      .filter((line) => line.method === "fetch")
+      .map(({ params }) => [params.call, params.url.split("/")[3]]);
     expect(fetches).toHaveLength(12);
     for (const [call, tag] of fetches) expect(call).toBe(`call_${tag}`);
-    for (const { params } of client.lines.filter((line) => line.method === "log")) expect(params.call).toBe(`call_${params.message}`);
+    for (const { params } of client.lines.filter((line) => line.method === "log"))
+      expect(params.call).toBe(`call_${params.message}`);
   });
 
   it("does not lend a call to what an earlier call left behind", async () => {
@@ -40,7 +53,9 @@ describe("which call a request belongs to", () => {
     client.answers.fetch = () => OK;
     await client.call("leave", {}, { call_id: "call_old" });
     await client.call("stay", {}, { call_id: "call_new" });
-    const calls = client.lines.filter((line) => line.method === "fetch").map(({ params }) => [params.url.split("/").pop(), params.call]);
+    const calls = client.lines
+      .filter((line) => line.method === "fetch")
+      .map(({ params }) => [params.url.split("/").pop(), params.call]);
     expect(Object.fromEntries(calls)).toEqual({ late: "call_old", own: "call_new" });
   });
 
@@ -67,9 +82,15 @@ describe("which call a request belongs to", () => {
     client.answers.fetch = () => OK;
     client.answers["kv.get"] = () => ({ value: null, found: false });
     await client.request("initialize", { call_id: "call_init" });
-    expect(client.lines.filter((line) => line.params?.call).map((line) => line.params.call)).toEqual(["call_init", "call_init"]);
+    expect(client.lines.filter((line) => line.params?.call).map((line) => line.params.call)).toEqual([
+      "call_init",
+      "call_init",
+    ]);
     await client.request("initialize", {});
-    expect(client.lines.filter((line) => line.method === "fetch").map((line) => line.params.call)).toEqual(["call_init", null]);
+    expect(client.lines.filter((line) => line.method === "fetch").map((line) => line.params.call)).toEqual([
+      "call_init",
+      null,
+    ]);
   });
 });
 
@@ -104,8 +125,19 @@ describe("ctx", () => {
     const answer = await client.call("go");
     const [text, ...rest] = answer.result.output;
     expect(text).toBe(big.toString());
-    expect(rest).toEqual([[2, 3, 4], [1_500_000, 2, 0], [{ name: "x", kind: "file", size: 3, modified: 5 }], { kind: "directory", size: 0, modified: 7 }, true]);
-    expect(writes).toEqual([["/c", 1_048_576, null], ["/c", 451_424, 1_048_576], ["/d", 2, 9], ["/e", 0, null]]);
+    expect(rest).toEqual([
+      [2, 3, 4],
+      [1_500_000, 2, 0],
+      [{ name: "x", kind: "file", size: 3, modified: 5 }],
+      { kind: "directory", size: 0, modified: 7 },
+      true,
+    ]);
+    expect(writes).toEqual([
+      ["/c", 1_048_576, null],
+      ["/c", 451_424, 1_048_576],
+      ["/d", 2, 9],
+      ["/e", 0, null],
+    ]);
     expect(client.lines.find((line) => line.method === "files.read")?.params.path).toBe("${data}/a.txt");
   });
 
@@ -124,7 +156,15 @@ describe("ctx", () => {
       "kv.list": ({ prefix }) => ({ keys: [`${prefix}1`] }),
     };
     const { result } = await client.call("go", {}, { call_id: "call_p" });
-    expect(result.output).toEqual([{ a: [1] }, true, true, ["p1"], "sallyport-secret-KEY-1", ["SallyportError", "permission_denied"], "permission_denied"]);
+    expect(result.output).toEqual([
+      { a: [1] },
+      true,
+      true,
+      ["p1"],
+      "sallyport-secret-KEY-1",
+      ["SallyportError", "permission_denied"],
+      "permission_denied",
+    ]);
     const notes = client.lines.filter((line) => line.id === undefined).map(({ method, params }) => [method, params]);
     expect(notes).toEqual([
       ["progress", { call: "call_p", progress: 1, total: 4, message: "quarter" }],
@@ -144,6 +184,10 @@ describe("ctx", () => {
     client = await startRunner(`export default { tools: { async go(_, ctx) {
       try { await ctx.files.read("/etc/passwd") } catch (e) { return [e.name, e.code, e.message] } } } }`);
     await client.bind(["go"]);
-    expect((await client.call("go")).result.output).toEqual(["SallyportError", "permission_denied", "no grant for files.read"]);
+    expect((await client.call("go")).result.output).toEqual([
+      "SallyportError",
+      "permission_denied",
+      "no grant for files.read",
+    ]);
   });
 });

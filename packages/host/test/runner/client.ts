@@ -30,7 +30,10 @@ function problemOf(message: Message, asked: string | undefined): string | undefi
       ? [requests[asked ?? ""]?.result, message.result]
       : [message.id === undefined ? notifications[message.method] : requests[message.method]?.params, message.params];
   if (message.jsonrpc !== "2.0" || !schema) return `unknown: ${JSON.stringify(message)}`;
-  if (message.error) return typeof message.error.code === "number" && typeof message.error.message === "string" ? undefined : "a malformed error";
+  if (message.error)
+    return typeof message.error.code === "number" && typeof message.error.message === "string"
+      ? undefined
+      : "a malformed error";
   const validate = compiled.get(schema) ?? ajv.compile(schema);
   compiled.set(schema, validate);
   return validate(value) ? undefined : `${asked ?? message.method}: ${ajv.errorsText(validate.errors)}`;
@@ -58,14 +61,23 @@ export interface Client {
 }
 
 let runner: Promise<string> | undefined;
-const built = (): Promise<string> => (runner ??= buildRunner(join(mkdtempSync(join(tmpdir(), "runner-")), "runner.mjs")));
+const built = (): Promise<string> =>
+  (runner ??= buildRunner(join(mkdtempSync(join(tmpdir(), "runner-")), "runner.mjs")));
 
-/** Starts the real runner in the real engine, with `code` as the plugin's bundle, and speaks the wire to it. */
-export async function startRunner(code: string): Promise<Client> {
+/** Starts the real runner in the real engine, with `source` as the plugin's bundle, and speaks the wire to it. */
+export async function startRunner(source: string): Promise<Client> {
   const dir = mkdtempSync(join(tmpdir(), "plugin-"));
   const bundle = join(dir, "bundle.mjs");
-  writeFileSync(bundle, code);
-  const flags = ["--no-prompt", "--no-config", "--no-lock", "--no-npm", "--no-remote", "--cached-only", `--allow-read=${dir}`];
+  writeFileSync(bundle, source);
+  const flags = [
+    "--no-prompt",
+    "--no-config",
+    "--no-lock",
+    "--no-npm",
+    "--no-remote",
+    "--cached-only",
+    `--allow-read=${dir}`,
+  ];
   const child = spawn(DENO, ["run", ...flags, await built()], {
     env: { DENO_DIR: join(dir, "cache"), DENO_NO_UPDATE_CHECK: "1" },
     stdio: ["pipe", "pipe", "pipe"],
@@ -80,7 +92,7 @@ export async function startRunner(code: string): Promise<Client> {
   let lastCall = 0;
   child.stderr.on("data", (data) => (stderr += data));
   child.stdin.on("error", () => undefined);
-  const exited = new Promise<number | null>((resolve) => child.on("close", (code) => resolve(code)));
+  const exited = new Promise<number | null>((resolve) => child.on("close", resolve));
   const send = (message: unknown): void => void child.stdin.write(`${JSON.stringify(message)}\n`);
 
   const serve = async (message: Message): Promise<void> => {
@@ -121,14 +133,34 @@ export async function startRunner(code: string): Promise<Client> {
       });
     },
     notify: (method, params) => send({ jsonrpc: "2.0", method, params }),
-    hello: () => client.request("hello", { protocols: [1], token: randomBytes(32).toString("hex"), nonce: randomBytes(16).toString("hex") }),
+    hello: () =>
+      client.request("hello", {
+        protocols: [1],
+        token: randomBytes(32).toString("hex"),
+        nonce: randomBytes(16).toString("hex"),
+      }),
     async bind(tools, extra = {}) {
       await client.hello();
       const plugin = { id: "probe", version: "1.0.0", digest: "sha256:0" };
-      return client.request("bind", { plugin, bundle: pathToFileURL(bundle).href, config: {}, scopes: [], tools, secrets: {}, ...extra });
+      return client.request("bind", {
+        plugin,
+        bundle: pathToFileURL(bundle).href,
+        config: {},
+        scopes: [],
+        tools,
+        secrets: {},
+        ...extra,
+      });
     },
     call: (tool, input = {}, extra = {}) =>
-      client.request("call", { call_id: `call_${++lastCall}`, tool, input, timeout_ms: 5000, agent: "tester", ...extra }),
+      client.request("call", {
+        call_id: `call_${++lastCall}`,
+        tool,
+        input,
+        timeout_ms: 5000,
+        agent: "tester",
+        ...extra,
+      }),
     line(matches) {
       const found = lines.find(matches);
       if (found) return Promise.resolve(found);
@@ -142,17 +174,21 @@ export async function startRunner(code: string): Promise<Client> {
         void exited.then((exit) => reject(new Error(`the runner ended with ${exit}: ${stderr}`)));
       });
     },
-    logs: () => lines.filter((line) => line.method === "log").map((line) => `${line.params.level}: ${line.params.message}`),
+    logs: () =>
+      lines.filter((line) => line.method === "log").map((line) => `${line.params.level}: ${line.params.message}`),
     async close() {
       if (child.exitCode === null) child.kill("SIGKILL");
       await exited;
       rmSync(dir, { recursive: true, force: true });
-      if (client.checked && problems.length > 0) throw new Error(`Lines that the schemas of protocol v1 refuse:\n${problems.join("\n")}`);
+      if (client.checked && problems.length > 0)
+        throw new Error(`Lines that the schemas of protocol v1 refuse:\n${problems.join("\n")}`);
     },
   };
   return client;
 }
 
 export function macOf(token: string, hostNonce: string, runnerNonce: string): string {
-  return createHmac("sha256", Buffer.from(token, "hex")).update(`sallyport-handshake-v1\n1\n${hostNonce}\n${runnerNonce}`).digest("hex");
+  return createHmac("sha256", Buffer.from(token, "hex"))
+    .update(`sallyport-handshake-v1\n1\n${hostNonce}\n${runnerNonce}`)
+    .digest("hex");
 }

@@ -4,7 +4,14 @@ import { type Client, startRunner } from "./client.ts";
 let client: Client;
 afterEach(() => client.close());
 
-const STREAM = { status: 200, status_text: "OK", headers: [["content-type", "text/event-stream; charset=utf-8"]], url: "https://a.example/", redirected: false, body: null };
+const STREAM = {
+  status: 200,
+  status_text: "OK",
+  headers: [["content-type", "text/event-stream; charset=utf-8"]],
+  url: "https://a.example/",
+  redirected: false,
+  body: null,
+};
 
 it("reads events, reconnects with the last id after a broken connection, and closes when refused", async () => {
   client = await startRunner(`export default { tools: { go: () => new Promise((done) => {
@@ -21,8 +28,20 @@ it("reads events, reconnects with the last id after a broken connection, and clo
     if (connections.length > 2) throw { code: "permission_denied", message: "no longer" };
     return { ...STREAM, stream: `s${connections.length}` };
   };
-  client.answers["body.read"] = ({ stream }) => ({ data: Buffer.from(bodies[Number(stream.slice(1)) - 1] ?? "").toString("base64"), done: true });
-  expect((await client.call("go")).result.output).toEqual(["open", "one#1", "tick t", "error 0", "open", "two#1", "error 0", "error 2"]);
+  client.answers["body.read"] = ({ stream }) => ({
+    data: Buffer.from(bodies[Number(stream.slice(1)) - 1] ?? "").toString("base64"),
+    done: true,
+  });
+  expect((await client.call("go")).result.output).toEqual([
+    "open",
+    "one#1",
+    "tick t",
+    "error 0",
+    "open",
+    "two#1",
+    "error 0",
+    "error 2",
+  ]);
   expect(connections.map((headers) => Object.fromEntries(headers)["last-event-id"])).toEqual([undefined, "1", "1"]);
 });
 

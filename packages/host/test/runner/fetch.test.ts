@@ -1,3 +1,4 @@
+import { deferred } from "../../../sdk/src/runtime/index.ts";
 import { afterEach, describe, expect, it } from "vitest";
 import { type Client, type Message, startRunner } from "./client.ts";
 
@@ -5,7 +6,15 @@ let client: Client;
 afterEach(() => client.close());
 
 const b64 = (text: string | Uint8Array): string => Buffer.from(text).toString("base64");
-const OK = { status: 200, status_text: "OK", headers: [["content-type", "text/plain"]], url: "https://a.example/", redirected: false, body: b64("hi"), stream: null };
+const OK = {
+  status: 200,
+  status_text: "OK",
+  headers: [["content-type", "text/plain"]],
+  url: "https://a.example/",
+  redirected: false,
+  body: b64("hi"),
+  stream: null,
+};
 
 /** Starts a plugin whose tools are these function bodies, with `input` and `ctx`. */
 async function start(tools: Record<string, string>): Promise<Client> {
@@ -34,7 +43,10 @@ describe("what a fetch asks", () => {
         call: "call_7",
         url: "https://a.example/x?q=1",
         method: "PATCH",
-        headers: [["content-type", "text/plain;charset=UTF-8"], ["x-one", "1"]],
+        headers: [
+          ["content-type", "text/plain;charset=UTF-8"],
+          ["x-one", "1"],
+        ],
         body: b64("text"),
         upload: null,
         redirect: "manual",
@@ -57,11 +69,19 @@ describe("what a fetch asks", () => {
     client.answers["body.write"] = () => ({});
     await output();
     const [params, bytes, blob, form, request, url] = fetches();
-    expect([params?.body, bytes?.body, blob?.body]).toEqual([b64("a=1+2"), b64(new Uint8Array([1, 2, 3])), b64("blob")]);
+    expect([params?.body, bytes?.body, blob?.body]).toEqual([
+      b64("a=1+2"),
+      b64(new Uint8Array([1, 2, 3])),
+      b64("blob"),
+    ]);
     expect(Object.fromEntries(blob?.headers)["content-type"]).toBe("image/png");
     expect(Object.fromEntries(form?.headers)["content-type"]).toMatch(/^multipart\/form-data; boundary=/);
     expect(Buffer.from(form?.body, "base64").toString()).toContain('filename="a.txt"');
-    expect([request?.method, request?.url, Object.fromEntries(request?.headers)["x-r"]]).toEqual(["PUT", "https://a.example/r", "1"]);
+    expect([request?.method, request?.url, Object.fromEntries(request?.headers)["x-r"]]).toEqual([
+      "PUT",
+      "https://a.example/r",
+      "1",
+    ]);
     expect([url?.method, url?.url, url?.body]).toEqual(["GET", "https://a.example/u", null]);
   });
 
@@ -83,18 +103,18 @@ describe("what a fetch asks", () => {
       open: `globalThis.open()`,
     });
     const writes: Message[] = [];
-    let finish = (_: unknown): void => undefined;
-    client.answers.fetch = () => new Promise((resolve) => (finish = resolve));
+    const answer = deferred<unknown>();
+    client.answers.fetch = () => answer.promise;
     client.answers["body.write"] = (params) => {
       writes.push(params);
-      if (params.done) finish(OK);
+      if (params.done) answer.resolve(OK);
       return {};
     };
-    const answer = client.call("go");
+    const call = client.call("go");
     await client.line((line) => line.method === "fetch");
     expect(writes).toEqual([]);
     await client.call("open");
-    expect((await answer).result.output).toBe(200);
+    expect((await call).result.output).toBe(200);
     const [{ upload, body }] = fetches() as [Message];
     expect(body).toBeNull();
     expect(writes.every((write) => write.upload === upload && write.call === fetches()[0]?.call)).toBe(true);
@@ -105,13 +125,15 @@ describe("what a fetch asks", () => {
   });
 
   it("sends five megabytes of a known body in pieces, never over the cap of a line", async () => {
-    await start({ go: `await fetch("https://a.example/", { method: "POST", body: new Uint8Array(5_000_000) }); return 1` });
+    await start({
+      go: `await fetch("https://a.example/", { method: "POST", body: new Uint8Array(5_000_000) }); return 1`,
+    });
     let bytes = 0;
-    let finish = (_: unknown): void => undefined;
-    client.answers.fetch = () => new Promise((resolve) => (finish = resolve));
+    const answer = deferred<unknown>();
+    client.answers.fetch = () => answer.promise;
     client.answers["body.write"] = ({ data, done }) => {
       bytes += Buffer.from(data, "base64").length;
-      if (done) finish(OK);
+      if (done) answer.resolve(OK);
       return {};
     };
     expect(await output()).toBe(1);
@@ -126,14 +148,14 @@ describe("what a fetch asks", () => {
       snap: `globalThis.snap(new Error("disk"))`,
     });
     const done: unknown[] = [];
-    let finish = (_: unknown): void => undefined;
+    const answer = deferred<unknown>();
     client.answers["body.write"] = (params) => (done.push(params.done), {});
-    client.answers.fetch = () => new Promise((resolve) => (finish = resolve));
-    const answer = client.call("go");
+    client.answers.fetch = () => answer.promise;
+    const call = client.call("go");
     await client.line((line) => line.method === "body.write");
     await client.call("snap");
-    finish(OK);
-    expect((await answer).result.output).toBe(200);
+    answer.resolve(OK);
+    expect((await call).result.output).toBe(200);
     expect(done).toEqual([false]);
   });
 });
@@ -148,18 +170,41 @@ describe("what a fetch gives", () => {
       ...OK,
       status: 201,
       status_text: "Created",
-      headers: [["x-a", "1"], ["set-cookie", "a=1"], ["set-cookie", "b=2"]],
+      headers: [
+        ["x-a", "1"],
+        ["set-cookie", "a=1"],
+        ["set-cookie", "b=2"],
+      ],
       url: "https://b.example/",
       redirected: true,
       body: b64('{"a":1}'),
     });
-    expect(await output()).toEqual([true, 201, "Created", "https://b.example/", true, "basic", "1", ["a=1", "b=2"], { a: 1 }, "https://b.example/", '{"a":1}', true]);
+    expect(await output()).toEqual([
+      true,
+      201,
+      "Created",
+      "https://b.example/",
+      true,
+      "basic",
+      "1",
+      ["a=1", "b=2"],
+      { a: 1 },
+      "https://b.example/",
+      '{"a":1}',
+      true,
+    ]);
   });
 
   it("gives 204 and 304 without a body, and 302 under manual", async () => {
-    await start({ go: `return (await Promise.all([204, 304, 302].map((s) => fetch("https://a.example/" + s)))).map((r) => [r.status, r.body === null])` });
+    await start({
+      go: `return (await Promise.all([204, 304, 302].map((s) => fetch("https://a.example/" + s)))).map((r) => [r.status, r.body === null])`,
+    });
     client.answers.fetch = ({ url }) => ({ ...OK, status: Number(url.slice(-3)), body: null });
-    expect(await output()).toEqual([[204, true], [304, true], [302, true]]);
+    expect(await output()).toEqual([
+      [204, true],
+      [304, true],
+      [302, true],
+    ]);
   });
 
   it("pulls a streamed body as it is read, at most two chunks ahead", async () => {
@@ -175,17 +220,19 @@ describe("what a fetch gives", () => {
       expect([stream, call]).toEqual(["s1", "call_a"]);
       return { data: b64(new Uint8Array(1000)), done: ++reads === 50 };
     };
-    const answer = client.call("go", {}, { call_id: "call_a" });
+    const call = client.call("go", {}, { call_id: "call_a" });
     await client.line((line) => line.params?.message === "read one");
     await client.request("ping", {});
     await client.request("ping", {});
     expect(reads).toBeLessThanOrEqual(4);
     await client.call("next");
-    expect((await answer).result.output).toBe(50_000);
+    expect((await call).result.output).toBe(50_000);
   });
 
   it("reads ten megabytes intact", async () => {
-    await start({ go: `const b = new Uint8Array(await (await fetch("https://a.example/")).arrayBuffer()); let s = 0; for (const x of b) s += x; return [b.length, s]` });
+    await start({
+      go: `const b = new Uint8Array(await (await fetch("https://a.example/")).arrayBuffer()); let s = 0; for (const x of b) s += x; return [b.length, s]`,
+    });
     const chunk = new Uint8Array(256 * 1024).map((_, index) => index % 7);
     let reads = 0;
     client.answers.fetch = () => ({ ...OK, body: null, stream: "s" });
@@ -203,15 +250,25 @@ describe("what a fetch gives", () => {
   });
 
   it("rejects with a TypeError that carries the host's code and fix", async () => {
-    await start({ go: `try { await fetch("https://a.example/"); } catch (e) { return [e instanceof TypeError, e.message, e.code, e.fix, e.cause.name] }` });
+    await start({
+      go: `try { await fetch("https://a.example/"); } catch (e) { return [e instanceof TypeError, e.message, e.code, e.fix, e.cause.name] }`,
+    });
     client.answers.fetch = () => {
       throw { code: "permission_denied", message: "The plugin has no grant for a.example.", fix: "Ask for it." };
     };
-    expect(await output()).toEqual([true, "The plugin has no grant for a.example.", "permission_denied", "Ask for it.", "SallyportError"]);
+    expect(await output()).toEqual([
+      true,
+      "The plugin has no grant for a.example.",
+      "permission_denied",
+      "Ask for it.",
+      "SallyportError",
+    ]);
   });
 
   it("errors the body when the host fails in its middle", async () => {
-    await start({ go: `const r = await fetch("https://a.example/"); try { await r.text(); } catch (e) { return e.code }` });
+    await start({
+      go: `const r = await fetch("https://a.example/"); try { await r.text(); } catch (e) { return e.code }`,
+    });
     let reads = 0;
     client.answers.fetch = () => ({ ...OK, body: null, stream: "s" });
     client.answers["body.read"] = () => {
@@ -238,12 +295,12 @@ describe("abort", () => {
         try { await p } catch (e) { console.log("caught " + e.message); } return await new Promise((d) => globalThis.end = d)`,
       end: `globalThis.end(1)`,
     });
-    let answer = (_: unknown): void => undefined;
-    client.answers.fetch = () => new Promise((resolve) => (answer = resolve));
+    const answer = deferred<unknown>();
+    client.answers.fetch = () => answer.promise;
     client.answers["body.cancel"] = () => ({});
     const call = client.call("go");
     await client.line((line) => line.params?.message === "caught mine");
-    answer({ ...OK, body: null, stream: "late" });
+    answer.resolve({ ...OK, body: null, stream: "late" });
     expect((await client.line((line) => line.method === "body.cancel")).params.stream).toBe("late");
     await client.call("end");
     await call;
@@ -265,7 +322,9 @@ describe("abort", () => {
   });
 
   it("gives ctx.signal to fetch, so that cancelling the call cancels its requests", async () => {
-    await start({ go: `try { await ctx.fetch("https://a.example/", { signal: ctx.signal }) } catch (e) { return e.name }` });
+    await start({
+      go: `try { await ctx.fetch("https://a.example/", { signal: ctx.signal }) } catch (e) { return e.name }`,
+    });
     client.answers.fetch = () => new Promise(() => undefined);
     const call = client.call("go", {}, { call_id: "call_c" });
     await client.line((line) => line.method === "fetch");

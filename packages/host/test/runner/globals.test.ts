@@ -30,7 +30,9 @@ describe("console", () => {
       "info: g",
       "debug: t",
     ]);
-    expect(client.lines.filter((line) => line.method === "log").every((line) => line.params.call === "call_g")).toBe(true);
+    expect(client.lines.filter((line) => line.method === "log").every((line) => line.params.call === "call_g")).toBe(
+      true,
+    );
   });
 
   it("survives what is hostile to show, and caps what is long", async () => {
@@ -43,7 +45,11 @@ describe("console", () => {
     const logs = client.logs();
     expect(logs).toHaveLength(14);
     expect(Math.max(...logs.map((line) => line.length))).toBeLessThanOrEqual(8 * 1024 + 10);
-    expect(client.lines.filter((line) => line.params?.fields).map((line) => Object.keys(line.params.fields))).toEqual([["note"], ["note"], ["value"]]);
+    expect(client.lines.filter((line) => line.params?.fields).map((line) => Object.keys(line.params.fields))).toEqual([
+      ["note"],
+      ["note"],
+      ["value"],
+    ]);
   });
 });
 
@@ -53,7 +59,22 @@ describe("what a plugin finds", () => {
       await evaluate(`return [typeof process, process.env.HOME === undefined, Object.keys(process.env), process.platform, process.versions.node === undefined, process.cwd(),
         await new Promise((d) => process.nextTick(d, "tick")), process.argv, process.on("exit", () => {}) === process, process.hrtime().length, typeof process.hrtime.bigint(), global === globalThis,
         (() => { try { process.exit(0) } catch (e) { return e.message } })(), (process.env.A = "1", process.env.A)]`),
-    ).toEqual(["object", true, [], "linux", true, "/", "tick", [], true, 2, "bigint", true, "process.exit() is not available to a plugin.", "1"]);
+    ).toEqual([
+      "object",
+      true,
+      [],
+      "linux",
+      true,
+      "/",
+      "tick",
+      [],
+      true,
+      2,
+      "bigint",
+      true,
+      "process.exit() is not available to a plugin.",
+      "1",
+    ]);
   });
 
   it("refuses WebSocket and Worker in words, and has nothing that reads stdin, writes stdout or keeps data", async () => {
@@ -78,7 +99,9 @@ describe("what a plugin finds", () => {
 
   it("has the parts of the web platform that libraries use", async () => {
     expect(
-      await evaluate(`return [typeof crypto.subtle, typeof structuredClone, typeof TextDecoder, typeof AbortSignal.timeout, typeof ReadableStream, typeof CompressionStream, typeof URLPattern, typeof setTimeout, typeof Buffer, Buffer.from("hi").toString("base64")]`),
+      await evaluate(
+        `return [typeof crypto.subtle, typeof structuredClone, typeof TextDecoder, typeof AbortSignal.timeout, typeof ReadableStream, typeof CompressionStream, typeof URLPattern, typeof setTimeout, typeof Buffer, Buffer.from("hi").toString("base64")]`,
+      ),
     ).toEqual(["object", ...Array(7).fill("function"), "function", "aGk="]);
   });
 });
@@ -97,11 +120,17 @@ describe("what a plugin breaks", () => {
   it.each([
     ["JSON", "JSON.parse = JSON.stringify = () => { throw new Error('broken') }"],
     ["promises", "Promise.prototype.then = function () { throw new Error('broken') }"],
-    ["arrays", "Array.prototype.push = Array.prototype.map = Array.prototype[Symbol.iterator] = () => { throw new Error('broken') }"],
+    [
+      "arrays",
+      "Array.prototype.push = Array.prototype.map = Array.prototype[Symbol.iterator] = () => { throw new Error('broken') }",
+    ],
     ["maps", "Map.prototype.get = Map.prototype.set = () => undefined"],
     ["text", "TextEncoder.prototype.encode = TextDecoder.prototype.decode = () => { throw new Error('broken') }"],
     ["the microtask queue", "globalThis.queueMicrotask = () => {}"],
-    ["Object.prototype", "Object.prototype.toJSON = () => 'mine'; Object.prototype.id = 7; Object.prototype.error = {}; Object.prototype.method = 'x'"],
+    [
+      "Object.prototype",
+      "Object.prototype.toJSON = () => 'mine'; Object.prototype.id = 7; Object.prototype.error = {}; Object.prototype.method = 'x'",
+    ],
   ])("that changes %s breaks at most itself: whatever it writes is whole lines of JSON", async (_, hostile) => {
     client = await startRunner(`${hostile}; export default { tools: { ok() { return "fine" } } }`);
     client.checked = false;
@@ -112,7 +141,8 @@ describe("what a plugin breaks", () => {
   });
 
   it("never sees the launch token", async () => {
-    client = await startRunner(`const seen = []; const { parse } = JSON; JSON.parse = (t, ...r) => { seen.push(t); return parse(t, ...r) };
+    client =
+      await startRunner(`const seen = []; const { parse } = JSON; JSON.parse = (t, ...r) => { seen.push(t); return parse(t, ...r) };
       const { decode } = TextDecoder.prototype; TextDecoder.prototype.decode = function (...a) { const t = decode.apply(this, a); seen.push(t); return t };
       export default { tools: { go() { return [seen.join(""), Object.values(globalThis).filter((v) => typeof v === "string").join("")] } } }`);
     const token = "ab".repeat(32);

@@ -35,8 +35,11 @@ beforeEach(async () => {
     request.on("end", () => {
       seen.push(`${request.method} ${request.url} ${request.headers["content-type"] ?? "-"} ${body}`);
       if (request.url === "/flaky" && seen.length === 1) return void response.writeHead(503).end();
-      if (request.url === "/missing") return void response.writeHead(404, { "content-type": "application/json" }).end('{"why":"gone"}');
-      response.writeHead(200, { "content-type": "application/json", "x-seen": String(seen.length) }).end(JSON.stringify({ url: request.url, body }));
+      if (request.url === "/missing")
+        return void response.writeHead(404, { "content-type": "application/json" }).end('{"why":"gone"}');
+      response
+        .writeHead(200, { "content-type": "application/json", "x-seen": String(seen.length) })
+        .end(JSON.stringify({ url: request.url, body }));
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -59,14 +62,24 @@ function serve(): void {
     const response = await fetch(params.url, init);
     const stream = `s${++last}`;
     bodies.set(stream, Buffer.from(await response.arrayBuffer()));
-    return { status: response.status, status_text: response.statusText, headers: [...response.headers], url: response.url, redirected: response.redirected, body: null, stream };
+    return {
+      status: response.status,
+      status_text: response.statusText,
+      headers: [...response.headers],
+      url: response.url,
+      redirected: response.redirected,
+      body: null,
+      stream,
+    };
   };
   client.answers["body.read"] = ({ stream }) => ({ data: bodies.get(stream)?.toString("base64") ?? "", done: true });
   client.answers["body.cancel"] = () => ({});
 }
 
 async function run(imports: string, code: string): Promise<Message[string]> {
-  client = await startRunner(await bundle(`${imports}; export default { tools: { async go({ origin }, ctx) { ${code} } } }`));
+  client = await startRunner(
+    await bundle(`${imports}; export default { tools: { async go({ origin }, ctx) { ${code} } } }`),
+  );
   expect((await client.bind(["go"])).error).toBeUndefined();
   serve();
   const answer = await client.call("go", { origin });
@@ -98,7 +111,14 @@ describe("unmodified HTTP clients from npm, over the global fetch", () => {
        const cancelled = await api.get("/never", { signal: controller.signal }).catch((e) => axios.isCancel(e));
        return [posted.status, posted.data, posted.headers["x-seen"], form.data.body, error, cancelled]`,
     );
-    expect(output).toEqual([200, { url: "/items?q=x", body: '{"a":1}' }, "1", "f=1", [true, 404, { why: "gone" }], true]);
+    expect(output).toEqual([
+      200,
+      { url: "/items?q=x", body: '{"a":1}' },
+      "1",
+      "f=1",
+      [true, 404, { why: "gone" }],
+      true,
+    ]);
     expect(seen.map((line) => line.split(" ")[1])).not.toContain("/never");
   });
 
@@ -113,11 +133,18 @@ describe("unmodified HTTP clients from npm, over the global fetch", () => {
   });
 
   it("tells the author what the host refused, through the library [S1-17]", async () => {
-    client = await startRunner(await bundle('import axios from "axios"; export default { tools: { go: () => axios.get("https://evil.example/").catch((e) => [e.code, e.message, e.cause?.code ?? e.cause?.cause?.code]) } }'));
+    client = await startRunner(
+      await bundle(
+        'import axios from "axios"; export default { tools: { go: () => axios.get("https://evil.example/").catch((e) => [e.code, e.message, e.cause?.code ?? e.cause?.cause?.code]) } }',
+      ),
+    );
     await client.bind(["go"]);
     client.answers.fetch = () => {
       throw { code: "permission_denied", message: "The plugin has no grant for evil.example." };
     };
-    expect((await client.call("go")).result.output.slice(0, 2)).toEqual(["permission_denied", "The plugin has no grant for evil.example."]);
+    expect((await client.call("go")).result.output.slice(0, 2)).toEqual([
+      "permission_denied",
+      "The plugin has no grant for evil.example.",
+    ]);
   });
 });

@@ -18,7 +18,12 @@ describe("handshake", () => {
     const token = randomBytes(32).toString("hex");
     const nonce = randomBytes(16).toString("hex");
     const { result } = await client.request("hello", { protocols: [1], token, nonce });
-    expect(result).toEqual({ protocol: 1, token, nonce: expect.stringMatching(/^[0-9a-f]{32}$/), mac: macOf(token, nonce, result.nonce) });
+    expect(result).toEqual({
+      protocol: 1,
+      token,
+      nonce: expect.stringMatching(/^[0-9a-f]{32}$/),
+      mac: macOf(token, nonce, result.nonce),
+    });
     expect(client.lines).toHaveLength(1);
   });
 
@@ -57,7 +62,9 @@ describe("bind and initialize", () => {
   });
 
   it("passes the configuration to initialize once [S0-22] [S3-42] [S3-100]", async () => {
-    await start(`let n = 0; export default { initialize(config) { n++; return config.timeout === 30; }, tools: { count() { return n; } } }`);
+    await start(
+      `let n = 0; export default { initialize(config) { n++; return config.timeout === 30; }, tools: { count() { return n; } } }`,
+    );
     await client.bind(["count"], { config: { timeout: 30 } });
     expect((await client.request("initialize", {})).result).toEqual({ ok: true });
     expect((await client.call("count")).result).toEqual({ output: 1 });
@@ -87,7 +94,11 @@ describe("bind and initialize", () => {
     ["a syntax error", "export default {", /.+/],
     ["a throw at import", "throw new Error('import went wrong')", /import went wrong/],
     ["a tool that is no function", "export default { tools: { a: 1 } }", /tools\.a/],
-    ["an import of a file outside", "import x from '/etc/passwd' with { type: 'text' }; export default { tools: { a: () => x } }", /read access/i],
+    [
+      "an import of a file outside",
+      "import x from '/etc/passwd' with { type: 'text' }; export default { tools: { a: () => x } }",
+      /read access/i,
+    ],
     ["a remote import", "import x from 'https://example.com/x.js'; export default {}", /.+/],
   ])("fails bind on %s", async (_, code, message) => {
     await start(code);
@@ -131,7 +142,11 @@ describe("call", () => {
     ["a circular answer", "const x = {}; x.x = x; return x", /cannot be sent/],
     ["a bigint", "return 1n", /cannot be sent/],
     ["a throw of nothing", "throw undefined", /no error/],
-    ["an error with a hostile message", "throw Object.defineProperty(new Error(), 'message', { get() { throw 1 } })", /cannot be read/],
+    [
+      "an error with a hostile message",
+      "throw Object.defineProperty(new Error(), 'message', { get() { throw 1 } })",
+      /cannot be read/,
+    ],
     ["an answer with a hostile toJSON", "return { toJSON() { throw new Error('mine') } }", /mine/],
     ["an answer over the cap of a line", "return 'é'.repeat(2_100_000)", /4 MiB/],
   ])("answers %s with a failure", async (_, body, message) => {
@@ -187,7 +202,12 @@ describe("class-style plugins", () => {
 
   it("answers a declared tool by its method, or else by execute [S3-23] [S3-43] [S0-18]", async () => {
     await start(CLASS);
-    expect((await client.bind(["multiply", "other", "shutdown"])).result.tools).toEqual(["multiply", "other", "shutdown", "fail"]);
+    expect((await client.bind(["multiply", "other", "shutdown"])).result.tools).toEqual([
+      "multiply",
+      "other",
+      "shutdown",
+      "fail",
+    ]);
     await client.request("initialize", {});
     expect((await client.call("multiply", { data: [1, 2] })).result).toEqual({ output: [2, 4] });
     expect((await client.call("other", { a: 1 })).result).toEqual({ output: ["other", { a: 1 }, 2] });
@@ -197,7 +217,11 @@ describe("class-style plugins", () => {
   it("counts { success: false } as a failure of the call [S3-51]", async () => {
     await start(CLASS);
     await client.bind(["fail", "silent"]);
-    expect((await client.call("fail")).error).toEqual({ code: -32000, message: "no data", data: { kind: "tool_failed" } });
+    expect((await client.call("fail")).error).toEqual({
+      code: -32000,
+      message: "no data",
+      data: { kind: "tool_failed" },
+    });
     expect((await client.call("silent")).error.data).toEqual({ kind: "tool_failed" });
   });
 

@@ -8,7 +8,8 @@ export class ReportedFailure extends Error {
 
 /** For tools of `tools`: `{ success: false, error }` is a failure, all else is the output as it stands. */
 export function readOutput(answer: unknown): unknown {
-  if (isEnvelope(answer) && answer.success === false && typeof answer.error === "string") throw new ReportedFailure(answer.error);
+  if (isEnvelope(answer) && answer.success === false && typeof answer.error === "string")
+    throw new ReportedFailure(answer.error);
   return answer;
 }
 

@@ -28,6 +28,8 @@ export interface PluginDefinition<Tools extends object = AnyTools> {
  * Gives a plugin its types and is nothing else: a plain object of this shape is a plugin too. `Tools` is what
  * `sallyport plugin types` writes from the manifest: `interface ToolTypes { forecast: { input: …; output: … } }`.
  */
-export function definePlugin<Tools extends object = AnyTools>(definition: PluginDefinition<NoInfer<Tools>>): PluginDefinition<Tools> {
+export function definePlugin<Tools extends object = AnyTools>(
+  definition: PluginDefinition<NoInfer<Tools>>,
+): PluginDefinition<Tools> {
   return definition;
 }

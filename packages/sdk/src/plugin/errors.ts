@@ -9,10 +9,13 @@ export interface SallyportError extends Error {
 
 /** True for errors of the host. Not a class, because the plugin's bundle and the runner hold copies of their own. */
 export function isSallyportError(thrown: unknown): thrown is SallyportError {
-  return thrown instanceof Error && thrown.name === "SallyportError" && "code" in thrown && typeof thrown.code === "string";
+  return (
+    thrown instanceof Error && thrown.name === "SallyportError" && "code" in thrown && typeof thrown.code === "string"
+  );
 }
 
 export function sallyportError(code: string, message: string, fix?: string): SallyportError {
-  const facts = fix === undefined ? { name: "SallyportError" as const, code } : { name: "SallyportError" as const, code, fix };
+  const facts =
+    fix === undefined ? { name: "SallyportError" as const, code } : { name: "SallyportError" as const, code, fix };
   return Object.assign(new Error(message), facts);
 }

@@ -74,13 +74,19 @@ function instanceOf(exported: unknown): Shape {
     if (isRecord(instance)) return instance;
   }
   if (isRecord(exported)) return exported;
-  throw new TypeError("The entry has no default export that is a plugin. Write: export default definePlugin({ tools: { … } }).");
+  throw new TypeError(
+    "The entry has no default export that is a plugin. Write: export default definePlugin({ tools: { … } }).",
+  );
 }
 
 function isClass(candidate: Fn | (new () => unknown) | object): boolean {
   const { prototype } = candidate as { prototype?: unknown };
   if (!isRecord(prototype)) return false;
-  return fn(prototype, "execute") !== undefined || fn(prototype, "initialize") !== undefined || /^class\b/.test(String(candidate));
+  return (
+    fn(prototype, "execute") !== undefined ||
+    fn(prototype, "initialize") !== undefined ||
+    /^class\b/.test(String(candidate))
+  );
 }
 
 function addTools(tools: Map<string, LoadedTool>, plugin: Shape, offered: unknown): void {
@@ -102,7 +108,8 @@ async function availableActions(plugin: Shape): Promise<readonly string[]> {
   if (!Array.isArray(list)) throw new TypeError("getAvailableActions() must return an array.");
   return list.map((action: unknown) => {
     const name = isRecord(action) ? action.name : action;
-    if (typeof name !== "string") throw new TypeError("getAvailableActions() must return names, or objects with a name.");
+    if (typeof name !== "string")
+      throw new TypeError("getAvailableActions() must return names, or objects with a name.");
     return name;
   });
 }

@@ -7,7 +7,9 @@ export interface ActionDescription {
 }
 
 /** What `execute` may return instead of a bare result: a failure is a failure of the call, a success is unwrapped. */
-export type ActionAnswer = { readonly success: true; readonly result: unknown } | { readonly success: false; readonly error: string };
+export type ActionAnswer =
+  | { readonly success: true; readonly result: unknown }
+  | { readonly success: false; readonly error: string };
 
 export interface PluginMetadata {
   readonly name: string;

@@ -1,5 +1,13 @@
 import type { CallId, LogLevel, LogParams } from "../protocol/v1/index.ts";
-import { type Context, type Files, type KeyValue, type Logger, sallyportError, type Secrets, type ToolContext } from "../plugin/index.ts";
+import {
+  type Context,
+  type Files,
+  type KeyValue,
+  type Logger,
+  sallyportError,
+  type Secrets,
+  type ToolContext,
+} from "../plugin/index.ts";
 import { createFetch } from "./fetch.ts";
 import { createFiles } from "./files.ts";
 import type { HostPort } from "./port.ts";
@@ -52,7 +60,11 @@ class BoundContext implements Context {
     return remember(this, "log", createLogger(this.#port, this.#owner.id));
   }
   get fetch(): typeof globalThis.fetch {
-    return remember(this, "fetch", createFetch(this.#port, () => this.#owner.id));
+    return remember(
+      this,
+      "fetch",
+      createFetch(this.#port, () => this.#owner.id),
+    );
   }
   get files(): Files {
     return remember(this, "files", createFiles(this.#port, this.#owner.id));
@@ -128,7 +140,11 @@ function createSecrets(secrets: Readonly<Record<string, string>>): Secrets {
     get(name) {
       const placeholder = Object.hasOwn(secrets, name) ? secrets[name] : undefined;
       if (placeholder !== undefined) return placeholder;
-      throw sallyportError("permission_denied", `This plugin has no grant for the secret "${name}".`, "Ask for it under permissions.secrets of the manifest.");
+      throw sallyportError(
+        "permission_denied",
+        `This plugin has no grant for the secret "${name}".`,
+        "Ask for it under permissions.secrets of the manifest.",
+      );
     },
   };
 }
@@ -141,7 +157,12 @@ export function createLogger(port: HostPort, call: CallId): Logger {
 }
 
 /** A log line of at most 8 KiB of text and 8 KiB of fields. */
-export function logParams(call: CallId, level: LogLevel, message: string, fields?: Readonly<Record<string, unknown>>): LogParams {
+export function logParams(
+  call: CallId,
+  level: LogLevel,
+  message: string,
+  fields?: Readonly<Record<string, unknown>>,
+): LogParams {
   const text = message.length > LOG_CHARS ? `${message.slice(0, LOG_CHARS)}…` : message;
   if (fields === undefined || fields === null) return { call, level, message: text };
   return { call, level, message: text, fields: plainFields(fields) };
@@ -152,7 +173,9 @@ function plainFields(fields: Readonly<Record<string, unknown>>): NonNullable<Log
     const json = JSON.stringify(fields);
     if (json.length > LOG_CHARS) return { note: `Fields of ${json.length} characters were left out.` };
     const plain: unknown = JSON.parse(json);
-    return typeof plain === "object" && plain !== null && !Array.isArray(plain) ? (plain as NonNullable<LogParams["fields"]>) : { value: plain as null };
+    return typeof plain === "object" && plain !== null && !Array.isArray(plain)
+      ? (plain as NonNullable<LogParams["fields"]>)
+      : { value: plain as null };
   } catch {
     return { note: "Fields that are no JSON were left out." };
   }

@@ -55,10 +55,11 @@ export function createEventSource(fetch: typeof globalThis.fetch): new (url: str
     }
 
     async #connect(): Promise<void> {
-      const headers: Record<string, string> = { "accept": "text/event-stream", "cache-control": "no-store" };
+      const headers: Record<string, string> = { accept: "text/event-stream", "cache-control": "no-store" };
       if (this.#lastEventId !== "") headers["last-event-id"] = this.#lastEventId;
       const response = await fetch(this.url, { headers, signal: this.#abort.signal });
-      const isStream = response.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase() === "text/event-stream";
+      const isStream =
+        response.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase() === "text/event-stream";
       if (response.status !== 200 || !isStream || !response.body) {
         await response.body?.cancel();
         throw new RangeError("The answer is no event stream.");
@@ -68,7 +69,8 @@ export function createEventSource(fetch: typeof globalThis.fetch): new (url: str
       const parser = createEventStreamParser(
         ({ type, data, lastEventId }) => {
           this.#lastEventId = lastEventId;
-          if (this.readyState === 1) this.dispatchEvent(new MessageEvent(type, { data, lastEventId, origin: new URL(this.url).origin }));
+          if (this.readyState === 1)
+            this.dispatchEvent(new MessageEvent(type, { data, lastEventId, origin: new URL(this.url).origin }));
         },
         (ms) => {
           this.#retry = ms;
@@ -77,7 +79,8 @@ export function createEventSource(fetch: typeof globalThis.fetch): new (url: str
       );
       const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
       const reader = response.body.getReader();
-      for (let piece = await reader.read(); !piece.done; piece = await reader.read()) parser.push(decoder.decode(piece.value, { stream: true }));
+      for (let piece = await reader.read(); !piece.done; piece = await reader.read())
+        parser.push(decoder.decode(piece.value, { stream: true }));
     }
   };
 }

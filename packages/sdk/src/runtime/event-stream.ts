@@ -16,7 +16,11 @@ const EVENT_CHARS = 1024 * 1024;
  * Splits a stream's text into events: LF, CR and CRLF end lines, one byte order mark at the start is dropped, a comment or an
  * event without data is none, the last event without its empty line is dropped. @throws {RangeError} over 1 MiB an event.
  */
-export function createEventStreamParser(onEvent: (event: ServerEvent) => void, onRetry: (ms: number) => void, lastEventId = ""): EventStreamParser {
+export function createEventStreamParser(
+  onEvent: (event: ServerEvent) => void,
+  onRetry: (ms: number) => void,
+  lastEventId = "",
+): EventStreamParser {
   let rest = "";
   let started = false;
   let data: string[] = [];

@@ -1,9 +1,9 @@
 import { type CallId, type FetchParams, type FetchResult } from "../protocol/v1/index.ts";
 import { isSallyportError } from "../plugin/index.ts";
 import { fromBase64, toBase64 } from "./base64.ts";
+import { deferred } from "./deferred.ts";
 import { bodyOf, sendBody } from "./upload.ts";
 import type { HostPort } from "./port.ts";
-
 
 /**
  * The standard `fetch`, as a request to the host's broker. `call` gives the call that a request belongs to, and may throw.
@@ -27,7 +27,8 @@ export function createFetch(port: HostPort, call: () => CallId): typeof globalTh
       secrets: secretsOf(init),
     };
     const answer = port.request("fetch", params);
-    if (body instanceof ReadableStream && params.upload !== null) void sendBody(port, owner, params.upload, body, answer, request.signal);
+    if (body instanceof ReadableStream && params.upload !== null)
+      void sendBody(port, owner, params.upload, body, answer, request.signal);
     return await abortable(port, owner, answer, request.signal);
   };
 }
@@ -40,18 +41,24 @@ function secretsOf(init: RequestInit | undefined): readonly string[] {
   return names;
 }
 
-async function abortable(port: HostPort, call: CallId, answer: Promise<FetchResult>, signal: AbortSignal): Promise<Response> {
-  let abort = (): void => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason);
-  });
+async function abortable(
+  port: HostPort,
+  call: CallId,
+  answer: Promise<FetchResult>,
+  signal: AbortSignal,
+): Promise<Response> {
+  const aborted = deferred<never>();
+  const abort = (): void => aborted.reject(signal.reason);
   signal.addEventListener("abort", abort, { once: true });
   try {
-    const result = await Promise.race([answer, aborted]);
+    const result = await Promise.race([answer, aborted.promise]);
     return responseOf(port, call, result, signal);
   } catch (error) {
     if (signal.aborted) {
-      answer.then((late) => cancelStream(port, call, late.stream), () => undefined);
+      answer.then(
+        (late) => cancelStream(port, call, late.stream),
+        () => undefined,
+      );
       throw signal.reason;
     }
     throw networkError(error);
@@ -62,7 +69,11 @@ async function abortable(port: HostPort, call: CallId, answer: Promise<FetchResu
 
 function responseOf(port: HostPort, call: CallId, result: FetchResult, signal: AbortSignal): Response {
   const hasNoBody = result.status === 204 || result.status === 205 || result.status === 304;
-  const body = hasNoBody ? null : result.stream === null ? inline(result.body) : streamBody(port, call, result.stream, signal);
+  const body = hasNoBody
+    ? null
+    : result.stream === null
+      ? inline(result.body)
+      : streamBody(port, call, result.stream, signal);
   if (hasNoBody) cancelStream(port, call, result.stream);
   const response = new Response(body, {
     status: result.status,
@@ -88,10 +99,12 @@ function withFacts(response: Response, { url, redirected }: FetchResult): Respon
 }
 
 function streamBody(port: HostPort, call: CallId, stream: string, signal: AbortSignal): ReadableStream<Uint8Array> {
-  const abort = (controller: ReadableStreamDefaultController): (() => void) => () => {
-    controller.error(signal.reason);
-    cancelStream(port, call, stream);
-  };
+  const abort =
+    (controller: ReadableStreamDefaultController): (() => void) =>
+    () => {
+      controller.error(signal.reason);
+      cancelStream(port, call, stream);
+    };
   let onAbort: (() => void) | undefined;
   const settle = (): void => {
     if (onAbort) signal.removeEventListener("abort", onAbort);

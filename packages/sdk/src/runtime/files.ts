@@ -10,7 +10,12 @@ export function createFiles(port: HostPort, call: CallId): Files {
     const pieces: Uint8Array[] = [];
     let total = 0;
     while (total < length) {
-      const answer = await port.request("files.read", { call, path, offset: offset + total, length: Math.min(PIECE_BYTES, length - total) });
+      const answer = await port.request("files.read", {
+        call,
+        path,
+        offset: offset + total,
+        length: Math.min(PIECE_BYTES, length - total),
+      });
       const piece = fromBase64(answer.data);
       pieces.push(piece);
       total += piece.length;

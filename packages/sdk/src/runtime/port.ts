@@ -3,6 +3,9 @@ import type { Notifications, PluginNotificationMethod, PluginRequestMethod, Requ
 /** The way to the host: the wire in the runner, the fakes in a test. */
 export interface HostPort {
   /** Rejects with a `SallyportError` when the host refuses or fails. */
-  request<Method extends PluginRequestMethod>(method: Method, params: Requests[Method]["params"]): Promise<Requests[Method]["result"]>;
+  request<Method extends PluginRequestMethod>(
+    method: Method,
+    params: Requests[Method]["params"],
+  ): Promise<Requests[Method]["result"]>;
   notify<Method extends PluginNotificationMethod>(method: Method, params: Notifications[Method]): void;
 }

@@ -42,7 +42,11 @@ function joined(pieces: readonly Bytes[], total: number): Bytes {
   return whole;
 }
 
-function following(pieces: Bytes[], first: Promise<ReadableStreamReadResult<Bytes>>, reader: ReadableStreamDefaultReader<Bytes>): ReadableStream<Bytes> {
+function following(
+  pieces: Bytes[],
+  first: Promise<ReadableStreamReadResult<Bytes>>,
+  reader: ReadableStreamDefaultReader<Bytes>,
+): ReadableStream<Bytes> {
   let next: Promise<ReadableStreamReadResult<Bytes>> | undefined = first;
   next.catch(() => undefined);
   return new ReadableStream(
@@ -71,20 +75,18 @@ export async function sendBody(
   signal: AbortSignal,
 ): Promise<void> {
   const reader = body.getReader();
-  let over = false;
-  const stop = (): void => {
-    over = true;
-  };
+  const over = new AbortController();
+  const stop = (): void => over.abort();
   answer.then(undefined, stop);
   signal.addEventListener("abort", stop, { once: true });
   try {
-    while (!over) {
+    while (!over.signal.aborted) {
       const { value, done } = await reader.read();
       if (done) {
         await port.request("body.write", { call, upload, data: "", done: true });
         return;
       }
-      for (let start = 0; start < value.length && !over; start += CHUNK_BYTES) {
+      for (let start = 0; start < value.length && !over.signal.aborted; start += CHUNK_BYTES) {
         const data = toBase64(value.subarray(start, start + CHUNK_BYTES));
         await port.request("body.write", { call, upload, data, done: false });
       }

@@ -1,4 +1,11 @@
-import type { FileEntry, FilesListResult, FilesReadParams, FilesReadResult, FilesStatResult, FilesWriteParams } from "../protocol/v1/index.ts";
+import type {
+  FileEntry,
+  FilesListResult,
+  FilesReadParams,
+  FilesReadResult,
+  FilesStatResult,
+  FilesWriteParams,
+} from "../protocol/v1/index.ts";
 import { fromBase64, sallyportError, toBase64 } from "../runtime/index.ts";
 import type { Fakes } from "./fakes.ts";
 
@@ -17,17 +24,24 @@ export interface FakeFiles {
 export function createFakeFiles({ files = {}, filesystem = [] }: Fakes): FakeFiles {
   const contents = new Map<string, Uint8Array>();
   const directories = new Set<string>();
-  for (const [path, data] of Object.entries(files)) contents.set(path, typeof data === "string" ? new TextEncoder().encode(data) : data);
+  for (const [path, data] of Object.entries(files))
+    contents.set(path, typeof data === "string" ? new TextEncoder().encode(data) : data);
   const given = new Set(contents.keys());
 
   const check = (path: string, write: boolean): void => {
     const plain = path.split("/").every((part, index) => (index === 0 || part !== "") && part !== "." && part !== "..");
     const granted = filesystem.some((grant) => within(path, grant.path) && (!write || grant.mode === "rw"));
     if (plain && (granted || (!write && given.has(path)))) return;
-    throw sallyportError("permission_denied", `This plugin has no grant to ${write ? "write" : "read"} ${path}.`, "Add it to the fakes of the test, and to permissions.filesystem of the manifest.");
+    throw sallyportError(
+      "permission_denied",
+      `This plugin has no grant to ${write ? "write" : "read"} ${path}.`,
+      "Add it to the fakes of the test, and to permissions.filesystem of the manifest.",
+    );
   };
   const isDirectory = (path: string): boolean =>
-    directories.has(path) || filesystem.some((grant) => grant.path === path && !contents.has(path)) || [...contents.keys()].some((file) => file.startsWith(`${path}/`));
+    directories.has(path) ||
+    filesystem.some((grant) => grant.path === path && !contents.has(path)) ||
+    [...contents.keys()].some((file) => file.startsWith(`${path}/`));
   const entry = (path: string): Omit<FileEntry, "name"> | null => {
     const data = contents.get(path);
     if (data) return { kind: "file", size: data.length, modified_ms: 0 };
@@ -61,7 +75,11 @@ export function createFakeFiles({ files = {}, filesystem = [] }: Fakes): FakeFil
       for (const known of [...contents.keys(), ...directories]) {
         if (known.startsWith(`${path}/`)) names.add(known.slice(path.length + 1).split("/")[0] ?? "");
       }
-      return { entries: [...names].toSorted().map((name) => ({ name, ...(entry(`${path}/${name}`) ?? { kind: "directory", size: 0, modified_ms: 0 }) })) };
+      return {
+        entries: [...names]
+          .toSorted()
+          .map((name) => ({ name, ...(entry(`${path}/${name}`) ?? { kind: "directory", size: 0, modified_ms: 0 }) })),
+      };
     },
     stat(path) {
       check(path, false);

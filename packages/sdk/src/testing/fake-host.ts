@@ -1,12 +1,26 @@
-import type { Json, LogParams, Notifications, PluginNotificationMethod, PluginRequestMethod, ProgressParams, Requests } from "../protocol/v1/index.ts";
+import type {
+  Json,
+  LogParams,
+  Notifications,
+  PluginNotificationMethod,
+  PluginRequestMethod,
+  ProgressParams,
+  Requests,
+} from "../protocol/v1/index.ts";
 import type { HostPort } from "../runtime/index.ts";
 import { createFakeFiles } from "./fake-files.ts";
 import { createFakeNetwork } from "./fake-network.ts";
 import type { Fakes } from "./fakes.ts";
 
-type Handlers = { readonly [Method in PluginRequestMethod]: (params: Requests[Method]["params"]) => Requests[Method]["result"] | Promise<Requests[Method]["result"]> };
+type Handlers = {
+  readonly [Method in PluginRequestMethod]: (
+    params: Requests[Method]["params"],
+  ) => Requests[Method]["result"] | Promise<Requests[Method]["result"]>;
+};
 
-export type RecordedRequest = { [Method in PluginRequestMethod]: { readonly method: Method; readonly params: Requests[Method]["params"] } }[PluginRequestMethod];
+export type RecordedRequest = {
+  [Method in PluginRequestMethod]: { readonly method: Method; readonly params: Requests[Method]["params"] };
+}[PluginRequestMethod];
 
 export interface FakeHost extends HostPort {
   readonly requests: readonly RecordedRequest[];
@@ -26,7 +40,7 @@ export function createFakeHost(fakes: Fakes): FakeHost {
   const progress: ProgressParams[] = [];
 
   const handlers: Handlers = {
-    "fetch": network.fetch,
+    fetch: network.fetch,
     "body.read": network.read,
     "body.cancel": ({ stream }) => (network.cancel(stream), {}),
     "body.write": (params) => (network.write(params), {}),

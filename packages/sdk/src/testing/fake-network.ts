@@ -1,14 +1,19 @@
-import type { BodyReadParams, BodyReadResult, BodyWriteParams, FetchParams, FetchResult } from "../protocol/v1/index.ts";
+import type {
+  BodyReadParams,
+  BodyReadResult,
+  BodyWriteParams,
+  FetchParams,
+  FetchResult,
+} from "../protocol/v1/index.ts";
 import { CHUNK_BYTES } from "../protocol/v1/index.ts";
-import { fromBase64, sallyportError, toBase64 } from "../runtime/index.ts";
+import { type Deferred, deferred, fromBase64, sallyportError, toBase64 } from "../runtime/index.ts";
 import type { FakeFetch, Fakes } from "./fakes.ts";
 
 const INLINE_BYTES = 64 * 1024;
 
 interface Upload {
   readonly pieces: Uint8Array<ArrayBuffer>[];
-  readonly whole: Promise<void>;
-  finish(): void;
+  readonly whole: Deferred<void>;
 }
 
 export interface FakeNetwork {
@@ -28,11 +33,7 @@ export function createFakeNetwork(fakes: Fakes): FakeNetwork {
   const uploadOf = (id: string): Upload => {
     const known = uploads.get(id);
     if (known) return known;
-    let finish = (): void => undefined;
-    const whole = new Promise<void>((resolve) => {
-      finish = resolve;
-    });
-    const upload = { pieces: [], whole, finish };
+    const upload: Upload = { pieces: [], whole: deferred() };
     uploads.set(id, upload);
     return upload;
   };
@@ -40,10 +41,16 @@ export function createFakeNetwork(fakes: Fakes): FakeNetwork {
   return {
     async fetch(params) {
       for (const name of params.secrets) {
-        if (!(fakes.secrets ?? []).includes(name)) throw sallyportError("permission_denied", `This plugin has no grant for the secret "${name}".`);
+        if (!(fakes.secrets ?? []).includes(name))
+          throw sallyportError("permission_denied", `This plugin has no grant for the secret "${name}".`);
       }
       const response = await answer(await requestOf(params, uploadOf));
-      if (!response) throw sallyportError("permission_denied", `This plugin has no grant for ${params.method} ${params.url}.`, "Add it to the fakes of the test, and to permissions.network of the manifest.");
+      if (!response)
+        throw sallyportError(
+          "permission_denied",
+          `This plugin has no grant for ${params.method} ${params.url}.`,
+          "Add it to the fakes of the test, and to permissions.network of the manifest.",
+        );
       const bytes = new Uint8Array(await response.arrayBuffer());
       const stream = bytes.length > INLINE_BYTES ? `stream-${++lastStream}` : null;
       if (stream !== null) streams.set(stream, bytes);
@@ -69,7 +76,7 @@ export function createFakeNetwork(fakes: Fakes): FakeNetwork {
     write({ upload, data, done }) {
       const known = uploadOf(upload);
       known.pieces.push(fromBase64(data));
-      if (done) known.finish();
+      if (done) known.whole.resolve();
     },
   };
 }
@@ -79,7 +86,7 @@ async function requestOf(params: FetchParams, uploadOf: (id: string) => Upload):
   const init = { method: params.method, headers, redirect: params.redirect };
   if (params.upload !== null) {
     const upload = uploadOf(params.upload);
-    await upload.whole;
+    await upload.whole.promise;
     return new Request(params.url, { ...init, body: new Blob(upload.pieces) });
   }
   return new Request(params.url, params.body === null ? init : { ...init, body: fromBase64(params.body) });
@@ -99,5 +106,6 @@ function matcher(key: string): (request: Request) => boolean {
   const [method, pattern] = second === undefined ? [undefined, first] : [first, second];
   const open = pattern.endsWith("*");
   const url = new URL(open ? pattern.slice(0, -1) : pattern).href;
-  return (request) => (method === undefined || method === request.method) && (open ? request.url.startsWith(url) : request.url === url);
+  return (request) =>
+    (method === undefined || method === request.method) && (open ? request.url.startsWith(url) : request.url === url);
 }

@@ -1,5 +1,13 @@
 import type { CallId, Json, LogParams, ProgressParams } from "../protocol/v1/index.ts";
-import { type Binding, createContext, createFetch, createToolContext, isSallyportError, loadPlugin, sallyportError } from "../runtime/index.ts";
+import {
+  type Binding,
+  createContext,
+  createFetch,
+  createToolContext,
+  isSallyportError,
+  loadPlugin,
+  sallyportError,
+} from "../runtime/index.ts";
 import { asJson, createFakeHost, type RecordedRequest } from "./fake-host.ts";
 import type { Fakes } from "./fakes.ts";
 
@@ -47,7 +55,8 @@ let open: RunningPlugin | undefined;
  * @throws {SallyportError} `load_failed`, `undeclared_tool`, `missing_tool`, `initialize_failed`.
  */
 export async function runPlugin(plugin: unknown, options: RunOptions = {}): Promise<RunningPlugin> {
-  if (open) throw sallyportError("conflict", "Another plugin runs in this test.", "Close it first: await running.close().");
+  if (open)
+    throw sallyportError("conflict", "Another plugin runs in this test.", "Close it first: await running.close().");
   const { declaredTools } = options;
   const host = createFakeHost(options);
   const binding: Binding = {
@@ -80,7 +89,8 @@ export async function runPlugin(plugin: unknown, options: RunOptions = {}): Prom
     kv: host.kv,
     async call(name, input = {}, { agent = "test", signal } = {}) {
       const tool = loaded.tools.get(name);
-      if (!tool) throw sallyportError("unknown_tool", `The plugin has no tool "${name}".`, `It has: ${tools.join(", ")}.`);
+      if (!tool)
+        throw sallyportError("unknown_tool", `The plugin has no tool "${name}".`, `It has: ${tools.join(", ")}.`);
       const owner = { id: `call_${++lastCall}`, tool: name, agent, signal: signal ?? new AbortController().signal };
       inFlight.add(owner.id);
       try {
@@ -104,13 +114,18 @@ export async function runPlugin(plugin: unknown, options: RunOptions = {}): Prom
   /* In production async context tells which call a request belongs to; here nothing depends on it but the record. */
   globalThis.fetch = createFetch(host, () => {
     const [only = null] = inFlight;
-    if (only === null) throw sallyportError("permission_denied", "This runs outside a tool call, where the host serves no requests.");
+    if (only === null)
+      throw sallyportError("permission_denied", "This runs outside a tool call, where the host serves no requests.");
     return inFlight.size === 1 ? only : null;
   });
   try {
     inFlight.add("initialize");
-    const { ok, returned } = await loaded.initialize(binding.config, createContext(host, binding, { ...outside, id: "initialize" }));
-    if (!ok) throw new Error(`initialize() returned ${String(returned)}; it must return true when the plugin is ready.`);
+    const { ok, returned } = await loaded.initialize(
+      binding.config,
+      createContext(host, binding, { ...outside, id: "initialize" }),
+    );
+    if (!ok)
+      throw new Error(`initialize() returned ${String(returned)}; it must return true when the plugin is ready.`);
   } catch (thrown) {
     restore();
     throw failure("initialize_failed", thrown);
@@ -122,9 +137,11 @@ export async function runPlugin(plugin: unknown, options: RunOptions = {}): Prom
 
 function compare(offered: readonly string[], declared: readonly string[]): void {
   const extra = offered.find((name) => !declared.includes(name));
-  if (extra !== undefined) throw sallyportError("undeclared_tool", `The code offers a tool "${extra}" that the manifest does not declare.`);
+  if (extra !== undefined)
+    throw sallyportError("undeclared_tool", `The code offers a tool "${extra}" that the manifest does not declare.`);
   const lacking = declared.find((name) => !offered.includes(name));
-  if (lacking !== undefined) throw sallyportError("missing_tool", `The code lacks the tool "${lacking}" that the manifest declares.`);
+  if (lacking !== undefined)
+    throw sallyportError("missing_tool", `The code lacks the tool "${lacking}" that the manifest declares.`);
 }
 
 function failure(code: string, thrown: unknown): Error {

@@ -211,13 +211,13 @@ type Empty = { readonly [key: string]: never };
 
 /** Every request: what it carries and what answers it. */
 export interface Requests {
-  "hello": { params: HelloParams; result: HelloResult };
-  "bind": { params: BindParams; result: BindResult };
-  "initialize": { params: InitializeParams; result: InitializeResult };
-  "call": { params: CallParams; result: CallResult };
-  "ping": { params: Empty; result: Empty };
-  "shutdown": { params: ShutdownParams; result: Empty };
-  "fetch": { params: FetchParams; result: FetchResult };
+  hello: { params: HelloParams; result: HelloResult };
+  bind: { params: BindParams; result: BindResult };
+  initialize: { params: InitializeParams; result: InitializeResult };
+  call: { params: CallParams; result: CallResult };
+  ping: { params: Empty; result: Empty };
+  shutdown: { params: ShutdownParams; result: Empty };
+  fetch: { params: FetchParams; result: FetchResult };
   "body.read": { params: BodyReadParams; result: BodyReadResult };
   "body.cancel": { params: BodyCancelParams; result: Empty };
   "body.write": { params: BodyWriteParams; result: Empty };

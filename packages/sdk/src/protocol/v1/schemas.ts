@@ -1,6 +1,21 @@
 import { RPC_ERRORS } from "./errors.ts";
 import type { Notifications, Requests } from "./messages.ts";
-import { anything, base64, boolean, hex, integer, list, number, object, oneOf, openObject, orNull, record, type Schema, text } from "./shapes.ts";
+import {
+  anything,
+  base64,
+  boolean,
+  hex,
+  integer,
+  list,
+  number,
+  object,
+  oneOf,
+  openObject,
+  orNull,
+  record,
+  type Schema,
+  text,
+} from "./shapes.ts";
 
 const empty = object({});
 const call = orNull(text({ minLength: 1 }));
@@ -9,12 +24,14 @@ const path = text({ minLength: 1 });
 const file = { kind: oneOf("file", "directory"), size: integer(), modified_ms: number };
 
 /** Params and result of every request. */
-export const REQUEST_SCHEMAS: { readonly [Method in keyof Requests]: { readonly params: Schema; readonly result: Schema } } = {
-  "hello": {
+export const REQUEST_SCHEMAS: {
+  readonly [Method in keyof Requests]: { readonly params: Schema; readonly result: Schema };
+} = {
+  hello: {
     params: object({ protocols: list(integer(1)), token: hex(64), nonce: hex(32) }),
     result: object({ protocol: { const: 1 }, token: hex(64), nonce: hex(32), mac: hex(64) }),
   },
-  "bind": {
+  bind: {
     params: object({
       plugin: openObject({ id: text(), version: text(), digest: text() }),
       bundle: text({ format: "uri" }),
@@ -25,14 +42,20 @@ export const REQUEST_SCHEMAS: { readonly [Method in keyof Requests]: { readonly 
     }),
     result: object({ tools: list(text()), hooks: list(text()) }),
   },
-  "initialize": { params: object({ call_id: text() }, "call_id"), result: object({ ok: boolean }) },
-  "call": {
-    params: object({ call_id: text({ minLength: 1 }), tool: text(), input: anything, timeout_ms: number, agent: text() }),
+  initialize: { params: object({ call_id: text() }, "call_id"), result: object({ ok: boolean }) },
+  call: {
+    params: object({
+      call_id: text({ minLength: 1 }),
+      tool: text(),
+      input: anything,
+      timeout_ms: number,
+      agent: text(),
+    }),
     result: object({ output: anything }),
   },
-  "ping": { params: empty, result: empty },
-  "shutdown": { params: object({ grace_ms: number }), result: empty },
-  "fetch": {
+  ping: { params: empty, result: empty },
+  shutdown: { params: object({ grace_ms: number }), result: empty },
+  fetch: {
     params: object({
       call,
       url: text(),
@@ -64,7 +87,10 @@ export const REQUEST_SCHEMAS: { readonly [Method in keyof Requests]: { readonly 
     params: object({ call, path, data: base64, offset: orNull(integer()) }),
     result: object({ bytes: integer() }),
   },
-  "files.list": { params: object({ call, path }), result: object({ entries: list(object({ name: text(), ...file })) }) },
+  "files.list": {
+    params: object({ call, path }),
+    result: object({ entries: list(object({ name: text(), ...file })) }),
+  },
   "files.stat": { params: object({ call, path }), result: orNull(object(file)) },
   "files.remove": { params: object({ call, path }), result: empty },
   "files.mkdir": { params: object({ call, path }), result: empty },
@@ -77,12 +103,23 @@ export const REQUEST_SCHEMAS: { readonly [Method in keyof Requests]: { readonly 
 /** Params of every notification. */
 export const NOTIFICATION_SCHEMAS: { readonly [Method in keyof Notifications]: Schema } = {
   cancel: object({ call_id: text(), reason: text() }),
-  log: object({ call, level: oneOf("debug", "info", "warn", "error"), message: text(), fields: record(anything) }, "fields"),
+  log: object(
+    { call, level: oneOf("debug", "info", "warn", "error"), message: text(), fields: record(anything) },
+    "fields",
+  ),
   progress: object({ call, progress: number, total: number, message: text() }, "total", "message"),
 };
 
-const pluginFailed = object({ code: { const: RPC_ERRORS.pluginFailed }, message: text(), data: object({ kind: oneOf("tool_failed", "load_failed", "initialize_failed") }) });
-const hostRefused = object({ code: { const: RPC_ERRORS.hostRefused }, message: text(), data: object({ code: text(), fix: text() }, "fix") });
+const pluginFailed = object({
+  code: { const: RPC_ERRORS.pluginFailed },
+  message: text(),
+  data: object({ kind: oneOf("tool_failed", "load_failed", "initialize_failed") }),
+});
+const hostRefused = object({
+  code: { const: RPC_ERRORS.hostRefused },
+  message: text(),
+  data: object({ code: text(), fix: text() }, "fix"),
+});
 const protocolError = object({ code: integer(-32768), message: text() });
 
 /** One document with the schema of every message: a line is valid when it matches one of `$defs`. */
@@ -101,7 +138,8 @@ export function protocolSchema(): Schema {
   return {
     $schema: "https://json-schema.org/draft/2020-12/schema",
     title: "Sallyport plugin protocol, version 1",
-    description: "JSON-RPC 2.0, one object a line, over the plugin process's stdin and stdout. A line is at most 4 MiB.",
+    description:
+      "JSON-RPC 2.0, one object a line, over the plugin process's stdin and stdout. A line is at most 4 MiB.",
     anyOf: Object.keys(defs).map((name) => ({ $ref: `#/$defs/${name}` })),
     $defs: defs,
   };
