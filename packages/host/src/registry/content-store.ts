@@ -35,15 +35,24 @@ export interface ContentStore {
 
 const HEX = /^[0-9a-f]{64}$/;
 const STAGING = ".staging-";
+const REMOVE = { recursive: true, force: true } as const;
+
+/**
+ * Folders keep the owner's right to write: taking it away stops nobody who has the owner's rights, and would make
+ * `rm -r` of a home fail for everyone but root.
+ */
+function modesFor({ readableByAll }: ContentStoreOptions): { folder: number; file: number; executable: number } {
+  return readableByAll
+    ? { folder: 0o755, file: 0o444, executable: 0o555 }
+    : { folder: 0o700, file: 0o400, executable: 0o500 };
+}
 
 /** Opens the store below `root`, made if absent, and clears what a crash left half written. One process owns a store. */
 export async function createContentStore(root: string, options: ContentStoreOptions): Promise<ContentStore> {
-  const modes = options.readableByAll
-    ? { store: 0o755, folder: 0o555, file: 0o444, executable: 0o555 }
-    : { store: 0o700, folder: 0o500, file: 0o400, executable: 0o500 };
+  const modes = modesFor(options);
   await mkdir(root, { recursive: true });
-  await chmod(root, modes.store);
-  for (const name of await readdir(root)) if (name.startsWith(STAGING)) await removeTree(join(root, name));
+  await chmod(root, modes.folder);
+  for (const name of await readdir(root)) if (name.startsWith(STAGING)) await rm(join(root, name), REMOVE);
 
   const home = (digest: string): string => join(root, hexOf(digest));
   const pathOf = (digest: string): string => join(home(digest), "files");
@@ -59,10 +68,9 @@ export async function createContentStore(root: string, options: ContentStoreOpti
       await writeSynced(path, file.bytes, (file.mode & 0o100) === 0 ? modes.file : modes.executable);
     }
     await writeSynced(join(folder, "index.json"), writeIndex(files), modes.file);
-    // Deepest first, so that no folder is closed to writing while something is still to be done below it.
-    for (const path of [...folders].toSorted((a, b) => b.length - a.length)) {
-      await syncFolder(path);
+    for (const path of folders) {
       await chmod(path, modes.folder);
+      await syncFolder(path);
     }
   }
 
@@ -117,7 +125,7 @@ export async function createContentStore(root: string, options: ContentStoreOpti
       await syncFolder(root);
       return { ...stored, created: true };
     } finally {
-      await removeTree(folder);
+      await rm(folder, REMOVE);
     }
   }
 
@@ -137,7 +145,7 @@ export async function createContentStore(root: string, options: ContentStoreOpti
       if (error instanceof Error && "code" in error && error.code === "ENOENT") return;
       throw error;
     }
-    await removeTree(away);
+    await rm(away, REMOVE);
   }
 
   async function list(): Promise<string[]> {
@@ -202,17 +210,6 @@ async function syncFolder(path: string): Promise<void> {
   } finally {
     await handle.close();
   }
-}
-
-/** Read-only folders are opened first: whoever is not root cannot take a file out of them otherwise. */
-async function removeTree(path: string): Promise<void> {
-  const stat = await lstat(path).catch(() => undefined);
-  if (stat === undefined) return;
-  if (stat.isDirectory()) {
-    await chmod(path, 0o700);
-    for (const name of await readdir(path)) await removeTree(join(path, name));
-  }
-  await rm(path, { recursive: true, force: true });
 }
 
 function unreadable(digest: string, error: unknown): SallyportError {

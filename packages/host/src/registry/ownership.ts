@@ -1,6 +1,5 @@
 import type { Stats } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { userInfo } from "node:os";
 import { SallyportError } from "../kernel/index.ts";
 
 /** Whose files are trusted not to change under us. */
@@ -24,22 +23,24 @@ export async function currentOwnership(): Promise<Ownership> {
     });
   }
   const [groups, users] = await Promise.all([readOrEmpty("/etc/group"), readOrEmpty("/etc/passwd")]);
-  const gid = privateGroupOf(userInfo().username, groups, users);
+  const gid = privateGroupOf(uid, groups, users);
   return { uid, isPrivateGroup: (candidate) => candidate === gid };
 }
 
-/** The id of the group that has the user's name, no other member, and is no other user's primary group. */
-export function privateGroupOf(user: string, groupFile: string, passwdFile: string): number | undefined {
+/**
+ * The id of the group that has the user's name, no other member, and is no other user's primary group. Undefined also for a user
+ * without an entry, as in many containers.
+ */
+export function privateGroupOf(uid: number, groupFile: string, passwdFile: string): number | undefined {
+  const users = passwdFile.split("\n").map((line) => line.split(":"));
+  const user = users.find((fields) => fields[2] === String(uid))?.[0];
   const groups = groupFile.split("\n").map((line) => line.split(":"));
   const [group, ...more] = groups.filter(([name]) => name === user);
   const [, , gid, members] = group ?? [];
-  if (more.length > 0 || gid === undefined || !/^\d+$/.test(gid)) return undefined;
+  if (user === undefined || more.length > 0 || gid === undefined || !/^\d+$/.test(gid)) return undefined;
   if (groups.filter((other) => other[2] === gid).length !== 1) return undefined;
   const strangers = (members ?? "").split(",").some((member) => member !== "" && member !== user);
-  const shared = passwdFile.split("\n").some((line) => {
-    const [name, , , primary] = line.split(":");
-    return primary === gid && name !== user;
-  });
+  const shared = users.some(([name, , , primary]) => primary === gid && name !== user);
   return strangers || shared ? undefined : Number(gid);
 }
 

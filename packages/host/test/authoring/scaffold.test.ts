@@ -50,7 +50,7 @@ function run(dir: string, script: string, ...args: readonly string[]): { status:
 }
 
 describe.each(["tool", "http"] as const)("scaffoldPlugin, template %s", (template) => {
-  it("writes a plugin that installs as it is, without npm [S3-8]", async () => {
+  it("writes a plugin that installs as it is, without npm", async () => {
     const dir = join(folder(), "new");
     const { files } = await scaffoldPlugin({ dir, id: "acme/my-plugin", template });
     expect(files).toEqual([

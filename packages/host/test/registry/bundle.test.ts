@@ -254,7 +254,10 @@ describe("what a bundle may not take", () => {
       "main.mjs",
     );
     const flags = ["--no-prompt", "--no-config", "--no-lock", "--no-npm", "--no-remote", "--cached-only"];
-    const done = spawnSync(engine, ["run", ...flags, file], { env: {}, encoding: "utf8" });
+    const done = spawnSync(engine, ["run", ...flags, file], {
+      env: { DENO_DIR: temporaryFolder(), DENO_NO_UPDATE_CHECK: "1" },
+      encoding: "utf8",
+    });
     expect([done.status, done.stderr]).toEqual([0, ""]);
   });
 

@@ -245,15 +245,16 @@ describe("privateGroupOf", () => {
     "root:x:0:0:root:/root:/bin/sh\nada:x:1000:1000::/home/ada:/bin/sh\nbob:x:1001:1001::/home/bob:/bin/sh\n";
 
   it("finds the user's own group", () => {
-    expect(privateGroupOf("ada", "root:x:0:\nada:x:1000:\nbob:x:1001:\n", users)).toBe(1000);
-    expect(privateGroupOf("ada", "ada:x:1000:ada\n", users)).toBe(1000);
+    expect(privateGroupOf(1000, "root:x:0:\nada:x:1000:\nbob:x:1001:\n", users)).toBe(1000);
+    expect(privateGroupOf(1000, "ada:x:1000:ada\n", users)).toBe(1000);
   });
 
   it("finds none when somebody else is in it, shares it as a primary group, or it has another name", () => {
-    expect(privateGroupOf("ada", "ada:x:1000:bob\n", users)).toBeUndefined();
-    expect(privateGroupOf("ada", "ada:x:1001:\n", users)).toBeUndefined();
-    expect(privateGroupOf("ada", "staff:x:1000:\n", users)).toBeUndefined();
-    expect(privateGroupOf("ada", "ada:x:1000:\ntwin:x:1000:bob\n", users)).toBeUndefined();
-    expect(privateGroupOf("ada", "", "")).toBeUndefined();
+    expect(privateGroupOf(1000, "ada:x:1000:bob\n", users)).toBeUndefined();
+    expect(privateGroupOf(1000, "ada:x:1001:\n", users)).toBeUndefined();
+    expect(privateGroupOf(1000, "staff:x:1000:\n", users)).toBeUndefined();
+    expect(privateGroupOf(1000, "ada:x:1000:\ntwin:x:1000:bob\n", users)).toBeUndefined();
+    expect(privateGroupOf(1000, "", "")).toBeUndefined();
+    expect(privateGroupOf(4242, "ada:x:1000:\n", users)).toBeUndefined();
   });
 });
