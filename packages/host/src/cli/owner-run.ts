@@ -13,6 +13,8 @@ import type { Session } from "./session.ts";
 /** Where a background owner tells its starter why it does not start. */
 const REPORT_FD = 3;
 
+const LINGER_MS = 3_000;
+
 /** Serves the home until a signal, a stop, or, in the background, until it is idle. */
 export async function runOwner(
   session: Session,
@@ -48,11 +50,14 @@ async function serve(
       idleMs: options.idleMs,
       onDefect,
     });
+    const stopped = untilStopped(owner);
     if (options.background) closeReport();
     else await announce(session, host, home, owner.socket);
-    await untilStopped(owner);
+    await stopped;
   } finally {
     await host.close();
+    // The home is free now; whatever still keeps this process is a defect, and must not keep it for good.
+    setTimeout(() => process.exit(), LINGER_MS).unref();
   }
 }
 

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -125,6 +126,21 @@ describe("the owner of a home", () => {
       await vi.waitFor(() => expect(vi.getTimerCount()).toBeGreaterThan(0));
       vi.advanceTimersByTime(1000);
       await stopped;
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("leaves no timer behind that would keep its process, when a client is there as it stops", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const { stop, socket } = await serve({ background: true });
+      const connection = connect(socket);
+      await once(connection, "connect");
+      const stopping = stop();
+      connection.destroy();
+      await stopping;
+      expect(vi.getTimerCount()).toBe(0);
     } finally {
       vi.useRealTimers();
     }
