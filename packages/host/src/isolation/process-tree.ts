@@ -48,9 +48,10 @@ const TICKS_PER_SECOND = 100;
 
 /** What one process uses: memory of its own (not of files), and processor time. Null when it cannot be read. */
 export async function usageOf(pid: number): Promise<SandboxUsage | null> {
-  const texts = await Promise.all([readFile(`/proc/${pid}/status`, "utf8"), readFile(`/proc/${pid}/stat`, "utf8")]).catch(
-    () => null,
-  );
+  const texts = await Promise.all([
+    readFile(`/proc/${pid}/status`, "utf8"),
+    readFile(`/proc/${pid}/stat`, "utf8"),
+  ]).catch(() => null);
   if (texts === null) return null;
   const [status, stat] = texts;
   let kibibytes = 0;

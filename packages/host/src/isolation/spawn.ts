@@ -6,7 +6,7 @@ import { Writable } from "node:stream";
 import { isMainThread } from "node:worker_threads";
 import { SallyportError } from "../kernel/index.ts";
 import { isAlive, type ProcessId, processTree, usageOf } from "./process-tree.ts";
-import type { SandboxedProcess, SandboxExit, SandboxPlan, SandboxUsage } from "./types.ts";
+import type { SandboxedProcess, SandboxExit, SandboxPlan } from "./types.ts";
 
 const POLL_MS = 5;
 /** Ends the wait for processes that the kernel cannot end (an uninterruptible read of a dead disk). */
@@ -86,15 +86,13 @@ function wrap(
     },
     async usage() {
       const parts = await Promise.all(processTree(pid).map((member) => usageOf(member.pid)));
-      let total: SandboxUsage | null = null;
+      const usage = { residentBytes: 0, processorMs: 0 };
       for (const part of parts) {
         if (part === null) return null;
-        total = {
-          residentBytes: (total?.residentBytes ?? 0) + part.residentBytes,
-          processorMs: (total?.processorMs ?? 0) + part.processorMs,
-        };
+        usage.residentBytes += part.residentBytes;
+        usage.processorMs += part.processorMs;
       }
-      return total;
+      return parts.length === 0 ? null : usage;
     },
   };
 }

@@ -1,5 +1,5 @@
 export { createPeer, HOST_ERROR } from "./peer.ts";
 export { isRecord, type RemoteError } from "./messages.ts";
 export { createRateCap, type RateCap } from "./rate-cap.ts";
-export { type Timers, systemTimers } from "./timers.ts";
+export { type Alarm, createAlarm, type Timers, systemTimers } from "./timers.ts";
 export type { Peer, PeerAnswer, PeerLimits, PeerOptions, PeerStats } from "./types.ts";

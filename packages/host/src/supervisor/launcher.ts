@@ -1,0 +1,217 @@
+import { type EnginePaths, planSandbox, type Probe, spawnSandboxed } from "../isolation/index.ts";
+import {
+  type Clock,
+  displayLine,
+  type ErrorCode,
+  LIMITS,
+  PolicyViolationError,
+  SallyportError,
+  systemClock,
+  toSallyportError,
+} from "../kernel/index.ts";
+import { isRecord, type PeerAnswer, type Timers, systemTimers } from "../rpc/index.ts";
+import { bundleUrl } from "./bundle-url.ts";
+import { createChallenge } from "./handshake.ts";
+import { SUPERVISOR_LIMITS, type SupervisorLimits } from "./limits.ts";
+import { supervise, type Supervised } from "./process.ts";
+import type { Launcher, LaunchPlan, PluginProcess } from "./types.ts";
+
+export interface LauncherDeps {
+  readonly engine: EnginePaths;
+  /** What holds on this machine, and the programs that make it hold. */
+  readonly probe: Probe;
+  readonly hostIsRoot: boolean;
+  readonly clock?: Clock;
+  readonly timers?: Timers;
+  readonly limits?: Partial<SupervisorLimits>;
+}
+
+export function createLauncher(deps: LauncherDeps): Launcher {
+  const limits = { ...SUPERVISOR_LIMITS, ...deps.limits };
+  const { clock = systemClock, timers = systemTimers } = deps;
+
+  async function start(plan: LaunchPlan): Promise<{ process: Supervised; bundle: string }> {
+    requireAvailable(deps.probe, plan);
+    const sandboxPlan = await planSandbox({
+      level: plan.level,
+      engine: deps.engine,
+      tools: deps.probe.tools,
+      hostIsRoot: deps.hostIsRoot,
+      root: plan.root,
+      memoryMb: plan.limits.memoryMb,
+      ...(plan.openRuntimePermissions === true ? { openRuntimePermissions: true } : {}),
+    });
+    const bundle = bundleUrl(sandboxPlan.rootUrl, plan.bundle);
+    return { process: supervise(await spawnSandboxed(sandboxPlan), plan, { clock, timers, limits }), bundle };
+  }
+
+  return {
+    async launch(plan, signal): Promise<PluginProcess> {
+      if (isAborted(signal)) throw abortedStart();
+      const { process, bundle } = await start(plan).catch((error: unknown) => {
+        plan.broker.close();
+        throw toSallyportError(error);
+      });
+      const abort = (): void => void process.kill("its start was cancelled");
+      signal?.addEventListener("abort", abort, { once: true });
+      try {
+        await greet(process, limits);
+        await bind(process, plan, bundle, limits);
+        await initialize(process, limits);
+        process.run();
+        if (process.state !== "running")
+          throw new SallyportError("launch_failed", "The process ended while it started.");
+        return process;
+      } catch (thrown) {
+        const unexpected = process.state !== "starting";
+        await process.kill("it did not start");
+        if (isAborted(signal)) throw abortedStart();
+        throw await explain(toSallyportError(thrown), process, unexpected);
+      } finally {
+        signal?.removeEventListener("abort", abort);
+      }
+    },
+  };
+}
+
+function requireAvailable(probe: Probe, plan: LaunchPlan): void {
+  const report = probe.report.levels[plan.level];
+  if (report.available) return;
+  throw new PolicyViolationError(
+    "isolation_unavailable",
+    `The isolation level "${plan.level}" is not available here.`,
+    {
+      detail: report.reason,
+      fix: report.fix,
+    },
+  );
+}
+
+/** One token, one try: the first line each way. */
+async function greet(process: Supervised, limits: SupervisorLimits): Promise<void> {
+  const challenge = createChallenge();
+  const answer = await ask(
+    process,
+    "hello",
+    challenge.params,
+    limits.handshakeMs,
+    "handshake_failed",
+    "The handshake failed.",
+  );
+  challenge.check(answer);
+  process.greet();
+}
+
+async function bind(process: Supervised, plan: LaunchPlan, bundle: string, limits: SupervisorLimits): Promise<void> {
+  const { ref, tools, scopes, config, secrets } = plan.view;
+  const params = {
+    plugin: { id: ref.id, version: ref.version, digest: ref.digest },
+    bundle,
+    config,
+    scopes,
+    tools,
+    secrets,
+  };
+  const answer = await ask(process, "bind", params, limits.importMs, "load_failed", "The plugin's code did not load.");
+  compareTools(tools, readTools(answer));
+}
+
+function readTools(answer: unknown): readonly string[] {
+  const tools = isRecord(answer) ? answer["tools"] : undefined;
+  if (Array.isArray(tools) && tools.every((tool) => typeof tool === "string")) return tools;
+  throw new SallyportError("load_failed", "The plugin's process did not say which tools it offers.");
+}
+
+/** The code must offer exactly what the manifest declares. */
+function compareTools(declared: readonly string[], offered: readonly string[]): void {
+  const extra = offered.filter((tool) => !declared.includes(tool));
+  const lacking = declared.filter((tool) => !offered.includes(tool));
+  if (extra.length > 0) {
+    throw new SallyportError(
+      "undeclared_tool",
+      `The plugin's code offers a tool that its manifest does not declare: ${list(extra)}.`,
+      {
+        detail: "An undeclared tool was never reviewed, so none of the plugin runs.",
+        fix: "Declare it under contributes.tools in the manifest, or remove it from the code.",
+      },
+    );
+  }
+  if (lacking.length === 0) return;
+  throw new SallyportError(
+    "missing_tool",
+    `The plugin's code lacks a tool that its manifest declares: ${list(lacking)}.`,
+    {
+      fix: "Add it to the code's `tools`, or remove it from the manifest.",
+    },
+  );
+}
+
+const SHOWN_NAMES = 5;
+
+function list(names: readonly string[]): string {
+  const shown = names.slice(0, SHOWN_NAMES).map((name) => displayLine(name, 64));
+  return names.length > SHOWN_NAMES ? `${shown.join(", ")} and ${names.length - SHOWN_NAMES} more` : shown.join(", ");
+}
+
+async function initialize(process: Supervised, limits: SupervisorLimits): Promise<void> {
+  const failed = "The plugin's initialize() failed.";
+  const answer = await process.requests.initializing((callId) =>
+    ask(process, "initialize", { call_id: callId }, limits.initializeMs, "initialize_failed", failed),
+  );
+  if (isRecord(answer) && answer["ok"] === true) return;
+  throw new SallyportError("initialize_failed", "The plugin's initialize() did not return true.", {
+    fix: "Check the plugin's configuration and secrets; its log says more.",
+  });
+}
+
+async function ask(
+  process: Supervised,
+  method: string,
+  params: object,
+  timeoutMs: number,
+  code: ErrorCode,
+  message: string,
+): Promise<unknown> {
+  let answer: Exclude<PeerAnswer, { kind: "failed" }>;
+  try {
+    answer = await process.peer.request(method, params, timeoutMs);
+  } catch (thrown) {
+    const cause = toSallyportError(thrown);
+    const late = cause.code === "deadline_exceeded";
+    throw new SallyportError(code, message, {
+      detail: late ? `It took longer than ${timeoutMs} ms.` : (cause.detail ?? cause.message),
+      cause,
+    });
+  }
+  if (answer.kind === "result") return answer.result;
+  throw new SallyportError(code, message, { detail: displayLine(answer.error.message, LIMITS.auditInputBytes / 16) });
+}
+
+/** Adds what the process said on its error output, and says `launch_failed` when it never got as far as speaking. */
+async function explain(error: SallyportError, process: Supervised, ended: boolean): Promise<SallyportError> {
+  const { reason } = await process.exited;
+  const stderr = process.stderr.tail();
+  const neverStarted = ended && error.code === "handshake_failed" && error.cause !== undefined && isCrash(error.cause);
+  return new SallyportError(
+    neverStarted ? "launch_failed" : error.code,
+    neverStarted ? "The plugin's process did not start." : error.message,
+    {
+      detail: neverStarted ? `In plain words: ${reason}.` : (error.detail ?? ""),
+      fix: error.fix ?? "The last lines of its error output say more; `sallyport doctor` checks the sandbox.",
+      data: { ...error.data, ...(stderr === "" ? {} : { stderr }) },
+      cause: error.cause,
+    },
+  );
+}
+
+function isCrash(cause: unknown): boolean {
+  return cause instanceof SallyportError && cause.code === "plugin_crashed";
+}
+
+function isAborted(signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true;
+}
+
+function abortedStart(): SallyportError {
+  return new SallyportError("cancelled", "The start was cancelled.", { detail: "The process is gone." });
+}
