@@ -48,7 +48,7 @@ describe("runPlugin", () => {
     ["another method", { secrets: ["KEY"], fetch: { "POST https://api.example.com/data/*": Response.json({}) } }],
     ["no network at all", { secrets: ["KEY"] }],
     ["no grant for the secret", { fetch: { "https://api.example.com/data/*": Response.json({ temp: 1 }) } }],
-  ])("refuses what no fake grants: %s [S0-10] [S1-6]", async (_, fakes) => {
+  ])("refuses what no fake grants: %s", async (_, fakes) => {
     await run(weather, fakes);
     await expect(running?.call("forecast", { city: "x" })).rejects.toMatchObject({
       code: "tool_failed",
@@ -56,7 +56,7 @@ describe("runPlugin", () => {
     });
   });
 
-  it("keeps files and values in memory, and refuses paths that no grant covers [S3-84]", async () => {
+  it("keeps files and values in memory, and refuses paths that no grant covers", async () => {
     const plugin = {
       tools: {
         async go(_: unknown, { files, kv, data }: Parameters<typeof weather.tools.forecast>[1]) {
@@ -111,7 +111,7 @@ describe("runPlugin", () => {
     expect(running?.requests.map(({ method }) => method)).toContain("body.read");
   });
 
-  it("treats failures as the host does [S3-51]", async () => {
+  it("treats failures as the host does", async () => {
     class Skill extends Plugin {
       override execute(action: string): unknown {
         if (action === "throws") throw new Error("boom");

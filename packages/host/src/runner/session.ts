@@ -29,11 +29,14 @@ export interface SessionDeps {
   readonly exit: (code: number) => void;
 }
 
+/* The host holds the runner, not the other way round: its lines are taken as the protocol says they are. */
+
 /** Answers the host's lines: `hello` first and once, then `bind` once, then the rest. */
 export function createSession(deps: SessionDeps): (message: HostMessage) => void {
   const { peer, calls, log } = deps;
   let greeted = false;
   let bound: Bound | undefined;
+  let initialized = false;
 
   const hello = async (id: number, params: HelloParams): Promise<void> => {
     greeted = true;
@@ -131,7 +134,10 @@ export function createSession(deps: SessionDeps): (message: HostMessage) => void
       case "bind":
         return bound ? refuse("bind comes once.") : void bind(id, message.params as BindParams);
       case "initialize":
-        return bound ? void initialize(id, bound, message.params as InitializeParams) : refuse("bind comes first.");
+        if (!bound) return refuse("bind comes first.");
+        if (initialized) return refuse("initialize comes once.");
+        initialized = true;
+        return void initialize(id, bound, message.params as InitializeParams);
       case "call":
         return refuse("bind comes first.");
       case "shutdown":

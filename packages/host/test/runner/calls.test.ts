@@ -75,7 +75,17 @@ describe("which call a request belongs to", () => {
     await held;
   });
 
-  it("asks as nobody outside calls, and as the id that initialize was given", async () => {
+  it("asks as nobody in initialize without an id", async () => {
+    client = await startRunner(
+      `export default { async initialize() { await fetch("https://a.example/"); return true; }, tools: { a() {} } }`,
+    );
+    await client.bind(["a"]);
+    client.answers.fetch = () => OK;
+    expect((await client.request("initialize", {})).result).toEqual({ ok: true });
+    expect(client.lines.find((line) => line.method === "fetch")?.params.call).toBeNull();
+  });
+
+  it("asks as the id that initialize was given", async () => {
     client = await startRunner(`
       export default { async initialize(_, ctx) { await fetch("https://a.example/init"); await ctx.kv.get("k"); return true; }, tools: { a() {} } }`);
     await client.bind(["a"]);
@@ -86,16 +96,11 @@ describe("which call a request belongs to", () => {
       "call_init",
       "call_init",
     ]);
-    await client.request("initialize", {});
-    expect(client.lines.filter((line) => line.method === "fetch").map((line) => line.params.call)).toEqual([
-      "call_init",
-      null,
-    ]);
   });
 });
 
 describe("ctx", () => {
-  it("reads, writes, lists, stats, removes and makes files by the host [S1-19] [S3-70] [S3-71]", async () => {
+  it("reads, writes, lists, stats, removes and makes files by the host", async () => {
     client = await startRunner(`export default { tools: { async go(_, ctx) {
       const { files } = ctx;
       const text = await files.readText(ctx.data + "/a.txt");
@@ -141,7 +146,7 @@ describe("ctx", () => {
     expect(client.lines.find((line) => line.method === "files.read")?.params.path).toBe("${data}/a.txt");
   });
 
-  it("keeps values, reports progress, and hands out placeholders of granted secrets only [S1-18]", async () => {
+  it("keeps values, reports progress, and hands out placeholders of granted secrets only", async () => {
     client = await startRunner(`export default { tools: { async go(_, { kv, progress, secrets, log }) {
       await kv.set("k", { a: [1] }); progress(1, 4, "quarter"); progress(NaN); log.warn("low", { at: 3 });
       const missing = (() => { try { secrets.get("OTHER") } catch (e) { return [e.name, e.code] } })();
@@ -180,7 +185,7 @@ describe("ctx", () => {
     expect((await client.call("go")).result.output).toBe("limit_exceeded");
   });
 
-  it("rejects with the host's error when the host refuses [S0-10] [S3-84]", async () => {
+  it("rejects with the host's error when the host refuses", async () => {
     client = await startRunner(`export default { tools: { async go(_, ctx) {
       try { await ctx.files.read("/etc/passwd") } catch (e) { return [e.name, e.code, e.message] } } } }`);
     await client.bind(["go"]);

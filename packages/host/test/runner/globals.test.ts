@@ -54,7 +54,7 @@ describe("console", () => {
 });
 
 describe("what a plugin finds", () => {
-  it("has a harmless process [S3-82]", async () => {
+  it("has a harmless process", async () => {
     expect(
       await evaluate(`return [typeof process, process.env.HOME === undefined, Object.keys(process.env), process.platform, process.versions.node === undefined, process.cwd(),
         await new Promise((d) => process.nextTick(d, "tick")), process.argv, process.on("exit", () => {}) === process, process.hrtime().length, typeof process.hrtime.bigint(), global === globalThis,
@@ -107,7 +107,7 @@ describe("what a plugin finds", () => {
 });
 
 describe("what a plugin breaks", () => {
-  it("logs rejections and errors that nobody awaits, and keeps running [S1-12]", async () => {
+  it("logs rejections and errors that nobody awaits, and keeps running", async () => {
     client = await startRunner(`export default { tools: {
       bad() { Promise.reject(new Error("stray")); setTimeout(() => { throw new Error("timer") }, 0); return 1 }, ok() { return 2 } } }`);
     await client.bind(["bad", "ok"]);

@@ -132,7 +132,7 @@ describe("unmodified HTTP clients from npm, over the global fetch", () => {
     expect(output).toEqual([{ url: "/items?q=x", body: '{"a":1}' }, [404, { why: "gone" }]]);
   });
 
-  it("tells the author what the host refused, through the library [S1-17]", async () => {
+  it("tells the author what the host refused, through the library", async () => {
     client = await startRunner(
       await bundle(
         'import axios from "axios"; export default { tools: { go: () => axios.get("https://evil.example/").catch((e) => [e.code, e.message, e.cause?.code ?? e.cause?.cause?.code]) } }',

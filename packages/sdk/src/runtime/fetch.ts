@@ -88,13 +88,13 @@ function inline(body: string | null): Uint8Array<ArrayBuffer> | null {
 }
 
 /* The constructor of Response cannot set these, and `clone` would lose them. */
-function withFacts(response: Response, { url, redirected }: FetchResult): Response {
+function withFacts(response: Response, { url, redirected }: Pick<FetchResult, "url" | "redirected">): Response {
   const clone = response.clone.bind(response);
   return Object.defineProperties(response, {
     url: { value: url },
     redirected: { value: redirected },
     type: { value: "basic" },
-    clone: { value: () => withFacts(clone(), { url, redirected } as FetchResult) },
+    clone: { value: () => withFacts(clone(), { url, redirected }) },
   });
 }
 
