@@ -2,6 +2,7 @@ import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { SallyportError } from "../kernel/index.ts";
 import { checkPluginId, readManifest } from "../manifest/index.ts";
+import { sdkSpecifier } from "./sdk.ts";
 import { TEMPLATES, type TemplateName } from "./templates.ts";
 import { generateToolTypes } from "./tool-types.ts";
 
@@ -12,7 +13,7 @@ export interface ScaffoldOptions {
   readonly id: string;
   /** `tool` (default) asks for nothing; `http` asks for one host. */
   readonly template?: TemplateName;
-  /** What package.json says for `@sallyport/sdk`: a version, or `file:…` of a checkout. */
+  /** What package.json says for `@sallyport/sdk`: a version, or `file:…`. By default what fits this host. */
   readonly sdk?: string;
 }
 
@@ -39,7 +40,7 @@ export async function scaffoldPlugin(options: ScaffoldOptions): Promise<Scaffold
   return { files: Object.keys(files).toSorted() };
 }
 
-function filesOf({ id, template = "tool", sdk = "^0.1.0" }: ScaffoldOptions): Readonly<Record<string, string>> {
+function filesOf({ id, template = "tool", sdk = sdkSpecifier() }: ScaffoldOptions): Readonly<Record<string, string>> {
   const files = TEMPLATES[template]({
     id,
     title: titleOf(id),

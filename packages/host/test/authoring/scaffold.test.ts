@@ -16,6 +16,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { scaffoldPlugin } from "../../src/authoring/index.ts";
+import { sdkSpecifier } from "../../src/authoring/sdk.ts";
 import { findManifest, readManifest } from "../../src/manifest/index.ts";
 import { createContentStore, installSource } from "../../src/registry/index.ts";
 
@@ -123,5 +124,16 @@ describe("scaffoldPlugin", () => {
     expect(JSON.parse(readFileSync(join(dir, "package.json"), "utf8"))).toMatchObject({
       devDependencies: { "@sallyport/sdk": "file:../sdk" },
     });
+  });
+
+  it("names an SDK that npm can find: the checkout's own, or a published version", async () => {
+    const dir = folder();
+    await scaffoldPlugin({ dir, id: "my-plugin" });
+    const { devDependencies }: { devDependencies: Record<string, string> } = JSON.parse(
+      readFileSync(join(dir, "package.json"), "utf8"),
+    );
+    const path = (devDependencies["@sallyport/sdk"] ?? "").replace(/^file:/, "");
+    expect(JSON.parse(readFileSync(join(path, "package.json"), "utf8"))).toMatchObject({ name: "@sallyport/sdk" });
+    expect(sdkSpecifier("/usr/lib/node_modules/@sallyport/sdk/dist/index.js")).toMatch(/^\^\d/);
   });
 });
