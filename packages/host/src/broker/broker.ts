@@ -10,7 +10,7 @@ import type { Operation } from "./operation.ts";
 import { createPluginState, type PluginState } from "./plugin-state.ts";
 import { createReach } from "./reach.ts";
 import { createRequestSecrets } from "./request-secrets.ts";
-import { createAddressGate, systemAddresses, systemResolver } from "./resolve.ts";
+import { createAddressGate, createSystemAddresses, systemResolver } from "./resolve.ts";
 import { createTransport } from "./transport.ts";
 import type { Authority, Broker, BrokerAction, BrokerDeps, PluginSession } from "./types.ts";
 
@@ -68,7 +68,7 @@ function createSession(
       {
         resolve: deps.resolve ?? systemResolver,
         ownPorts: deps.ownPorts ?? (() => []),
-        ownAddresses: deps.ownAddresses ?? systemAddresses,
+        ownAddresses: deps.ownAddresses ?? createSystemAddresses(deps.clock),
         resolveMs: networkLimits.resolveMs,
       },
       reach,

@@ -2,7 +2,7 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { Wish } from "../capability/index.ts";
-import { PolicyViolationError, SallyportError } from "../kernel/index.ts";
+import { type Clock, PolicyViolationError, SallyportError } from "../kernel/index.ts";
 import { type AddressClass, classifyAddress, isMetadataName } from "./addresses.ts";
 import { untilAborted } from "./aborting.ts";
 import type { Reach } from "./reach.ts";
@@ -14,8 +14,21 @@ export type Resolver = (host: string) => Promise<readonly string[]>;
 export const systemResolver: Resolver = async (host) =>
   (await lookup(host, { all: true, verbatim: true })).map(({ address }) => address);
 
-export function systemAddresses(): readonly string[] {
-  return Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address));
+/** Asking the operating system costs more than all other checks of a request together. */
+const ADDRESSES_FRESH_MS = 5_000;
+
+/** The addresses of this machine's interfaces, at most five seconds old. */
+export function createSystemAddresses(clock: Clock): () => readonly string[] {
+  let addresses: readonly string[] = [];
+  let readAt = -Infinity;
+  return () => {
+    const now = clock.monotonic();
+    if (now - readAt >= ADDRESSES_FRESH_MS) {
+      addresses = Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address));
+      readAt = now;
+    }
+    return addresses;
+  };
 }
 
 export interface AddressGate {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { createServer as createHttps } from "node:https";
 import { afterEach, describe, expect, it } from "vitest";
 import { createReach } from "../../src/broker/reach.ts";
-import { createAddressGate } from "../../src/broker/resolve.ts";
+import { createAddressGate, createSystemAddresses } from "../../src/broker/resolve.ts";
 import { parseTarget } from "../../src/broker/target.ts";
 import type { NetworkScope } from "../../src/capability/index.ts";
 import { bench, codeOf, network, serve, type TestServer } from "./support.ts";
@@ -107,6 +107,17 @@ describe("network: addresses", () => {
       expect(await codeOf(fetch(`http://${host.toUpperCase()}./`))).toBe("address_refused");
     },
   );
+
+  it("knows this machine's own addresses from the operating system, and asks again when they are old", () => {
+    let now = 0;
+    const read = createSystemAddresses({ now: () => 0, monotonic: () => now });
+    const first = read();
+    expect(first).toContain("127.0.0.1");
+    now = 4_999;
+    expect(read()).toBe(first);
+    now = 5_000;
+    expect(read()).not.toBe(first);
+  });
 
   it("never reaches a port that the host itself listens on", async () => {
     const api = await server((_request, response) => response.end("x"));

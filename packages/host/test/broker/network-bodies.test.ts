@@ -142,7 +142,7 @@ describe("network: answers' bodies", () => {
       response.on("close", () => closed?.());
       response.write(Buffer.alloc(100_000));
     });
-    const tool = bench({ granted: [network(api.port)], networkLimits: { totalMs: 100 } });
+    const tool = bench({ granted: [network(api.port)], networkLimits: { totalMs: 1_000 } });
     const answer = await tool.fetch(api.origin);
     await gone;
     expect(await codeOf(tool.bodyOf(answer))).toBe("network_failed");
