@@ -54,7 +54,7 @@ describe("kv", () => {
 const line = (message: string, extra = {}) => ({ call: null, level: "info", message, ...extra });
 
 describe("log and progress", () => {
-  it("hands lines on, redacted and escaped [S4-34]", () => {
+  it("hands lines on, redacted and escaped", () => {
     const { session, lines } = bench({ vault: { KEY: { value: "hunter22", origins: [] } } });
     session.notify(
       "log",

@@ -22,7 +22,7 @@ const tool = (api: TestServer, place: string, format?: string, extra: Parameters
 const placeholderOf = ({ session }: Bench): string => session.secretsView["KEY"] ?? "";
 
 describe("secrets: what the plugin holds", () => {
-  it("is a placeholder, another one in each process, and never the value [S1-14] [S1-18] [S4-17]", async () => {
+  it("is a placeholder, another one in each process, and never the value [S1-18]", async () => {
     const api = await echo();
     const [one, two] = [tool(api, "header:x-key"), tool(api, "header:x-key")];
     expect(placeholderOf(one)).toMatch(/^sallyport-secret-KEY-[0-9a-f]{32}$/);
@@ -41,7 +41,7 @@ describe("secrets: what the plugin holds", () => {
     );
   });
 
-  it("has no entry for a secret without a value or without a grant, so that initialize() can see it [S0-29]", () => {
+  it("has no entry for a secret without a value or without a grant, so that initialize() can see it", () => {
     const granted = [secret("KEY", "https://api.test", "header:x-key")];
     expect(bench({ granted, vault: {} }).session.secretsView).toEqual({});
     expect(
@@ -263,7 +263,7 @@ describe("secrets: where they never go", () => {
 });
 
 describe("secrets: what comes back", () => {
-  it("takes the value out of status text, headers, address and body, in every spelling [S4-34]", async () => {
+  it("takes the value out of status text, headers, address and body, in every spelling", async () => {
     const spellings = [
       VALUE,
       encodeURIComponent(VALUE),
