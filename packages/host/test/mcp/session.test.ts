@@ -220,7 +220,7 @@ describe.each(Object.entries(CLIENTS))("an MCP client: %s", (_name, connect) => 
     expect(fake.listeners.size).toBe(0);
   });
 
-  it("announces that tools came or went [S1-45] [S1-46]", async () => {
+  it("announces that tools came or went", async () => {
     let announced = () => {};
     const change = new Promise<void>((resolve) => (announced = resolve));
     const { client, fake } = await start([tool("demo__echo")], () => announced());
