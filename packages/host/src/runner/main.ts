@@ -4,6 +4,7 @@ import type { LogSink } from "./console.ts";
 import { keepRunning, prepareGlobals } from "./globals.ts";
 import { createPeer, type HostMessage } from "./peer.ts";
 import { createSession } from "./session.ts";
+import { createPlaces } from "./places.ts";
 import { createWriter, readLines } from "./wire.ts";
 
 /* Everything that the runner needs is taken from the engine before the plugin's bundle is imported. */
@@ -15,8 +16,9 @@ export async function run(load: (url: string) => Promise<unknown>): Promise<void
   const writer = createWriter();
   const peer = createPeer(writer);
   const calls = createCalls();
+  const places = createPlaces();
   const log: LogSink = (level, message, call = calls.currentOrNull()) =>
-    peer.notify("log", logParams(call, level, message));
+    peer.notify("log", logParams(call, level, places.hide(message)));
   const leave = (code: number): void => {
     writer.flush();
     exit(code);
@@ -25,7 +27,7 @@ export async function run(load: (url: string) => Promise<unknown>): Promise<void
     keepRunning(log);
     prepareGlobals(createFetch(peer, calls.current), log);
   };
-  const receive = createSession({ peer, calls, log, load, prepare, exit: leave });
+  const receive = createSession({ peer, calls, log, places, load, prepare, exit: leave });
 
   let first = true;
   try {

@@ -11,6 +11,7 @@ import { Call, type Calls } from "./calls.ts";
 import type { LogSink } from "./console.ts";
 import { answerHello } from "./handshake.ts";
 import type { HostMessage, Peer } from "./peer.ts";
+import type { Places } from "./places.ts";
 
 interface Bound {
   readonly plugin: LoadedPlugin;
@@ -21,6 +22,7 @@ export interface SessionDeps {
   readonly peer: Peer;
   readonly calls: Calls;
   readonly log: LogSink;
+  readonly places: Places;
   /** Imports a module by URL. */
   readonly load: (url: string) => Promise<unknown>;
   /** Runs between handshake and the first line of plugin code. */
@@ -33,7 +35,7 @@ export interface SessionDeps {
 
 /** Answers the host's lines: `hello` first and once, then `bind` once, then the rest. */
 export function createSession(deps: SessionDeps): (message: HostMessage) => void {
-  const { peer, calls, log } = deps;
+  const { peer, calls, log, places } = deps;
   let greeted = false;
   let bound: Bound | undefined;
   let initialized = false;
@@ -45,6 +47,7 @@ export function createSession(deps: SessionDeps): (message: HostMessage) => void
 
   const bind = async (id: number, params: BindParams): Promise<void> => {
     deps.prepare();
+    places.bundle(params.bundle);
     try {
       const module: unknown = await deps.load(params.bundle);
       const exported: unknown =
@@ -119,7 +122,7 @@ export function createSession(deps: SessionDeps): (message: HostMessage) => void
   /* Only the message crosses to the caller; where it came from is for the plugin's log. */
   function explain(thrown: unknown, callId: string | null = null): string {
     if (thrown instanceof Error && typeof thrown.stack === "string") log("debug", thrown.stack, callId);
-    return messageOf(thrown);
+    return places.hide(messageOf(thrown));
   }
 
   const request = (id: number, message: HostMessage): void => {

@@ -109,6 +109,18 @@ describe("bind and initialize", () => {
   });
 });
 
+it("says nothing about where the plugin or the runner lies on the host", async () => {
+  await start(
+    `export default { initialize() { console.error(new Error("x")); throw new Error("at " + import.meta.url); }, tools: { a() { null.x } } }`,
+  );
+  await client.bind(["a"]);
+  const { error } = await client.request("initialize", {});
+  await client.call("a");
+  expect(error.message).toBe("at plugin:bundle.mjs");
+  const said = JSON.stringify(client.lines.filter((line) => line.method === "log" || line.error));
+  expect(said).not.toMatch(/file:|\/tmp\/|runner\.mjs/);
+});
+
 describe("call", () => {
   it("gives the tool its input and a context that names the call [S0-27]", async () => {
     await start(ECHO);
@@ -136,7 +148,7 @@ describe("call", () => {
     await client.bind(["boom"]);
     const { error } = await client.call("boom");
     expect(error).toEqual({ code: -32000, message: "no such city", data: { kind: "tool_failed" } });
-    expect(client.logs().join()).toContain("bundle.mjs");
+    expect(client.logs().join()).toMatch(/^debug: Error: no such city\n    at .*boom.*plugin:bundle\.mjs:1:\d+\)?$/);
   });
 
   it.each([
