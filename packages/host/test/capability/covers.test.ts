@@ -69,6 +69,12 @@ describe("covers", () => {
     expect(covers({ capability: "secrets", name: "A" }, { capability: "secrets", name: "A" })).toBe(true);
     expect(covers({ capability: "secrets", name: "A" }, { capability: "secrets", name: "B" })).toBe(false);
     expect(covers({ capability: "secrets", name: "A" }, { capability: "secrets", name: "A", expose: true })).toBe(false);
+    const there = { origin: "https://a.test", in: "query:k", format: "{}" };
+    expect(covers({ capability: "secrets", name: "A", use: there }, { capability: "secrets", name: "A", use: { ...there } })).toBe(true);
+    for (const change of [{ origin: "https://b.test" }, { in: "basic" }, { format: "x{}" }]) {
+      expect(covers({ capability: "secrets", name: "A", use: there }, { capability: "secrets", name: "A", use: { ...there, ...change } })).toBe(false);
+    }
+    expect(covers({ capability: "secrets", name: "A" }, { capability: "secrets", name: "A", use: there })).toBe(false);
   });
 
   it("admits nothing without a scope [S0-10] [S1-6]", () => {
@@ -95,6 +101,32 @@ describe("withinScope", () => {
       { numRuns: 4000 },
     );
     expect(compared).toBeGreaterThan(50);
+  });
+
+  it("is sound for network scopes, field by field", () => {
+    const near = fc.record({ host: hostPattern, port, scheme, methods: fc.constantFrom(["*"], ["GET"], ["GET", "POST"]), paths: fc.uniqueArray(pathPattern, { minLength: 1, maxLength: 2 }) });
+    const fields = fc.subarray(["host", "port", "scheme", "methods", "paths"] as const);
+    const one = fc.record({ host, port, scheme, method, path });
+    let compared = 0;
+    fc.assert(
+      fc.property(near, near, fields, one, (a, b, changed, wanted) => {
+        const inner: Scope = { capability: "network", ...a };
+        const outer: Scope = { ...inner, ...Object.fromEntries(changed.map((field) => [field, b[field]])) };
+        if (!withinScope(inner, outer)) return;
+        for (const each of [wanted, { ...wanted, host: a.host.replace("*", "x"), port: a.port, scheme: a.scheme }]) {
+          const wished: Wish = { capability: "network", ...each };
+          if (!covers(inner, wished)) continue;
+          compared++;
+          expect(covers(outer, wished)).toBe(true);
+        }
+      }),
+      { numRuns: 5000 },
+    );
+    expect(compared).toBeGreaterThan(200);
+    expect(widerThan({ ...weather, port: 8443 }, [weather])).toBe(true);
+    expect(widerThan({ ...weather, scheme: "http" }, [weather])).toBe(true);
+    expect(widerThan({ ...weather, paths: ["/data/**"] }, [{ ...weather, paths: ["/data/*"] }])).toBe(true);
+    expect(widerThan({ ...weather, paths: ["/data/2.5/*", "/other"] }, [weather])).toBe(true);
   });
 
   it("holds for a scope and itself, and is transitive", () => {

@@ -109,6 +109,11 @@ describe("entries", () => {
     (entry) => expect(refusal(() => read(minimal({ entry }))).paths).toContain("entry"),
   );
 
+  it("says why [S2-39] [S4-40]", () => {
+    expect(refusal(() => read(minimal({ entry: "a/../../x.js" }))).message).toMatch(/leaves the plugin's root/);
+    expect(refusal(() => read(minimal({ entry: "C:\\x.js" }))).message).toMatch(/backslash, a percent sign or a colon/);
+  });
+
   it("gives the entry's own code when it is the first problem", () => {
     expect(refusal(() => read(minimal({ entry: "../x.js" }))).code).toBe("entry_invalid");
   });
