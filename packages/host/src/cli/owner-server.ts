@@ -75,7 +75,8 @@ export async function serveOwner(host: Host, options: OwnerOptions): Promise<Own
 
   function watchIdle(): void {
     clearTimeout(idleTimer);
-    if (options.background && connections.size === 0 && !stopping) idleTimer = setTimeout(() => void stop(), options.idleMs);
+    if (options.background && connections.size === 0 && !stopping)
+      idleTimer = setTimeout(() => void stop(), options.idleMs);
   }
 
   function stop(): Promise<void> {

@@ -10,7 +10,10 @@ const STOP_MS = 30_000;
 const POLL_MS = 20;
 
 /** What the owner of a home says of itself; undefined when there is none. Starts nothing. `home` is a real path. */
-export async function ownerStatus(home: string, env: NodeJS.ProcessEnv): Promise<z.infer<typeof statusAnswer> | undefined> {
+export async function ownerStatus(
+  home: string,
+  env: NodeJS.ProcessEnv,
+): Promise<z.infer<typeof statusAnswer> | undefined> {
   const owner = await findOwner(home, env);
   return owner && statusAnswer.parse(answerOf((await owner.request("GET", "/api/status")).json)["result"]);
 }
@@ -26,7 +29,9 @@ export async function stopOwner(home: string, env: NodeJS.ProcessEnv): Promise<v
   const deadline = performance.now() + STOP_MS;
   while (isAlive(status.pid)) {
     if (performance.now() > deadline) {
-      throw new SallyportError("home_locked", "The owner of this home does not end.", { fix: `End process ${status.pid}.` });
+      throw new SallyportError("home_locked", "The owner of this home does not end.", {
+        fix: `End process ${status.pid}.`,
+      });
     }
     await pause(POLL_MS);
   }

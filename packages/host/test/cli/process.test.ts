@@ -62,15 +62,25 @@ describe("the built command on a real home", () => {
       const call = await world.sallyport(["tool", "call", "echo__echo", "--input", '{"text":"hello"}']);
       expect(call).toMatchObject({
         code: 0,
-        answer: { success: true, call_id: expect.any(String), result: { text: "hello" }, duration_ms: expect.any(Number) },
+        answer: {
+          success: true,
+          call_id: expect.any(String),
+          result: { text: "hello" },
+          duration_ms: expect.any(Number),
+        },
       });
       const asked = await world.sallyport(["tool", "call", "echo__note", "--input", '{"text":"hello"}']);
-      expect(asked).toMatchObject({ code: 4, answer: { success: false, code: "approval_required", approval: { id: expect.any(String) } } });
+      expect(asked).toMatchObject({
+        code: 4,
+        answer: { success: false, code: "approval_required", approval: { id: expect.any(String) } },
+      });
       expect((await world.sallyport(["tool", "call", "echo__echo", "--input", '{"text":5}'])).answer).toMatchObject({
         success: false,
         code: "invalid_input",
       });
-      expect((await world.sallyport(["plugin", "unload", "echo"])).answer).toMatchObject({ plugin: { state: "stopped" } });
+      expect((await world.sallyport(["plugin", "unload", "echo"])).answer).toMatchObject({
+        plugin: { state: "stopped" },
+      });
     }
 
     const events = (await world.sallyport(["audit", "list", "--plugin", "echo"])).answer;
@@ -84,20 +94,6 @@ describe("the built command on a real home", () => {
     expect((await world.sallyport(["plugin", "uninstall", "echo", "--purge"])).answer).toMatchObject({ success: true });
     expect((await world.sallyport(["plugin", "list"])).answer).toEqual([]);
   });
-
-  async function verifyOffline(file: string, head: unknown) {
-    expect(head).toMatchObject({ seq: expect.any(Number), hash: expect.any(String) });
-    const exported = await world.sallyport(["audit", "verify", file]);
-    expect(exported).toMatchObject({ code: 0, answer: { ok: true } });
-    const lines = (await readFile(file, "utf8")).trimEnd().split("\n");
-    const middle = JSON.parse(lines[2]!);
-    const kept = `${middle.seq}:${middle.hash}`;
-    expect((await world.sallyport(["audit", "verify", file, "--head", kept])).code).toBe(0);
-    const other = `${middle.seq}:${"0".repeat(64)}`;
-    expect(await world.sallyport(["audit", "verify", file, "--head", other])).toMatchObject({ code: 5, answer: { ok: false } });
-    await writeFile(file, `${lines.with(2, lines[2]!.replace('"actor":"', '"actor":"x')).join("\n")}\n`);
-    expect(await world.sallyport(["audit", "verify", file])).toMatchObject({ code: 5, answer: { ok: false } });
-  }
 
   it("says what it asks for, and what to do next, to people", async () => {
     await world.text(["init", "--no-passphrase", "--enable-plugins"]);
@@ -113,7 +109,10 @@ describe("the built command on a real home", () => {
     await cp(ECHO, copy, { recursive: true });
     await chmod(copy, 0o777);
     const refused = await world.sallyport(["plugin", "install", copy]);
-    expect(refused).toMatchObject({ code: 5, answer: { success: false, code: "source_unsafe", fix: expect.any(String) } });
+    expect(refused).toMatchObject({
+      code: 5,
+      answer: { success: false, code: "source_unsafe", fix: expect.any(String) },
+    });
     expect((await world.sallyport(["plugin", "list"])).answer).toEqual([]);
     const { err, code } = await world.text(["plugin", "install", copy]);
     expect([code, err]).toEqual([5, expect.stringMatching(/why: .*\n.*fix: /s)]);
@@ -138,7 +137,10 @@ describe("the built command on a real home", () => {
 
   it("does not make a home without a word about the passphrase", async () => {
     const refused = await init();
-    expect(refused).toMatchObject({ code: 2, answer: { code: "usage", fix: expect.stringContaining("--no-passphrase") } });
+    expect(refused).toMatchObject({
+      code: 2,
+      answer: { code: "usage", fix: expect.stringContaining("--no-passphrase") },
+    });
     expect(existsSync(world.home)).toBe(false);
   });
 
@@ -156,7 +158,7 @@ describe("the owner of a home as a process", () => {
     await init("--no-passphrase");
     expect(await status()).toBeUndefined();
     const ran = await Promise.all(Array.from({ length: 4 }, () => world.sallyport(["plugin", "list"])));
-    expect(ran.map(({ code, answer }) => [code, answer])).toEqual(Array(4).fill([0, []]));
+    for (const { code, answer } of ran) expect([code, answer]).toEqual([0, []]);
     const first = await status();
     expect(first).toMatchObject({ background: true });
     await world.sallyport(["plugin", "list"]);
@@ -214,17 +216,34 @@ describe("the owner of a home as a process", () => {
     });
     started.push(child);
     let said = "";
-    for await (const line of createInterface({ input: child.stdout! })) {
+    for await (const line of createInterface({ input: child.stdout })) {
       said += line;
       if (line === "}") break;
     }
     expect(JSON.parse(said)).toMatchObject({ success: true, socket: expect.any(String), mcp: { mcpServers: {} } });
     return child;
   }
-
-  async function end(child: ChildProcess): Promise<unknown> {
-    const exited = once(child, "exit");
-    child.kill("SIGTERM");
-    return (await exited)[0];
-  }
 });
+
+async function verifyOffline(file: string, head: unknown) {
+  expect(head).toMatchObject({ seq: expect.any(Number), hash: expect.any(String) });
+  const exported = await world.sallyport(["audit", "verify", file]);
+  expect(exported).toMatchObject({ code: 0, answer: { ok: true } });
+  const lines = (await readFile(file, "utf8")).trimEnd().split("\n");
+  const middle = JSON.parse(lines[2] ?? "");
+  const kept = `${middle.seq}:${middle.hash}`;
+  expect((await world.sallyport(["audit", "verify", file, "--head", kept])).code).toBe(0);
+  const other = `${middle.seq}:${"0".repeat(64)}`;
+  expect(await world.sallyport(["audit", "verify", file, "--head", other])).toMatchObject({
+    code: 5,
+    answer: { ok: false },
+  });
+  await writeFile(file, `${lines.with(2, (lines[2] ?? "").replace('"actor":"', '"actor":"x')).join("\n")}\n`);
+  expect(await world.sallyport(["audit", "verify", file])).toMatchObject({ code: 5, answer: { ok: false } });
+}
+
+async function end(child: ChildProcess): Promise<unknown> {
+  const exited = once(child, "exit");
+  child.kill("SIGTERM");
+  return (await exited)[0];
+}

@@ -28,7 +28,9 @@ export function defineAuthoringCommands(plugin: Command, context: CommandContext
     "run a plugin in a throw-away home, and again at each change; grants what it asks for",
     "sallyport plugin dev .",
     async (session, args, options) => (await import("./dev.ts")).develop(session, args, options),
-  ).option("--scope <scope>", "fill in or narrow a scope, such as filesystem=/data:r; repeat for more", collect);
+  )
+    .option("--scope <scope>", "fill in or narrow a scope, such as filesystem=/data:r; repeat for more", collect)
+    .option("--runtime", "where no kernel sandbox works: run it with the JavaScript runtime's permissions alone");
 }
 
 async function create(session: Session, [dir = ""]: readonly string[], options: Readonly<Record<string, unknown>>) {

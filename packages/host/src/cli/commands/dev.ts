@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { toFailure } from "../../wire/index.ts";
 import { starterConfig } from "../../config/index.ts";
 import { createHome } from "../../home/index.ts";
@@ -12,7 +12,7 @@ import { serveOwner } from "../owner-server.ts";
 import { renderError, safeJson } from "../render/index.ts";
 import type { Session } from "../session.ts";
 import { untilStopped } from "../signals.ts";
-import { list } from "./define.ts";
+import { flag, list } from "./define.ts";
 
 const AUTHOR = { name: "author" };
 
@@ -25,14 +25,20 @@ export async function develop(
   [dir = "."]: readonly string[],
   options: Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  const [{ createHost }, { watchPlugin }] = await Promise.all([
+  const [{ createHost }, { watchPlugin }, { storeRoot }] = await Promise.all([
     import("../../host.ts"),
     import("../../authoring/index.ts"),
+    import("../../isolation/index.ts"),
   ]);
   const folder = resolve(dir);
   const root = await mkdtemp(join(tmpdir(), "sallyport-dev-"));
+  // A root-run host keeps plugins outside its home, where their user can read them.
+  let publicFolder: string | undefined;
   try {
-    const { path: home } = await createHome(join(root, "home"), starterConfig({ pluginsEnabled: true }));
+    const config = starterConfig({ pluginsEnabled: true });
+    const floor = flag(options, "runtime") ? config.replace("minimum: kernel", "minimum: runtime") : config;
+    const { path: home } = await createHome(join(root, "home"), floor);
+    publicFolder = process.getuid?.() === 0 ? dirname(storeRoot(home, { hostIsRoot: true })) : undefined;
     const { io } = session;
     const onDefect = (error: unknown): void => void io.stderr.write(`${displayLine(String(error), 2000)}\n`);
     const host = await createHost({ home, env: io.env, onDefect });
@@ -58,6 +64,7 @@ export async function develop(
     }
   } finally {
     await rm(root, { recursive: true, force: true });
+    if (publicFolder !== undefined) await rm(publicFolder, { recursive: true, force: true });
   }
 }
 

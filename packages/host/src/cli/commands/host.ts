@@ -62,6 +62,10 @@ async function init(session: Session, _args: readonly string[], options: Readonl
   if (status.background) await stopOwner(path, io.env);
 
   const guarded = passphrase !== undefined || status.passphrase_set;
+  const warnings = [
+    ...(guarded ? [] : [ADVISORY]),
+    ...(passphrase !== undefined && status.passphrase_set ? ["A passphrase was set before; it stays as it is."] : []),
+  ];
   const answer = {
     success: true,
     home: path,
@@ -69,7 +73,7 @@ async function init(session: Session, _args: readonly string[], options: Readonl
     plugins_enabled: created ? pluginsEnabled : undefined,
     passphrase_set: guarded,
     level,
-    ...(!guarded && { warnings: [ADVISORY] }),
+    warnings,
   };
   session.print(answer, () =>
     [
@@ -81,7 +85,7 @@ async function init(session: Session, _args: readonly string[], options: Readonl
           ? [["plugins", pluginsEnabled ? "on" : "off; set plugins.enabled in config.yml to true"] as const]
           : []),
       ]),
-      guarded ? "" : `${session.style.warn("!")} ${ADVISORY}\n`,
+      ...warnings.map((warning) => `${session.style.warn("!")} ${warning}\n`),
       "Next: sallyport plugin install DIR\n",
     ].join(""),
   );
