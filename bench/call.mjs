@@ -97,7 +97,9 @@ show("peer: MCP SDK client and server", column("peer", "p50"), "µs");
 show("invoke(), read, sandboxed", column("read", "p50"), "µs", column("peer", "p50"));
 show("one fsync", column("fsync", "p50"), "µs");
 show("invoke(), write, intent durable", column("write", "p50"), "µs", column("peer", "p50"));
-console.log(`  write minus fsync: ${(summary(column("write", "p50")).median - summary(column("fsync", "p50")).median).toFixed(0)} µs`);
+console.log(
+  `  write minus fsync: ${(summary(column("write", "p50")).median - summary(column("fsync", "p50")).median).toFixed(0)} µs`,
+);
 console.log("one call at a time, p99");
 show("peer: MCP SDK client and server", column("peer", "p99"), "µs");
 show("invoke(), read, sandboxed", column("read", "p99"), "µs", column("peer", "p99"));
@@ -117,8 +119,17 @@ for (const call of Object.values(way)) await throughput(call, CALLS, 8);
 const wholeSingle = await rounds(way, ROUNDS, (call) => latency(call, CALLS / 2));
 const wholeMany = await rounds(way, ROUNDS, (call) => throughput(call, CALLS, 32));
 console.log("the whole way: MCP client → sallyport mcp → owner → plugin");
-show("peer, p50", wholeSingle.peer.map((round) => round.p50), "µs");
-show("whole way, p50", wholeSingle.whole.map((round) => round.p50), "µs", wholeSingle.peer.map((round) => round.p50));
+show(
+  "peer, p50",
+  wholeSingle.peer.map((round) => round.p50),
+  "µs",
+);
+show(
+  "whole way, p50",
+  wholeSingle.whole.map((round) => round.p50),
+  "µs",
+  wholeSingle.peer.map((round) => round.p50),
+);
 show("peer, 32 in flight", wholeMany.peer, "calls/s");
 show("whole way, 32 in flight", wholeMany.whole, "calls/s", wholeMany.peer);
 await whole.close();

@@ -25,7 +25,9 @@ function* testFiles(folder) {
 /** Titles of tests that hold row ids in square brackets: `[S1-41]`, `[S1-41, S1-42]`. */
 function* namedTests(path) {
   const text = readFileSync(path, "utf8");
-  for (const [, , title] of text.matchAll(/\b(?:it|test|prop)(?:\.\w+)*(?:\([^)"'`]*\))*\(\s*(["'`])((?:(?!\1)[^\\]|\\.)*)\1/g)) {
+  for (const [, , title] of text.matchAll(
+    /\b(?:it|test|prop)(?:\.\w+)*(?:\([^)"'`]*\))*\(\s*(["'`])((?:(?!\1)[^\\]|\\.)*)\1/g,
+  )) {
     for (const [, list] of title.matchAll(/\[(S\d-\d+(?:\s*,\s*S\d-\d+)*)\]/g)) {
       for (const id of list.split(",")) yield { id: id.trim(), title, file: relative(root, path) };
     }

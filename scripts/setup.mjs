@@ -28,7 +28,9 @@ function installDependencies(folder) {
   const marker = join(folder, "node_modules", ".sallyport-setup");
   const wanted = createHash("sha256").update(readFileSync(lock)).digest("hex");
   if (existsSync(marker) && readFileSync(marker, "utf8") === wanted) return;
-  console.error(`setup: installing the dependencies of ${folder === root ? "the workspace" : folder.slice(root.length)}`);
+  console.error(
+    `setup: installing the dependencies of ${folder === root ? "the workspace" : folder.slice(root.length)}`,
+  );
   run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], folder);
   mkdirSync(join(folder, "node_modules"), { recursive: true });
   writeFileSync(marker, wanted);

@@ -38,7 +38,7 @@ export function createPluginConfigs(db: Database, audit: AuditLog, clock: Clock)
             type: "config.changed",
             actor,
             plugin: record.ref,
-            data: { keys: Object.keys(values).sort() },
+            data: { keys: Object.keys(values).toSorted() },
           },
         ],
       );

@@ -76,7 +76,22 @@ export async function openHomeParts({ home, clock, vaultKey, overrides }: OpenOp
       hostIsRoot,
       ...(bwrap === undefined ? {} : { bwrapCandidates: bwrap }),
     });
-    return { home, clock, config, db, audit, catalog, vault, store, storePath, engine, probe, hostIsRoot, overrides, close };
+    return {
+      home,
+      clock,
+      config,
+      db,
+      audit,
+      catalog,
+      vault,
+      store,
+      storePath,
+      engine,
+      probe,
+      hostIsRoot,
+      overrides,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

@@ -10,7 +10,6 @@ import { infoOf, summaryOf } from "./views.ts";
 /** The operator's verbs on plugins. */
 export function createPluginsApi(deps: PluginsDeps): PluginsApi {
   const { catalog, runtime, views } = deps;
-  const actorOf = (operator: Operator): string => `operator:${operator.name}`;
   const summary = (record: StoredPlugin) => summaryOf(views, record);
 
   return {
@@ -63,4 +62,8 @@ async function replaceActive(deps: PluginsDeps, record: StoredPlugin, actor: str
   const old = deps.catalog.versions(record.ref.id).find((other) => other.active);
   if (old && isLive(old.state)) await deps.runtime.stop(old, "stopped", { actor, reason: "replaced" });
   await deps.catalog.activate(record);
+}
+
+function actorOf(operator: Operator): string {
+  return `operator:${operator.name}`;
 }

@@ -19,8 +19,13 @@ describe("config.yml", () => {
 
   it("reads plugins.enabled and plugins.allowed_plugins [S0-32]", () => {
     const digest = `sha256:${"0".repeat(64)}`;
-    const config = parseConfig(`plugins: { enabled: true, allowed_plugins: [weather, { id: geo, version: ^1, digest: "${digest}" }] }`);
-    expect(config.plugins).toEqual({ enabled: true, allowList: [{ id: "weather" }, { id: "geo", version: "^1", digest }] });
+    const config = parseConfig(
+      `plugins: { enabled: true, allowed_plugins: [weather, { id: geo, version: ^1, digest: "${digest}" }] }`,
+    );
+    expect(config.plugins).toEqual({
+      enabled: true,
+      allowList: [{ id: "weather" }, { id: "geo", version: "^1", digest }],
+    });
   });
 
   it("accepts what init writes", () => {
@@ -39,7 +44,11 @@ describe("config.yml", () => {
     ["a nested unknown key", "plugins: { enable: true }", "plugins"],
     ["a wrong type", "plugins: { enabled: yes please }", "plugins.enabled"],
     ["an unknown decision", "policy: { rules: [{ tool: a__b, decision: maybe }] }", "policy.rules.0.decision"],
-    ["a pattern that only looks like one", "policy: { rules: [{ tool: '*__b', decision: allow }] }", "policy.rules.0.tool"],
+    [
+      "a pattern that only looks like one",
+      "policy: { rules: [{ tool: '*__b', decision: allow }] }",
+      "policy.rules.0.tool",
+    ],
   ])("refuses %s and names it", (_what, text, path) => {
     const error = refusal(text);
     expect(error).toMatchObject({ code: "config_invalid" });

@@ -1,7 +1,17 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { Host, InvokeAnswer, PluginState } from "../../src/host-api.ts";
 import { type Caller, LIMITS, PolicyViolationError } from "../../src/kernel/index.ts";
-import { AGENT, AS_OPERATOR, installed, makeHome, manifestOf, OPERATOR, repositoryPlugin, type TestHome, toolLine } from "../support/home.ts";
+import {
+  AGENT,
+  AS_OPERATOR,
+  installed,
+  makeHome,
+  manifestOf,
+  OPERATOR,
+  repositoryPlugin,
+  type TestHome,
+  toolLine,
+} from "../support/home.ts";
 
 let home: TestHome;
 afterEach(() => home.remove());
@@ -18,7 +28,10 @@ async function fresh(): Promise<void> {
 
 /** A plugin `t` with these tools; `lines` go into the manifest, `body` into the code. */
 function plugin(lines: readonly string[], body: string): Promise<string> {
-  return home.plugin("t", { "plugin.yml": manifestOf("t", lines), "plugin.js": `export default { tools: { ${body} } };` });
+  return home.plugin("t", {
+    "plugin.yml": manifestOf("t", lines),
+    "plugin.js": `export default { tools: { ${body} } };`,
+  });
 }
 
 async function events(host: Host, callId: string) {
@@ -44,7 +57,8 @@ describe("a call", () => {
     await fresh();
     const host = await openWith(repositoryPlugin("echo"));
     const answers = [];
-    for (let n = 0; n < 3; n++) answers.push(await host.invoke(AGENT, { tool: "echo__echo", input: { text: `n${n}` } }));
+    for (let n = 0; n < 3; n++)
+      answers.push(await host.invoke(AGENT, { tool: "echo__echo", input: { text: `n${n}` } }));
     for (const [n, answer] of answers.entries()) {
       expect(answer).toMatchObject({ success: true, result: { text: `n${n}` } });
       const [intent, outcome, ...more] = await events(host, answer.callId);
@@ -76,23 +90,32 @@ describe("a call", () => {
     const host = await openWith(repositoryPlugin("echo"));
     const answer = failed(await host.invoke(AGENT, { tool: "echo__none", input: {} }));
     expect(answer).toMatchObject({ code: "unknown_tool" });
-    expect(await events(host, answer.callId)).toMatchObject([{ decision: "deny", outcome: "not_started", reason: "unknown_tool" }]);
+    expect(await events(host, answer.callId)).toMatchObject([
+      { decision: "deny", outcome: "not_started", reason: "unknown_tool" },
+    ]);
     await host.plugins.unload(OPERATOR, "echo");
-    expect(await host.invoke(AGENT, { tool: "echo__echo", input: { text: "x" } })).toMatchObject({ code: "unknown_tool" });
+    expect(await host.invoke(AGENT, { tool: "echo__echo", input: { text: "x" } })).toMatchObject({
+      code: "unknown_tool",
+    });
   });
 
   it("checks the input against the tool's schema before the plugin sees it [S2-6, S2-32, S4-32]", async () => {
     await fresh();
     const host = await openWith(repositoryPlugin("echo"));
     for (const input of [{}, { text: 1 }, { text: "x", more: 1 }, [], null, "x"]) {
-      expect(await host.invoke(AGENT, { tool: "echo__echo", input })).toMatchObject({ success: false, code: "invalid_input" });
+      expect(await host.invoke(AGENT, { tool: "echo__echo", input })).toMatchObject({
+        success: false,
+        code: "invalid_input",
+      });
     }
     expect((await host.plugins.info("echo")).executionCount).toBe(0);
   });
 
   it("refuses an input over the size limit, and one that is not JSON [S4-35]", async () => {
     await fresh();
-    const host = await openWith(await plugin([toolLine("any")], "any: (input) => ({ size: JSON.stringify(input).length })"));
+    const host = await openWith(
+      await plugin([toolLine("any")], "any: (input) => ({ size: JSON.stringify(input).length })"),
+    );
     const call = (input: unknown) => host.invoke(AGENT, { tool: "t__any", input });
     expect(await call({ text: "x".repeat(LIMITS.inputBytes) })).toMatchObject({ code: "input_too_large" });
     expect(await call({ text: "é".repeat(LIMITS.inputBytes / 2) })).toMatchObject({ code: "input_too_large" });
@@ -102,25 +125,39 @@ describe("a call", () => {
 
   it("refuses an answer that is not what output_schema says, or too large [S2-7, S4-33, S4-35]", async () => {
     await fresh();
-    const schema = "output_schema: { type: object, properties: { n: { type: number } }, required: [n], additionalProperties: false }";
+    const schema =
+      "output_schema: { type: object, properties: { n: { type: number } }, required: [n], additionalProperties: false }";
     const line = `{ name: lie, description: Lies., effect: read, input_schema: { type: object }, ${schema} }`;
     const host = await openWith(
-      await plugin([line, toolLine("big")], `lie: ({ answer }) => answer, big: () => ({ text: "x".repeat(${LIMITS.outputBytes}) })`),
+      await plugin(
+        [line, toolLine("big")],
+        `lie: ({ answer }) => answer, big: () => ({ text: "x".repeat(${LIMITS.outputBytes}) })`,
+      ),
     );
     const lie = (answer: unknown) => host.invoke(AGENT, { tool: "t__lie", input: { answer } });
     expect(await lie({ n: 1 })).toMatchObject({ success: true });
     for (const answer of [{ n: "1" }, {}, { n: 1, extra: true }, null, "n"]) {
       expect(await lie(answer)).toMatchObject({ success: false, code: "invalid_output" });
     }
-    expect(await host.invoke(AGENT, { tool: "t__big", input: {} })).toMatchObject({ success: false, code: "output_too_large" });
+    expect(await host.invoke(AGENT, { tool: "t__big", input: {} })).toMatchObject({
+      success: false,
+      code: "output_too_large",
+    });
   });
 
   it("reports a plugin's failure as a failure, and counts it [S3-43, S3-51, S3-92, S3-93, S3-94]", async () => {
     await fresh();
     const host = await openWith(
-      await plugin([toolLine("throws"), toolLine("says")], `throws() { throw new Error("no such city"); }, says: () => ({ success: false, error: "quota" })`),
+      await plugin(
+        [toolLine("throws"), toolLine("says")],
+        `throws() { throw new Error("no such city"); }, says: () => ({ success: false, error: "quota" })`,
+      ),
     );
-    expect(await host.invoke(AGENT, { tool: "t__throws", input: {} })).toMatchObject({ success: false, code: "tool_failed", error: expect.stringContaining("no such city") });
+    expect(await host.invoke(AGENT, { tool: "t__throws", input: {} })).toMatchObject({
+      success: false,
+      code: "tool_failed",
+      error: expect.stringContaining("no such city"),
+    });
     expect(await host.plugins.info("t")).toMatchObject({
       executionCount: 1,
       errorCount: 1,
@@ -138,15 +175,25 @@ describe("a call", () => {
     );
     const answer = failed(await host.invoke(AGENT, { tool: "t__slow", input: {} }));
     expect(answer).toMatchObject({ code: "deadline_exceeded" });
-    expect((await events(host, answer.callId)).at(-1)).toMatchObject({ outcome: "unknown", reason: "deadline_exceeded" });
+    expect((await events(host, answer.callId)).at(-1)).toMatchObject({
+      outcome: "unknown",
+      reason: "deadline_exceeded",
+    });
     expect(await host.invoke(AGENT, { tool: "t__quick", input: {} })).toMatchObject({ success: true });
   });
 
   it("ends when its caller cancels it", async () => {
     await fresh();
-    const host = await openWith(await plugin([toolLine("waits")], `waits: (_, ctx) => new Promise(() => ctx.progress(1))`));
+    const host = await openWith(
+      await plugin([toolLine("waits")], `waits: (_, ctx) => new Promise(() => ctx.progress(1))`),
+    );
     const stop = new AbortController();
-    const answer = host.invoke(AGENT, { tool: "t__waits", input: {}, signal: stop.signal, onProgress: () => stop.abort() });
+    const answer = host.invoke(AGENT, {
+      tool: "t__waits",
+      input: {},
+      signal: stop.signal,
+      onProgress: () => stop.abort(),
+    });
     expect(await answer).toMatchObject({ success: false, code: "cancelled" });
   });
 
@@ -154,7 +201,9 @@ describe("a call", () => {
     await fresh();
     const host = await openWith(repositoryPlugin("echo"));
     expect(await host.tools.call(AGENT, { tool: "echo__echo", input: { text: "x" } })).toEqual({ text: "x" });
-    await expect(host.tools.call(AGENT, { tool: "echo__note", input: { text: "x" } })).rejects.toBeInstanceOf(PolicyViolationError);
+    await expect(host.tools.call(AGENT, { tool: "echo__note", input: { text: "x" } })).rejects.toBeInstanceOf(
+      PolicyViolationError,
+    );
   });
 });
 
@@ -164,7 +213,15 @@ describe("policy and approval of a call", () => {
   it("exposes what is allowed or asks, hides what is denied, and says so to an operator [S2-28, S2-30, S2-31, S2-33, S4-25]", async () => {
     await fresh();
     const host = await openWith(
-      await plugin([toolLine("look"), toolLine("change", "write"), toolLine("wreck", "destructive"), toolLine("odd", "harmless")].slice(0, 3), "look: () => ({}), change: () => ({}), wreck: () => ({})"),
+      await plugin(
+        [
+          toolLine("look"),
+          toolLine("change", "write"),
+          toolLine("wreck", "destructive"),
+          toolLine("odd", "harmless"),
+        ].slice(0, 3),
+        "look: () => ({}), change: () => ({}), wreck: () => ({})",
+      ),
     );
     expect((await host.tools.list(AGENT)).map(({ tool, effect, decision }) => ({ tool, effect, decision }))).toEqual([
       { tool: "look", effect: "read", decision: "allow" },
@@ -174,8 +231,15 @@ describe("policy and approval of a call", () => {
     const absent = failed(await host.invoke(AGENT, { tool: "t__absent", input: {} }));
     expect(hidden.error.replace("wreck", "absent")).toBe(absent.error);
     expect(hidden).toMatchObject({ code: "unknown_tool" });
-    expect((await events(host, hidden.callId)).at(-1)).toMatchObject({ decision: "deny", reason: "policy_denied", rule: "default:destructive" });
-    expect(await host.invoke(AS_OPERATOR, { tool: "t__wreck", input: {} })).toMatchObject({ code: "policy_denied", fix: expect.stringContaining("config.yml") });
+    expect((await events(host, hidden.callId)).at(-1)).toMatchObject({
+      decision: "deny",
+      reason: "policy_denied",
+      rule: "default:destructive",
+    });
+    expect(await host.invoke(AS_OPERATOR, { tool: "t__wreck", input: {} })).toMatchObject({
+      code: "policy_denied",
+      fix: expect.stringContaining("config.yml"),
+    });
   });
 
   it("waits for an operator, runs once after a yes, and only for what was approved [S2-34, S4-30]", async () => {
@@ -187,15 +251,28 @@ describe("policy and approval of a call", () => {
     const id = asked.approval?.id ?? "";
     expect(failed(await call("a")).approval).toEqual({ id });
     expect(await host.approvals.list({ state: "pending" })).toMatchObject([
-      { id, kind: "call", tool: "echo__note", agent: "local", sentence: expect.stringContaining('Agent "local" wants to call echo__note') },
+      {
+        id,
+        kind: "call",
+        tool: "echo__note",
+        agent: "local",
+        sentence: expect.stringContaining('Agent "local" wants to call echo__note'),
+      },
     ]);
 
     await host.approvals.approve(OPERATOR, id);
-    expect(await host.invoke(other, { tool: "echo__note", input: { text: "a" }, approvalId: id })).toMatchObject({ code: "approval_required" });
-    expect(await host.invoke(AGENT, { tool: "echo__note", input: { text: "b" }, approvalId: id })).toMatchObject({ code: "approval_required" });
+    expect(await host.invoke(other, { tool: "echo__note", input: { text: "a" }, approvalId: id })).toMatchObject({
+      code: "approval_required",
+    });
+    expect(await host.invoke(AGENT, { tool: "echo__note", input: { text: "b" }, approvalId: id })).toMatchObject({
+      code: "approval_required",
+    });
     const ran = await call("a");
     expect(ran).toMatchObject({ success: true });
-    expect(await events(host, ran.callId)).toMatchObject([{ approval: id, decision: "require_approval" }, { outcome: "succeeded" }]);
+    expect(await events(host, ran.callId)).toMatchObject([
+      { approval: id, decision: "require_approval" },
+      { outcome: "succeeded" },
+    ]);
     expect(failed(await call("a")).approval?.id).not.toBe(id);
   });
 
@@ -221,7 +298,9 @@ describe("policy and approval of a call", () => {
 
     const id = failed(await call("no")).approval?.id ?? "";
     await host.approvals.deny(OPERATOR, id, "not today");
-    expect(await host.invoke(AGENT, { tool: "echo__note", input: { text: "no" }, approvalId: id })).toMatchObject({ code: "approval_required" });
+    expect(await host.invoke(AGENT, { tool: "echo__note", input: { text: "no" }, approvalId: id })).toMatchObject({
+      code: "approval_required",
+    });
     await expect(host.approvals.approve(OPERATOR, id)).rejects.toMatchObject({ code: "conflict" });
   });
 
@@ -241,27 +320,40 @@ describe("policy and approval of a call", () => {
     const host = await openWith(repositoryPlugin("echo"), { allowTools: ["note"] });
     expect(await host.invoke(AGENT, { tool: "echo__note", input: { text: "x" } })).toMatchObject({ success: true });
     await host.close();
-    await home.writeConfig("plugins: { enabled: true }\npolicy: { defaults: { read: allow }, rules: [{ tool: echo__note, agent: local, decision: deny }] }");
+    await home.writeConfig(
+      "plugins: { enabled: true }\npolicy: { defaults: { read: allow }, rules: [{ tool: echo__note, agent: local, decision: deny }] }",
+    );
     const strict = await home.open();
-    expect(await strict.invoke(AGENT, { tool: "echo__note", input: { text: "x" } })).toMatchObject({ code: "unknown_tool" });
+    expect(await strict.invoke(AGENT, { tool: "echo__note", input: { text: "x" } })).toMatchObject({
+      code: "unknown_tool",
+    });
     expect(await strict.invoke(other, { tool: "echo__note", input: { text: "x" } })).toMatchObject({ success: true });
   });
 
   it("computes the effect from the grant, whatever the plugin says", async () => {
     await fresh();
     const source = await home.plugin("sneaky", {
-      "plugin.yml": manifestOf("sneaky", [toolLine("look")], "permissions: { network: [{ host: example.com, methods: [GET], reason: Reads. }] }"),
+      "plugin.yml": manifestOf(
+        "sneaky",
+        [toolLine("look")],
+        "permissions: { network: [{ host: example.com, methods: [GET], reason: Reads. }] }",
+      ),
       "plugin.js": "export default { tools: { look: () => ({}) } };",
     });
     const host = await openWith(source);
-    expect(await host.tools.list(AGENT)).toMatchObject([{ tool: "look", effect: "external", decision: "require_approval" }]);
+    expect(await host.tools.list(AGENT)).toMatchObject([
+      { tool: "look", effect: "external", decision: "require_approval" },
+    ]);
   });
 });
 
 describe("a plugin that dies", () => {
   it("costs only itself: it is restarted, and given up after three crashes [S1-12]", async () => {
     await fresh();
-    const host = await openWith(await plugin([toolLine("die", "write"), toolLine("ok")], "die: () => Deno.exit(3), ok: () => ({ ok: true })"), { allowTools: ["die"] });
+    const host = await openWith(
+      await plugin([toolLine("die", "write"), toolLine("ok")], "die: () => Deno.exit(3), ok: () => ({ ok: true })"),
+      { allowTools: ["die"] },
+    );
     await installed(host, repositoryPlugin("echo"));
     for (let crash = 1; crash <= 3; crash++) {
       const answer = failed(await host.invoke(AGENT, { tool: "t__die", input: {} }));

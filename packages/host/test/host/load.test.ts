@@ -4,7 +4,17 @@ import { afterEach, describe, expect, it } from "vitest";
 import { starterConfig } from "../../src/config/index.ts";
 import type { Host } from "../../src/host-api.ts";
 import { PolicyViolationError, type ErrorCode } from "../../src/kernel/index.ts";
-import { AGENT, AS_OPERATOR, installed, makeHome, manifestOf, OPERATOR, repositoryPlugin, type TestHome, toolLine } from "../support/home.ts";
+import {
+  AGENT,
+  AS_OPERATOR,
+  installed,
+  makeHome,
+  manifestOf,
+  OPERATOR,
+  repositoryPlugin,
+  type TestHome,
+  toolLine,
+} from "../support/home.ts";
 
 let home: TestHome;
 afterEach(() => home.remove());
@@ -23,12 +33,18 @@ async function failure(work: Promise<unknown>): Promise<{ code: ErrorCode; fix: 
     (thrown: unknown) => thrown,
   );
   if (!(error instanceof Error) || !("code" in error) || !("fix" in error)) throw error;
-  return { code: error.code as ErrorCode, fix: error.fix as string | undefined, denial: error instanceof PolicyViolationError };
+  return {
+    code: error.code as ErrorCode,
+    fix: error.fix as string | undefined,
+    denial: error instanceof PolicyViolationError,
+  };
 }
 
 async function lifecycle(host: Host, plugin: string): Promise<string[]> {
   const events = await host.audit.query({ type: "plugin.lifecycle", plugin, order: "asc" });
-  return events.map((event) => `${event.from ?? ""}→${event.to ?? ""}${event.reason === undefined ? "" : ` (${event.reason})`}`);
+  return events.map(
+    (event) => `${event.from ?? ""}→${event.to ?? ""}${event.reason === undefined ? "" : ` (${event.reason})`}`,
+  );
 }
 
 describe("loading a plugin", () => {
@@ -37,7 +53,10 @@ describe("loading a plugin", () => {
     const host = await home.open();
     const { plugin } = await host.plugins.install(OPERATOR, { source: await loudPlugin() });
     await host.plugins.approve(OPERATOR, plugin.id, {});
-    expect(await failure(host.plugins.load(OPERATOR, plugin.id))).toMatchObject({ code: "plugins_disabled", denial: true });
+    expect(await failure(host.plugins.load(OPERATOR, plugin.id))).toMatchObject({
+      code: "plugins_disabled",
+      denial: true,
+    });
     expect(host.plugins.logs(plugin.id)).toEqual([]);
   });
 
@@ -46,7 +65,10 @@ describe("loading a plugin", () => {
     const host = await home.open();
     const { plugin } = await host.plugins.install(OPERATOR, { source: await loudPlugin() });
     await host.plugins.approve(OPERATOR, plugin.id, { grantOnly: true });
-    expect(await failure(host.plugins.load(OPERATOR, plugin.id))).toMatchObject({ code: "not_allow_listed", denial: true });
+    expect(await failure(host.plugins.load(OPERATOR, plugin.id))).toMatchObject({
+      code: "not_allow_listed",
+      denial: true,
+    });
     expect(host.plugins.logs(plugin.id)).toEqual([]);
     expect(await lifecycle(host, plugin.id)).toContain("approved→approved (not_allow_listed)");
   });
@@ -69,7 +91,10 @@ describe("loading a plugin", () => {
     await home.writeConfig(`plugins: { enabled: true, allowed_plugins: [loud] }`);
     await host.close();
     const again = await home.open();
-    expect(await failure(again.plugins.load(OPERATOR, plugin.id))).toMatchObject({ code: "not_approved", denial: true });
+    expect(await failure(again.plugins.load(OPERATOR, plugin.id))).toMatchObject({
+      code: "not_approved",
+      denial: true,
+    });
     expect(again.plugins.logs(plugin.id)).toEqual([]);
   });
 
@@ -86,13 +111,19 @@ describe("loading a plugin", () => {
       "starting→running",
     ]);
     expect(host.plugins.logs(id).map((line) => line.message)).toEqual(["imported", "initialized"]);
-    expect(await host.invoke(AGENT, { tool: "loud__hello", input: {} })).toMatchObject({ success: true, result: { hello: "world" } });
+    expect(await host.invoke(AGENT, { tool: "loud__hello", input: {} })).toMatchObject({
+      success: true,
+      result: { hello: "world" },
+    });
   });
 
   it("aborts when initialize() returns false or throws, and leaves nothing running or callable [S0-25, S0-26, S0-38, S1-46]", async () => {
     home = await makeHome();
     const host = await home.open();
-    for (const [id, body] of [["no", "return false;"], ["throws", "throw new Error('no key');"]] as const) {
+    for (const [id, body] of [
+      ["no", "return false;"],
+      ["throws", "throw new Error('no key');"],
+    ] as const) {
       const source = await home.plugin(id, {
         "plugin.yml": manifestOf(id, [toolLine("hello")]),
         "plugin.js": `export default { initialize() { ${body} }, tools: { hello: () => ({}) } };`,
@@ -102,7 +133,10 @@ describe("loading a plugin", () => {
       expect(await failure(host.plugins.load(OPERATOR, id))).toMatchObject({ code: "initialize_failed" });
       expect((await host.plugins.info(id)).state).toBe("failed");
       expect(await host.tools.list(AGENT)).toEqual([]);
-      expect(await host.invoke(AGENT, { tool: `${id}__hello`, input: {} })).toMatchObject({ success: false, code: "unknown_tool" });
+      expect(await host.invoke(AGENT, { tool: `${id}__hello`, input: {} })).toMatchObject({
+        success: false,
+        code: "unknown_tool",
+      });
     }
     expect(await lifecycle(host, "no")).toContain("starting→failed (initialize_failed)");
   });
@@ -152,7 +186,9 @@ describe("loading a plugin", () => {
     const host = await home.open({ overrides: { bwrapCandidates: [] } });
     const id = await installed(host, await loudPlugin());
     expect((await host.plugins.info(id)).isolation).toBe("runtime");
-    await host.plugins.install(OPERATOR, { source: await loudPlugin("strict", "permissions: {}\nisolation: { minimum: kernel }") });
+    await host.plugins.install(OPERATOR, {
+      source: await loudPlugin("strict", "permissions: {}\nisolation: { minimum: kernel }"),
+    });
     await host.plugins.approve(OPERATOR, "strict", {});
     expect(await failure(host.plugins.load(OPERATOR, "strict"))).toMatchObject({ code: "isolation_unavailable" });
   });
@@ -229,7 +265,10 @@ describe("revoking", () => {
     const second = await home.open();
     expect((await second.plugins.info(id)).state).toBe("revoked");
     await second.plugins.uninstall(OPERATOR, id, { purge: true });
-    expect(await failure(second.plugins.install(OPERATOR, { source: await loudPlugin() }))).toMatchObject({ code: "revoked", denial: true });
+    expect(await failure(second.plugins.install(OPERATOR, { source: await loudPlugin() }))).toMatchObject({
+      code: "revoked",
+      denial: true,
+    });
     const renamed = await loudPlugin("friendly");
     expect(await failure(second.plugins.install(OPERATOR, { source: renamed }))).toMatchObject({ code: "revoked" });
     expect(await second.plugins.list()).toEqual([]);

@@ -3,7 +3,12 @@ import { describe, expect, it } from "vitest";
 import { compilePolicy, type PolicyQuery, type PolicyRule } from "../../src/policy/index.ts";
 
 const query: PolicyQuery = { agent: "local", plugin: "weather", tool: "weather__forecast", effect: "external" };
-const starter = { read: "allow", write: "require_approval", external: "require_approval", destructive: "deny" } as const;
+const starter = {
+  read: "allow",
+  write: "require_approval",
+  external: "require_approval",
+  destructive: "deny",
+} as const;
 
 describe("policy", () => {
   it("denies when there is no rule and no default [S2-28]", () => {
@@ -19,10 +24,7 @@ describe("policy", () => {
   });
 
   it("lets a rule for one tool stop the asking, for the agent that it names only", () => {
-    const policy = compilePolicy(
-      [{ id: "r", tool: "weather__forecast", agent: "local", decision: "allow" }],
-      starter,
-    );
+    const policy = compilePolicy([{ id: "r", tool: "weather__forecast", agent: "local", decision: "allow" }], starter);
     expect(policy.decide(query)).toMatchObject({ decision: "allow", rule: "r" });
     expect(policy.decide({ ...query, agent: "other" }).decision).toBe("require_approval");
   });
@@ -59,7 +61,11 @@ describe("policy", () => {
   });
 
   it("answers the same with a thousand other rules", () => {
-    const others = Array.from({ length: 1000 }, (_, n): PolicyRule => ({ id: `o${n}`, tool: `p${n}__t`, decision: "deny" }));
+    const others = Array.from({ length: 1000 }, (_, n): PolicyRule => ({
+      id: `o${n}`,
+      tool: `p${n}__t`,
+      decision: "deny",
+    }));
     const own: PolicyRule = { id: "own", tool: query.tool, decision: "allow" };
     expect(compilePolicy([...others, own], starter).decide(query)).toMatchObject({ decision: "allow", rule: "own" });
   });

@@ -83,7 +83,11 @@ export function toolLine(name: string, effect = "read"): string {
 }
 
 /** Installs, approves and loads a plugin, all it asks for. */
-export async function installed(host: Host, source: string, approve: Parameters<Host["plugins"]["approve"]>[2] = {}): Promise<string> {
+export async function installed(
+  host: Host,
+  source: string,
+  approve: Parameters<Host["plugins"]["approve"]>[2] = {},
+): Promise<string> {
   const { plugin } = await host.plugins.install(OPERATOR, { source });
   await host.plugins.approve(OPERATOR, plugin.id, approve);
   await host.plugins.load(OPERATOR, plugin.id);

@@ -15,7 +15,12 @@ export async function connectAgent(home: string, env: Record<string, string>): P
   const main = fileURLToPath(new URL("../main.js", import.meta.url));
   const client = new Client({ name: "sallyport-demo", version: "1.0.0" });
   await client.connect(
-    new StdioClientTransport({ command: process.execPath, args: [main, "mcp", "--home", home], env, stderr: "inherit" }),
+    new StdioClientTransport({
+      command: process.execPath,
+      args: [main, "mcp", "--home", home],
+      env,
+      stderr: "inherit",
+    }),
   );
   return {
     tools: async () => (await client.listTools()).tools.map((tool) => tool.name),
@@ -42,5 +47,5 @@ function endingOf(result: CallToolResult): Ending {
 function codeIn(meta: unknown): string {
   if (!isRecord(meta)) return "unknown";
   const found = Object.entries(meta).find(([key, value]) => key.endsWith("/code") && typeof value === "string");
-  return String(found?.[1] ?? "unknown");
+  return typeof found?.[1] === "string" ? found[1] : "unknown";
 }

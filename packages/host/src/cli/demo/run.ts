@@ -88,7 +88,10 @@ async function machineLevel(stage: Stage): Promise<string> {
   const { tell } = stage;
   const { json } = await stage.sallyport("doctor");
   const level = textOf(json, "level");
-  if (level === "") throw new SallyportError("isolation_unavailable", "No isolation level works on this machine.", { fix: "Run: sallyport doctor" });
+  if (level === "")
+    throw new SallyportError("isolation_unavailable", "No isolation level works on this machine.", {
+      fix: "Run: sallyport doctor",
+    });
   tell.step(true, `plugins run at level "${level}"`);
   if (level === "runtime") tell.say(`To raise it: ${fixOf(json, "isolation namespace")}`);
   return level;
@@ -96,15 +99,26 @@ async function machineLevel(stage: Stage): Promise<string> {
 
 function fixOf(doctor: unknown, name: string): string {
   const checks = isRecord(doctor) && Array.isArray(doctor["checks"]) ? doctor["checks"] : [];
-  return textOf(checks.find((check) => textOf(check, "name") === name), "fix") || "sallyport doctor";
+  return (
+    textOf(
+      checks.find((check) => textOf(check, "name") === name),
+      "fix",
+    ) || "sallyport doctor"
+  );
 }
 
 async function installAndApprove(stage: Stage, name: string, more: readonly string[]): Promise<void> {
   const { tell } = stage;
   const installed = await stage.sallyport("plugin", "install", join(stage.plugins, name));
-  tell.step(installed.exitCode === 0, `${name}: ${textOf(installed.json, "plugin", "state")}, ${textOf(installed.json, "plugin", "digest").slice(0, 19)}…`);
-  const wishes = isRecord(installed.json) && Array.isArray(installed.json["permissions"]) ? installed.json["permissions"] : [];
-  tell.say(wishes.length === 0 ? "It asks for nothing: no network, no files, no secrets." : "It asks to be allowed this:");
+  tell.step(
+    installed.exitCode === 0,
+    `${name}: ${textOf(installed.json, "plugin", "state")}, ${textOf(installed.json, "plugin", "digest").slice(0, 19)}…`,
+  );
+  const wishes =
+    isRecord(installed.json) && Array.isArray(installed.json["permissions"]) ? installed.json["permissions"] : [];
+  tell.say(
+    wishes.length === 0 ? "It asks for nothing: no network, no files, no secrets." : "It asks to be allowed this:",
+  );
   for (const wish of wishes) tell.say(`  • ${displayLine(textOf(wish, "sentence"))}`);
   const approved = await stage.sallyport("plugin", "approve", name, "--yes", ...more);
   tell.step(approved.exitCode === 0, `approved, for exactly these bytes`);
@@ -126,20 +140,32 @@ async function lowerTheFloor(stage: Stage): Promise<void> {
   const file = join(stage.home, "config.yml");
   tell.command(`sed -i 's/minimum: kernel/minimum: runtime/' ${file}`);
   await writeFile(file, (await readFile(file, "utf8")).replace("minimum: kernel", "minimum: runtime"));
-  tell.say("In this throw-away home the floor is lower now. Given up: the kernel's wall. Only the JavaScript runtime keeps a");
+  tell.say(
+    "In this throw-away home the floor is lower now. Given up: the kernel's wall. Only the JavaScript runtime keeps a",
+  );
   tell.say("plugin from the files, network and programs that the user nobody (or you, if you are not root) can reach.");
 }
 
 async function useTools(stage: Stage, agent: DemoAgent, data: string): Promise<void> {
   const { tell } = stage;
   tell.say(`tools/list → ${(await agent.tools()).join(", ")}`);
-  const doubled = await agent.call("data-processor__transform", { data: [1, 2, 3, 4, 5], operation: "multiply", value: 2 });
-  tell.step(/\[?2,\s*4,\s*6,\s*8,\s*10/.test(shown(doubled)), `data-processor__transform [1,2,3,4,5] × 2 → ${shown(doubled)}`);
+  const doubled = await agent.call("data-processor__transform", {
+    data: [1, 2, 3, 4, 5],
+    operation: "multiply",
+    value: 2,
+  });
+  tell.step(
+    /\[?2,\s*4,\s*6,\s*8,\s*10/.test(shown(doubled)),
+    `data-processor__transform [1,2,3,4,5] × 2 → ${shown(doubled)}`,
+  );
   const described = await agent.call("csv-insights__describe", { path: join(data, "seattle-weather-2012.csv") });
   const rows = "answer" in described ? textOf(described.answer, "rows") : "";
   tell.step(Number(rows) > 300, `csv-insights__describe a real data set → ${rows} rows, statistics per column`);
   const stolen = await agent.call("csv-insights__describe", { path: "/etc/passwd" });
-  tell.step("code" in stolen, `csv-insights__describe /etc/passwd → ${"code" in stolen ? "refused: not granted" : "an answer"}`);
+  tell.step(
+    "code" in stolen,
+    `csv-insights__describe /etc/passwd → ${"code" in stolen ? "refused: not granted" : "an answer"}`,
+  );
 }
 
 function shown(ending: Ending): string {
@@ -155,7 +181,10 @@ async function attackAll(stage: Stage, agent: DemoAgent): Promise<void> {
     seen.add(attack.plugin);
     const ending = await perform(stage, agent, join(folder, attack.plugin), attack);
     const verdict = judge(attack, ending);
-    stage.tell.step(verdict.contained, `${attack.plugin} ${attack.tries} → ${verdict.contained ? "contained" : "NOT CONTAINED"}: ${verdict.how}`);
+    stage.tell.step(
+      verdict.contained,
+      `${attack.plugin} ${attack.tries} → ${verdict.contained ? "contained" : "NOT CONTAINED"}: ${verdict.how}`,
+    );
     await runCommand(stage.home, ["plugin", "revoke", attack.plugin, "--yes"], stage.env);
   }
 }
@@ -165,7 +194,8 @@ async function perform(stage: Stage, agent: DemoAgent, source: string, attack: A
   await run("plugin", "install", source);
   await run("plugin", "approve", attack.plugin, "--yes", "--allow-tools", "attack");
   const loaded = await run("plugin", "load", attack.plugin);
-  if (loaded.exitCode !== 0 || attack.stage === "load") return loaded.exitCode === 0 ? { answer: null } : { code: textOf(loaded.json, "code") };
+  if (loaded.exitCode !== 0 || attack.stage === "load")
+    return loaded.exitCode === 0 ? { answer: null } : { code: textOf(loaded.json, "code") };
   return agent.call(`${attack.plugin}__attack`, attack.input);
 }
 
@@ -176,7 +206,10 @@ async function provenByAudit(stage: Stage): Promise<void> {
   tell.step(events > 0, `${events} events of tool calls, intents and outcomes`);
   const verified = await stage.sallyport("audit", "verify");
   const ok = isRecord(verified.json) && verified.json["ok"] === true;
-  tell.step(ok, `the chain of ${textOf(verified.json, "events")} events verifies; head ${textOf(verified.json, "head", "hash").slice(0, 23)}…`);
+  tell.step(
+    ok,
+    `the chain of ${textOf(verified.json, "events")} events verifies; head ${textOf(verified.json, "head", "hash").slice(0, 23)}…`,
+  );
 }
 
 function stringsOf(env: NodeJS.ProcessEnv): Record<string, string> {
