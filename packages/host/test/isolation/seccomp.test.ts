@@ -1,0 +1,123 @@
+import { existsSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { buildSeccompProgram, type SeccompArch } from "../../src/isolation/seccomp.ts";
+import { ALLOWED_SYSCALLS, FILTERED_SYSCALLS } from "../../src/isolation/syscalls.ts";
+
+const ARCH = { x64: 0xc000003e, arm64: 0xc00000b7 };
+const ALLOW = 0x7fff0000;
+const KILL = 0x80000000;
+const EPERM = 0x00050001;
+const ENOTTY = 0x00050019;
+const ENOSYS = 0x00050026;
+
+/** What the kernel's BPF machine would answer; throws where the kernel's checker would refuse the program. */
+function run(program: Buffer, number: number, args: readonly number[] = [], arch = ARCH.x64): number {
+  const data = Buffer.alloc(64);
+  data.writeUInt32LE(number >>> 0, 0);
+  data.writeUInt32LE(arch, 4);
+  args.forEach((value, index) => data.writeUInt32LE(value >>> 0, 16 + 8 * index));
+  let accumulator = 0;
+  for (let at = 0; at < program.length / 8; at++) {
+    const code = program.readUInt16LE(at * 8);
+    const value = program.readUInt32LE(at * 8 + 4);
+    const jump = (holds: boolean): void => void (at += program[at * 8 + (holds ? 2 : 3)]!);
+    if (code === 0x20) accumulator = data.readUInt32LE(value);
+    else if (code === 0x15) jump(accumulator === value);
+    else if (code === 0x25) jump(accumulator > value);
+    else if (code === 0x35) jump(accumulator >= value);
+    else if (code === 0x45) jump((accumulator & value) !== 0);
+    else if (code === 0x05) at += value;
+    else if (code === 0x06) return value;
+    else throw new Error(`unknown instruction ${code}`);
+  }
+  throw new Error("ran off the end");
+}
+
+const column = { x64: 0, arm64: 1 } as const;
+
+describe.each(["x64", "arm64"] as const)("the seccomp program for %s [S3-82]", (arch: SeccompArch) => {
+  const program = buildSeccompProgram(arch);
+  const ask = (number: number, ...args: number[]): number => run(program, number, args, ARCH[arch]);
+  const filtered = Object.fromEntries(
+    Object.entries(FILTERED_SYSCALLS).map(([name, pair]) => [name, pair[column[arch]]]),
+  );
+
+  it("allows exactly what the table names, over every number there is", () => {
+    const allowed = new Set(Object.values(ALLOWED_SYSCALLS).map((pair) => pair[column[arch]]));
+    const decidedByArguments = new Set(Object.values(filtered));
+    for (let number = 0; number < 1200; number++) {
+      if (decidedByArguments.has(number)) continue;
+      expect([number, ask(number)]).toEqual([number, allowed.has(number) ? ALLOW : ENOSYS]);
+    }
+    expect(ask(0x3fffffff)).toBe(ENOSYS);
+  });
+
+  it("ends a process that calls through another architecture", () => {
+    for (const other of [0x40000003, 0x40000028, ARCH[arch === "x64" ? "arm64" : "x64"]]) {
+      expect(run(program, 0, [], other)).toBe(KILL);
+    }
+  });
+
+  it("lets clone make threads and nothing else", () => {
+    const thread = 0x3d0f00;
+    expect(ask(filtered["clone"]!, thread)).toBe(ALLOW);
+    expect(ask(filtered["clone"]!, 17)).toBe(EPERM);
+    for (const namespace of [0x80, 0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000]) {
+      expect(ask(filtered["clone"]!, thread | namespace)).toBe(EPERM);
+    }
+  });
+
+  it("refuses memory that RLIMIT_DATA does not count", () => {
+    const mmap = (flags: number): number => ask(filtered["mmap"]!, 0, 4096, 3, flags);
+    expect(mmap(0x22)).toBe(ALLOW);
+    expect(mmap(0x01)).toBe(ALLOW);
+    expect(mmap(0x21)).toBe(EPERM);
+    expect(mmap(0x23)).toBe(EPERM);
+    expect(mmap(0x122)).toBe(EPERM);
+  });
+
+  it("allows a pair of connected sockets within the process, and no other family", () => {
+    expect(ask(filtered["socketpair"]!, 1)).toBe(ALLOW);
+    for (const family of [0, 2, 10, 16, 17, 40]) expect(ask(filtered["socketpair"]!, family)).toBe(EPERM);
+  });
+
+  it("allows a handful of ioctl and prctl requests", () => {
+    expect(ask(filtered["ioctl"]!, 1, 0x5401)).toBe(ALLOW);
+    for (const request of [0x5412, 0x541c, 0x5414]) expect(ask(filtered["ioctl"]!, 1, request)).toBe(ENOTTY);
+    expect(ask(filtered["prctl"]!, 15)).toBe(ALLOW);
+    for (const option of [1, 4, 22, 23, 36, 38]) expect(ask(filtered["prctl"]!, option)).toBe(EPERM);
+  });
+});
+
+it("ends a process that uses the x32 numbers", () => {
+  const program = buildSeccompProgram("x64");
+  for (const number of [0x40000000, 0x40000029, 0x400003ff]) expect(run(program, number)).toBe(KILL);
+});
+
+describe("the tables name no call that reaches out of the process", () => {
+  const REFUSED =
+    "socket connect bind listen accept accept4 sendto sendmsg sendmmsg recvmsg recvmmsg fork vfork clone3 execveat ptrace mount umount2 pivot_root chroot bpf io_uring_setup io_uring_enter io_uring_register keyctl add_key request_key userfaultfd unshare setns memfd_create shmget msgget semget process_vm_readv process_vm_writev kcmp pidfd_open pidfd_getfd perf_event_open init_module finit_module kexec_load setuid setgid setgroups capset personality open_by_handle_at name_to_handle_at swapon reboot settimeofday clock_settime sethostname quotactl landlock_create_ruleset seccomp".split(
+      " ",
+    );
+  it.each(REFUSED)("%s", (name) => {
+    expect(Object.hasOwn(ALLOWED_SYSCALLS, name)).toBe(false);
+  });
+
+  const headers: [string, 0 | 1, RegExp][] = [
+    ["/usr/include/x86_64-linux-gnu/asm/unistd_64.h", 0, /#define __NR_(\w+)\s+(\d+)\s*$/gm],
+    ["/usr/include/asm-generic/unistd.h", 1, /#define __NR(?:3264)?_(\w+)\s+(\d+)\s*$/gm],
+  ];
+  it.skipIf(headers.some(([path]) => !existsSync(path)))("and their numbers are those of the kernel's headers", () => {
+    const other: Record<string, string> = { newfstatat: "fstatat" };
+    for (const [path, index, pattern] of headers) {
+      const numbers = new Map(
+        [...readFileSync(path, "utf8").matchAll(pattern)].map(([, name, number]) => [name, Number(number)]),
+      );
+      for (const [name, pair] of Object.entries({ ...ALLOWED_SYSCALLS, ...FILTERED_SYSCALLS })) {
+        const number = pair[index];
+        if (number !== null)
+          expect([name, numbers.get(name) ?? numbers.get(other[name] ?? "")]).toEqual([name, number]);
+      }
+    }
+  });
+});
