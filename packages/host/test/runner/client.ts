@@ -61,8 +61,14 @@ export interface Client {
 }
 
 let runner: Promise<string> | undefined;
-const built = (): Promise<string> =>
-  (runner ??= buildRunner(join(mkdtempSync(join(tmpdir(), "runner-")), "runner.mjs")));
+
+/* Built once for each test file, from the sources as they are. */
+function built(): Promise<string> {
+  if (runner) return runner;
+  const dir = mkdtempSync(join(tmpdir(), "runner-"));
+  process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
+  return (runner = buildRunner(join(dir, "runner.mjs")));
+}
 
 /** Starts the real runner in the real engine, with `source` as the plugin's bundle, and speaks the wire to it. */
 export async function startRunner(source: string): Promise<Client> {
