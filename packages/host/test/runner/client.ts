@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
+import { afterAll } from "vitest";
 import { NOTIFICATION_SCHEMAS, REQUEST_SCHEMAS } from "../../../sdk/src/protocol/v1/index.ts";
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 // @ts-expect-error -- a script without types
@@ -62,13 +63,11 @@ export interface Client {
 
 let runner: Promise<string> | undefined;
 
+const builds = mkdtempSync(join(tmpdir(), "runner-"));
+afterAll(() => rmSync(builds, { recursive: true, force: true }));
+
 /* Built once for each test file, from the sources as they are. */
-function built(): Promise<string> {
-  if (runner) return runner;
-  const dir = mkdtempSync(join(tmpdir(), "runner-"));
-  process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
-  return (runner = buildRunner(join(dir, "runner.mjs")));
-}
+const built = (): Promise<string> => (runner ??= buildRunner(join(builds, "runner.mjs")));
 
 /** Starts the real runner in the real engine, with `source` as the plugin's bundle, and speaks the wire to it. */
 export async function startRunner(source: string): Promise<Client> {
