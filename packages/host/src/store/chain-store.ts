@@ -3,13 +3,26 @@ import { SallyportError } from "../kernel/index.ts";
 import { toWireStatement } from "./bind.ts";
 import { GENESIS_HASH } from "./chain.ts";
 import type { Schema } from "./schema.ts";
+import type { ChainPage } from "./messages.ts";
+import { type ChainReader, recompute } from "./recompute.ts";
 import type { StoreThread } from "./thread-client.ts";
-import type { Appended, ChainFilter, ChainReport, ChainRow, ChainStore } from "./types.ts";
+import type { Appended, ChainFilter, ChainHead, ChainRow, ChainStore } from "./types.ts";
 
 const HASH_DIGITS = 64;
 
 /** The event chain's port over the store's thread. */
 export function createChainStore(db: Kysely<Schema>, thread: StoreThread): ChainStore {
+  const read: ChainStore["read"] = (afterSeq, limit) =>
+    rowsWithPrevious(db).where("e.seq", ">", afterSeq).orderBy("e.seq").limit(limit).execute();
+  const reader: ChainReader = {
+    head: async () => toHead(await thread.ask({ kind: "head" })),
+    page: async (after, upTo, limit) => toPage(await thread.ask({ kind: "page", after, upTo, limit })),
+    rows: read,
+    async strays() {
+      const query = db.selectFrom("audit_events").select((eb) => eb.fn.countAll<number>().as("count"));
+      return (await query.where("seq", "<", 1).executeTakeFirstOrThrow()).count;
+    },
+  };
   return {
     async append(bodies, statements = []) {
       const wire = statements.map((statement) => toWireStatement(statement.query, statement.expect));
@@ -24,14 +37,13 @@ export function createChainStore(db: Kysely<Schema>, thread: StoreThread): Chain
         .executeTakeFirst();
       return row ?? { seq: 0, hash: GENESIS_HASH };
     },
-    read: (afterSeq, limit) =>
-      rowsWithPrevious(db).where("e.seq", ">", afterSeq).orderBy("e.seq").limit(limit).execute(),
+    read,
     async find(filter) {
       if (!needsIndex(filter)) return list(db, filter);
       await thread.ask({ kind: "index" });
       return find(db, filter);
     },
-    recompute: () => thread.ask({ kind: "recompute" }).then(toReport),
+    recompute: () => recompute(reader),
     checkpoints: () => db.selectFrom("audit_checkpoints").selectAll().orderBy("seq").execute(),
     async addCheckpoint(checkpoint) {
       await db
@@ -90,15 +102,32 @@ function toAppended(value: unknown): Appended {
     for (let at = 0; at < value.hashes.length; at += HASH_DIGITS) hashes.push(value.hashes.slice(at, at + HASH_DIGITS));
     return { firstSeq: Number(value.firstSeq), prevHash: String(value.prevHash), hashes };
   }
-  throw new SallyportError("internal", "The store's thread answered out of shape.");
+  throw outOfShape();
 }
 
-function toReport(value: unknown): ChainReport {
-  if (isReport(value)) return value;
-  throw new SallyportError("internal", "The store's thread answered out of shape.");
+function toHead(value: unknown): ChainHead {
+  if (typeof value === "object" && value !== null && "seq" in value && "hash" in value) {
+    return { seq: Number(value.seq), hash: String(value.hash) };
+  }
+  throw outOfShape();
+}
+
+function toPage(value: unknown): ChainPage | null {
+  if (value === null) return null;
+  if (
+    typeof value === "object" &&
+    "bodies" in value &&
+    value.bodies instanceof Uint8Array &&
+    "count" in value &&
+    "last" in value &&
+    "hashes" in value
+  ) {
+    return { count: Number(value.count), last: Number(value.last), hashes: String(value.hashes), bodies: value.bodies };
+  }
+  throw outOfShape();
 }
 
 /** Our own thread's answer; the check is for a mix of program versions only. */
-function isReport(value: unknown): value is ChainReport {
-  return typeof value === "object" && value !== null && "events" in value && "head" in value && "problems" in value;
+function outOfShape(): SallyportError {
+  return new SallyportError("internal", "The store's thread answered out of shape.");
 }

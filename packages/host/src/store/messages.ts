@@ -35,7 +35,14 @@ export type ThreadRequest =
     }
   /** Brings the query index up to the head. */
   | { readonly id: number; readonly kind: "index" }
-  | { readonly id: number; readonly kind: "recompute" }
+  | { readonly id: number; readonly kind: "head" }
+  | {
+      readonly id: number;
+      readonly kind: "page";
+      readonly after: number;
+      readonly upTo: number;
+      readonly limit: number;
+    }
   | { readonly id: number; readonly kind: "backup"; readonly path: string }
   | { readonly id: number; readonly kind: "close" };
 
@@ -49,6 +56,21 @@ export interface AppendAnswer {
   readonly prevHash: string;
   /** Hashes of 64 digits each, one after the other. */
   readonly hashes: string;
+}
+
+/** Events in a row, for recomputing: stored hashes one after the other, bodies as UTF-8 with a line feed between. */
+export interface ChainPage {
+  readonly count: number;
+  readonly last: number;
+  readonly hashes: string;
+  readonly bodies: Uint8Array;
+}
+
+/** What the hashing thread is asked: is this page, after this place, what its hashes say? */
+export interface HashQuestion {
+  readonly first: number;
+  readonly prevHash: string;
+  readonly page: ChainPage;
 }
 
 export interface ThreadError {

@@ -6,7 +6,7 @@ import type { ThreadData, ThreadReply, ThreadRequest } from "./messages.ts";
 export type Ask = ThreadRequest extends infer R ? (R extends ThreadRequest ? Omit<R, "id"> : never) : never;
 
 export interface StoreThread {
-  /** Answers come in the order of the requests, but for `index` and `recompute`, which let others pass. */
+  /** Answers come in the order of the requests, but for `index`, which lets others pass. */
   ask(request: Ask): Promise<unknown>;
   /** Resolves when the thread has ended. */
   readonly ended: Promise<void>;

@@ -6,19 +6,14 @@ import { connect } from "./thread/connection.ts";
 import { toWire } from "./thread/errors.ts";
 import { createIndexer } from "./thread/index-events.ts";
 import { copyTo, migrate } from "./thread/migrate.ts";
-import { recompute } from "./thread/recompute.ts";
+import { readPage } from "./thread/page.ts";
 
 /** The thread that owns the store. It does nothing else, so that a commit never stops the host's event loop. */
 function serve(port: NonNullable<typeof parentPort>, data: ThreadData): void {
   const db = connect(data.path);
   migrate(db, data.path, data.migrations, data.now);
   const chain = openChain(db);
-  const indexer = createIndexer(
-    db,
-    () => chain.head,
-    () => recomputing > 0,
-  );
-  let recomputing = 0;
+  const indexer = createIndexer(db, () => chain.head);
 
   const handle = (request: ThreadRequest): unknown => {
     let value: unknown = null;
@@ -36,9 +31,12 @@ function serve(port: NonNullable<typeof parentPort>, data: ThreadData): void {
       case "index":
         value = indexer.catchUp();
         break;
-      case "recompute":
-        recomputing += 1;
-        value = recompute(db, chain.head).finally(() => (recomputing -= 1));
+      case "head":
+        value = chain.head;
+        break;
+      case "page":
+        indexer.postpone();
+        value = readPage(db, request.after, request.upTo, request.limit);
         break;
       case "backup":
         copyTo(db, request.path);

@@ -18,13 +18,15 @@ const BACKLOG = 100_000;
 export interface EventIndexer {
   /** To be called after each append: indexes when idle, or at once when far behind. */
   afterAppend(): void;
+  /** To be called when a long reading goes on: idle work waits. */
+  postpone(): void;
   /** Indexes up to the head of now, in steps. */
   catchUp(): Promise<void>;
   stop(): void;
 }
 
 /** Fills the query index behind the log, so that an append writes one row and no index. */
-export function createIndexer(db: Connection, head: () => ChainHead, busy: () => boolean): EventIndexer {
+export function createIndexer(db: Connection, head: () => ChainHead): EventIndexer {
   let indexed = Number(db.rows("SELECT coalesce(max(seq), 0) FROM audit_index", [])[0]?.[0] ?? 0);
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
@@ -39,18 +41,22 @@ export function createIndexer(db: Connection, head: () => ChainHead, busy: () =>
     timer = undefined;
     if (stopped || indexed >= head().seq) return;
     try {
-      if (!busy()) step(head().seq);
+      step(head().seq);
     } catch {
       return; // A query will meet the same error and report it.
     }
-    timer = setTimeout(whenIdle, busy() ? IDLE_MS : 0);
+    timer = setTimeout(whenIdle, 0);
+  };
+  const postpone = (): void => {
+    clearTimeout(timer);
+    timer = setTimeout(whenIdle, IDLE_MS);
   };
   return {
     afterAppend() {
       if (head().seq - indexed > BACKLOG) step(head().seq);
-      if (timer) timer.refresh();
-      else timer = setTimeout(whenIdle, IDLE_MS);
+      postpone();
     },
+    postpone,
     async catchUp() {
       const target = head().seq;
       for (;;) {
