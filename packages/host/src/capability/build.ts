@@ -70,12 +70,12 @@ function canonicalMethods(methods: readonly string[]): readonly string[] {
     if (!METHOD.test(method)) refuse(`${JSON.stringify(method.slice(0, 40))} is no HTTP method.`, "Write them as in GET, POST.");
     if (method === "CONNECT" || method === "TRACE" || method === "TRACK") refuse(`The method ${method} is never granted.`, "Remove it.");
   }
-  return [...new Set(upper)].sort();
+  return [...new Set(upper)].toSorted();
 }
 
 function canonicalList(items: readonly string[], canonical: (text: string) => string): readonly string[] {
   if (items.length === 0) return refuse("The list of paths is empty.", "Name paths, or leave them out for all.");
-  return [...new Set(items.map(canonical))].sort();
+  return [...new Set(items.map(canonical))].toSorted();
 }
 
 const HEADER = /^header:[A-Za-z][A-Za-z0-9-]{0,63}$/;

@@ -29,7 +29,7 @@ export function readSource(file: { readonly name: string; readonly bytes: Uint8A
   }
   const text = decode(file.bytes) ?? fail({ problem: "The file is not UTF-8 text.", fix: "Save it as UTF-8." });
   if (text.startsWith("\ufeff")) fail({ problem: "The file starts with a byte order mark.", fix: "Save it as UTF-8 without a byte order mark." });
-  const parsed = /\.json$/.test(file.name) ? parseJsonSource(text) : parseYamlSource(text);
+  const parsed = file.name.endsWith(".json") ? parseJsonSource(text) : parseYamlSource(text);
   if ("problem" in parsed) return fail(parsed.problem);
   const problems = collectProblems(file.name);
   inspect(parsed.value, problems);

@@ -90,7 +90,7 @@ describe("versions", () => {
     expect(refusal(() => read(minimal({ version }))).paths).toEqual(["version"]);
   });
   it("orders them as semver does [S3-103]", () => {
-    expect(["1.10.0", "1.9.0", "1.9.0-rc.1"].sort(compareVersions)).toEqual(["1.9.0-rc.1", "1.9.0", "1.10.0"]);
+    expect(["1.10.0", "1.9.0", "1.9.0-rc.1"].toSorted(compareVersions)).toEqual(["1.9.0-rc.1", "1.9.0", "1.10.0"]);
     expect(versionSatisfies("1.10.0", "^1.9.0")).toBe(true);
     expect(versionSatisfies("2.0.0", "^1.9.0")).toBe(false);
   });

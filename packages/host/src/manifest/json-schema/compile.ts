@@ -94,9 +94,12 @@ function problemsOf(errors: readonly ErrorObject[]): readonly ValueProblem[] {
   return errors.slice(0, MAX_PROBLEMS).map((error) => ({ path: pathOf(error.instancePath), problem: problemOf(error) }));
 }
 
+function quoted(value: unknown): string {
+  return JSON.stringify(displayLine(String(value), 60));
+}
+
 function problemOf(error: ErrorObject): string {
   const params: Record<string, unknown> = error.params;
-  const quoted = (value: unknown): string => JSON.stringify(displayLine(String(value), 60));
   switch (error.keyword) {
     case "additionalProperties":
       return `has the unknown property ${quoted(params["additionalProperty"])}`;

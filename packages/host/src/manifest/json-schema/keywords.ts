@@ -45,6 +45,7 @@ export const KEYWORDS: Readonly<Record<string, Shape>> = {
   oneOf: "schemas",
   not: "schema",
   if: "schema",
+  // oxlint-disable-next-line unicorn/no-thenable -- a keyword's name; nothing awaits this table
   then: "schema",
   else: "schema",
   properties: "schemaMap",

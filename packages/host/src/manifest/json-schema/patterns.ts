@@ -25,7 +25,7 @@ function refuse(pattern: string, why: string): never {
 export function linearPattern(pattern: string): LinearPattern {
   if (pattern.length > MAX_PATTERN) refuse(pattern, `it is longer than ${MAX_PATTERN} characters`);
   try {
-    new RegExp(pattern, "u"); // parsed, never run
+    void new RegExp(pattern, "u"); // parsed, never run
   } catch {
     refuse(pattern, "it is not a valid ECMAScript pattern");
   }
