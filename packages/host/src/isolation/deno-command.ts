@@ -31,5 +31,6 @@ export function denoArguments(spec: SandboxSpec, paths: { readonly runner: strin
 
 function permission(spec: SandboxSpec, root: string): string[] {
   if (spec.openRuntimePermissions === true) return ["--allow-all"];
-  return spec.root === null ? [] : [`--allow-read=${root}`];
+  // Importing from some public hosts is granted unless it is denied.
+  return spec.root === null ? ["--deny-import"] : ["--deny-import", `--allow-read=${root}`];
 }

@@ -8,6 +8,7 @@ const BY_SIGNAL: Readonly<Record<string, string>> = {
   SIGSEGV: "the process crashed",
   SIGBUS: "the process crashed",
   SIGILL: "the process crashed",
+  SIGXFSZ: "the process wrote a file over its size limit",
   SIGSYS: "the process made a forbidden system call",
   SIGKILL: "the process was killed from outside, most likely because the machine ran out of memory",
   SIGTERM: "the process was ended from outside",
