@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createCallApprovals } from "../approval/index.ts";
 import { type BrokerAction, createBroker } from "../broker/index.ts";
 import { isLive, type LoadPermit, passGates } from "../catalog/index.ts";
@@ -64,7 +64,13 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     onAction: (action) => audit.note(brokerEvent(clock.now(), action)),
     onLog: ({ plugin, time, level, message, callId }) =>
       logs.add(plugin.id, { time, level, message, ...(callId === null ? {} : { call: callId }) }),
-    forbiddenPaths: [parts.home, parts.storePath, parts.engine.deno, parts.engine.runner],
+    forbiddenPaths: [
+      parts.home,
+      options.dataRoot,
+      parts.storePath,
+      dirname(parts.engine.deno),
+      dirname(parts.engine.runner),
+    ],
   });
   const runtime = createRuntime({
     catalog,

@@ -3,13 +3,7 @@ import { riskOf, sentenceOf } from "../capability/index.ts";
 import { type Clock, newId, type PluginRef, PolicyViolationError, SallyportError } from "../kernel/index.ts";
 import type { Manifest } from "../manifest/index.ts";
 import type { InstalledSource } from "../registry/index.ts";
-import {
-  findRevocation,
-  insertApproval,
-  listApprovals,
-  type StoredApproval,
-  type StoredPlugin,
-} from "../store/index.ts";
+import { findRevocation, insertApproval, type StoredApproval, type StoredPlugin } from "../store/index.ts";
 import { approve } from "./approve.ts";
 import { eventOf, pendingApproval, type PluginsDeps } from "./plugins-deps.ts";
 import { permissionsOf, summaryOf } from "./views.ts";

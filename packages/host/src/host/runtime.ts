@@ -40,9 +40,12 @@ interface Slot {
   process?: PluginProcess;
   starting?: Promise<PluginProcess>;
   abort?: AbortController;
+  /** While a process that ended by itself is being accounted for. */
+  ending?: Promise<void>;
   crashes: number[];
 }
 
+const HOST = "host";
 const CRASH_BUDGET = 3;
 const CRASH_WINDOW_MS = 5 * 60 * 1000;
 
@@ -93,16 +96,26 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
       throw notRunning(record);
     }
     slot.process = process;
-    void process.exited.then((exit) => ended(slot, process, exit.expected ? null : exit.reason));
+    void process.exited.then((exit) => {
+      slot.ending = ended(slot, process, exit.expected ? null : exit.reason).finally(() => delete slot.ending);
+    });
     await catalog.move(starting, "running", { actor, isolation: process.level, policySnapshot, lastError: null });
     return process;
   }
 
-  function start(record: StoredPlugin, actor: string): Promise<PluginProcess> {
+  async function start(record: StoredPlugin, actor: string): Promise<PluginProcess> {
     const slot = slotOf(record.ref);
-    if (closing) return Promise.reject(notRunning(record));
+    // A process that is dying has to be gone, and its end accounted for, before there can be another.
+    if (slot.process && slot.process.state !== "running") await slot.process.exited;
+    await slot.ending;
     if (slot.starting) return slot.starting;
-    if (slot.process) return Promise.resolve(slot.process);
+    if (slot.process) return slot.process;
+    if (actor !== HOST) slot.crashes = [];
+    return begin(slot, catalog.current(record.ref) ?? record, actor);
+  }
+
+  function begin(slot: Slot, record: StoredPlugin, actor: string): Promise<PluginProcess> {
+    if (closing) return Promise.reject(notRunning(record));
     const abort = new AbortController();
     slot.abort = abort;
     const starting = launch(slot, record, actor, abort.signal).finally(() => {
@@ -121,16 +134,17 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     if (crash === null || closing || record?.state !== "running") return;
     const now = clock.monotonic();
     slot.crashes = [...slot.crashes.filter((time) => now - time < CRASH_WINDOW_MS), now];
-    const move: Move = { actor: "host", reason: crash, lastError: crash, isolation: process.level };
+    const move: Move = { actor: HOST, reason: crash, lastError: crash, isolation: process.level };
     try {
       const unhealthy = await catalog.move(record, "unhealthy", move);
       if (slot.crashes.length >= CRASH_BUDGET) {
         await catalog.move(unhealthy, "failed", { ...move, reason: "crash_budget" });
       } else {
-        await start(unhealthy, "host");
+        // Whoever needs it joins this start; a refusal or failure has moved the plugin and told the audit.
+        begin(slot, unhealthy, HOST).catch(() => undefined);
       }
     } catch {
-      // A refused or failed restart has moved the plugin and told the audit; the next load says why.
+      // An operator was faster: the plugin is stopped, disabled or revoked already.
     }
   }
 
@@ -164,8 +178,8 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     async wake(plugin) {
       const record = catalog.current(plugin);
       const slot = slots.get(plugin.id);
-      if (slot && sameBytes(slot.ref, plugin) && slot.starting) return slot.starting;
-      if (record?.state === "idle") return start(record, "host");
+      const slotted = slot && sameBytes(slot.ref, plugin) && (slot.starting ?? slot.ending) !== undefined;
+      if (record && (slotted || record.state === "idle")) return start(record, HOST);
       throw notRunning({ ref: plugin });
     },
     stop,
@@ -184,7 +198,7 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     if (slot) delete slot.process;
     await process?.stop(LIMITS.shutdownGraceMs);
     const current = catalog.current(record.ref);
-    if (current?.state === "running") await catalog.move(current, "idle", { actor: "host", reason: "host_stopped" });
+    if (current?.state === "running") await catalog.move(current, "idle", { actor: HOST, reason: "host_stopped" });
   }
 }
 
