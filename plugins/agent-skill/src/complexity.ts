@@ -18,12 +18,32 @@ interface Factor {
 }
 
 const FACTORS: readonly Factor[] = [
-  { factor: "several systems work together", sign: /\b(?:integrat|sync|between|connect|api|microservice|webhook)/i, points: 1 },
-  { factor: "it runs at the same time in many places", sign: /\b(?:distributed|concurren|parallel|real.?time|cluster|stream)/i, points: 2 },
+  {
+    factor: "several systems work together",
+    sign: /\b(?:integrat|sync|between|connect|api|microservice|webhook)/i,
+    points: 1,
+  },
+  {
+    factor: "it runs at the same time in many places",
+    sign: /\b(?:distributed|concurren|parallel|real.?time|cluster|stream)/i,
+    points: 2,
+  },
   { factor: "it must be secure", sign: /\b(?:secur|auth|encrypt|permission|sandbox|login|oauth)/i, points: 1 },
-  { factor: "it must be fast or large", sign: /\b(?:scal|performan|latency|million|thousand|optimi[sz]|fast)/i, points: 1 },
-  { factor: "what exists must keep working", sign: /\b(?:migrat|legacy|backward|compatib|refactor|upgrad|rewrit)/i, points: 2 },
-  { factor: "it is new ground", sign: /\b(?:research|novel|algorithm|machine learning|train|experiment|unknown|prove)/i, points: 2 },
+  {
+    factor: "it must be fast or large",
+    sign: /\b(?:scal|performan|latency|million|thousand|optimi[sz]|fast)/i,
+    points: 1,
+  },
+  {
+    factor: "what exists must keep working",
+    sign: /\b(?:migrat|legacy|backward|compatib|refactor|upgrad|rewrit)/i,
+    points: 2,
+  },
+  {
+    factor: "it is new ground",
+    sign: /\b(?:research|novel|algorithm|machine learning|train|experiment|unknown|prove)/i,
+    points: 2,
+  },
   { factor: "people see it", sign: /\b(?:ui|interface|frontend|dashboard|website|app|mobile)\b/i, points: 1 },
   { factor: "it is in production", sign: /\b(?:production|live|zero.downtime|24\/7|failover|backup)\b/i, points: 1 },
 ];

@@ -1,6 +1,17 @@
 import { sentencesOf, wordsOf } from "./text.ts";
 
-export const KINDS = ["fix", "migrate", "test", "deploy", "research", "data", "write", "design", "operate", "build"] as const;
+export const KINDS = [
+  "fix",
+  "migrate",
+  "test",
+  "deploy",
+  "research",
+  "data",
+  "write",
+  "design",
+  "operate",
+  "build",
+] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** Beginnings of words that speak for a kind. */
@@ -10,11 +21,49 @@ const SIGNS: Readonly<Record<Kind, readonly string[]>> = {
   test: ["test", "verif", "validat", "coverage", "benchmark", "qa"],
   deploy: ["deploy", "releas", "rollout", "launch", "publish", "ship", "provision", "install"],
   research: ["research", "compar", "investigat", "evaluat", "find", "explor", "survey", "study", "learn", "review"],
-  data: ["data", "csv", "dataset", "aggregat", "statistic", "analy", "report", "dashboard", "metric", "import", "export", "clean"],
-  write: ["write", "document", "draft", "blog", "article", "email", "readme", "translat", "summari", "explain", "present"],
+  data: [
+    "data",
+    "csv",
+    "dataset",
+    "aggregat",
+    "statistic",
+    "analy",
+    "report",
+    "dashboard",
+    "metric",
+    "import",
+    "export",
+    "clean",
+  ],
+  write: [
+    "write",
+    "document",
+    "draft",
+    "blog",
+    "article",
+    "email",
+    "readme",
+    "translat",
+    "summari",
+    "explain",
+    "present",
+  ],
   design: ["design", "architect", "plan", "prototype", "mockup", "sketch", "layout", "model"],
   operate: ["monitor", "backup", "schedul", "automat", "alert", "maintain", "rotat", "clean"],
-  build: ["build", "creat", "implement", "add", "develop", "integrat", "make", "support", "extend", "generat", "scrap", "set"],
+  build: [
+    "build",
+    "creat",
+    "implement",
+    "add",
+    "develop",
+    "integrat",
+    "make",
+    "support",
+    "extend",
+    "generat",
+    "scrap",
+    "set",
+  ],
 };
 
 /** Whether a word can say what is to be done. */
@@ -32,7 +81,10 @@ export function kindsOf(task: string): readonly Kind[] {
   const words = wordsOf(task);
   const score = (kind: Kind): number => {
     const says = (word: string): boolean => SIGNS[kind].some((sign) => word.startsWith(sign));
-    const opens = openings.reduce((total, word, index) => total + (says(word) ? (index === 0 ? FIRST_OPENING : OPENING) : 0), 0);
+    const opens = openings.reduce(
+      (total, word, index) => total + (says(word) ? (index === 0 ? FIRST_OPENING : OPENING) : 0),
+      0,
+    );
     return opens + words.filter(says).length;
   };
   const scored = KINDS.map((kind) => ({ kind, score: score(kind) })).filter((one) => one.score > 0);

@@ -1,7 +1,22 @@
 import { isDoing } from "./kinds.ts";
 import { sentencesOf, wordsOf } from "./text.ts";
 
-const ABOUT = new Set(["it", "this", "that", "these", "those", "the", "they", "we", "there", "please", "note", "i", "you", "our"]);
+const ABOUT = new Set([
+  "it",
+  "this",
+  "that",
+  "these",
+  "those",
+  "the",
+  "they",
+  "we",
+  "there",
+  "please",
+  "note",
+  "i",
+  "you",
+  "our",
+]);
 
 /** The things to do that a task names, in its order. Sentences about it ("It must be fast") are none. */
 export function partsOf(task: string): readonly string[] {

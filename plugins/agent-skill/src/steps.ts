@@ -44,7 +44,16 @@ const AFTER: Readonly<Record<Kind, Draft>> = {
 /** What the task says to do, in its order, between what its kind of work starts and ends with. */
 export function decomposeTask(task: string): { steps: Step[] } {
   const kind = kindsOf(task)[0] ?? "build";
-  const own = partsOf(task).slice(0, MAX_STEPS).map((part) => draft(titleOf(part), "its result can be shown"));
+  const own = partsOf(task)
+    .slice(0, MAX_STEPS)
+    .map((part) => draft(titleOf(part), "its result can be shown"));
   const steps = [BEFORE[kind], ...own, AFTER[kind]];
-  return { steps: steps.map((step, index) => ({ id: index + 1, title: step.title, needs: index === 0 ? [] : [index], done_when: step.done_when })) };
+  return {
+    steps: steps.map((step, index) => ({
+      id: index + 1,
+      title: step.title,
+      needs: index === 0 ? [] : [index],
+      done_when: step.done_when,
+    })),
+  };
 }

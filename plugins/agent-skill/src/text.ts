@@ -9,7 +9,12 @@ export function sentencesOf(text: string): readonly string[] {
   return text
     .replace(/[^\S\n]+/g, " ")
     .split(/\n+/)
-    .flatMap((line) => line.trim().replace(/^(?:[-*•]|\d{1,3}[.)]) /, "").split(/(?<=[.!?;]) /))
+    .flatMap((line) =>
+      line
+        .trim()
+        .replace(/^(?:[-*•]|\d{1,3}[.)]) /, "")
+        .split(/(?<=[.!?;]) /),
+    )
     .map((sentence) => sentence.trim())
     .filter((sentence) => wordsOf(sentence).length > 0);
 }

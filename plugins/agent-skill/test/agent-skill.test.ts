@@ -12,7 +12,9 @@ const TASK =
 let running: RunningPlugin;
 
 beforeAll(async () => {
-  running = await runPlugin(plugin, { declaredTools: ["analyze_task", "suggest_approaches", "estimate_complexity", "decompose_task"] });
+  running = await runPlugin(plugin, {
+    declaredTools: ["analyze_task", "suggest_approaches", "estimate_complexity", "decompose_task"],
+  });
 });
 afterAll(() => running.close());
 
@@ -23,7 +25,9 @@ it("answers each action from the description alone", async () => {
 
 it("analyzes a task: kinds, constraints, names, open questions and risks [S3-66]", () => {
   const analysis = analyzeTask(TASK);
-  expect(analysis.goal).toBe("Migrate the production database of the shop to PostgreSQL, and then delete the old tables");
+  expect(analysis.goal).toBe(
+    "Migrate the production database of the shop to PostgreSQL, and then delete the old tables",
+  );
   expect(analysis.kinds[0]).toBe("migrate");
   expect(analysis.constraints).toEqual(["It must not lose orders", "Read the schema from legacy.sql by Friday"]);
   expect(analysis.names).toEqual(["legacy.sql", "PostgreSQL", "Friday"]);
@@ -41,7 +45,11 @@ it("asks about what a short or vague task leaves open [S3-66]", () => {
 it("suggests approaches that fit the kind and the size [S3-67]", () => {
   const large = suggestApproaches(TASK);
   expect(large.recommended).toBe("Side by side");
-  expect(large.approaches.every(({ how, advantages, disadvantages }) => how && advantages.length > 0 && disadvantages.length > 0)).toBe(true);
+  expect(
+    large.approaches.every(
+      ({ how, advantages, disadvantages }) => how && advantages.length > 0 && disadvantages.length > 0,
+    ),
+  ).toBe(true);
   expect(suggestApproaches("Write a short readme.").recommended).toBe("Straight through");
   expect(suggestApproaches("Fix the crash at start.").approaches.map(({ name }) => name)).toContain("Reproduce first");
 });
@@ -56,7 +64,9 @@ it("estimates complexity, with what speaks for it [S3-68]", () => {
 });
 
 it("decomposes a task into ordered steps [S3-69]", () => {
-  const { steps } = decomposeTask("Import users, orders and prices from the shop, clean them, and then build a dashboard. It must be fast.\n1. Write the docs\n2. Deploy it");
+  const { steps } = decomposeTask(
+    "Import users, orders and prices from the shop, clean them, and then build a dashboard. It must be fast.\n1. Write the docs\n2. Deploy it",
+  );
   expect(steps.slice(1, -1).map(({ title }) => title)).toEqual([
     "Import users, orders and prices from the shop",
     "Clean them",
@@ -70,7 +80,16 @@ it("decomposes a task into ordered steps [S3-69]", () => {
 });
 
 it("gives the same answer to the same words, and an answer to any words", () => {
-  for (const text of [TASK, "?", "   \n  ", "и затем — готово", "a".repeat(20_000), "and then ".repeat(2000), ", ".repeat(10_000), "\t".repeat(20_000)]) {
+  for (const text of [
+    TASK,
+    "?",
+    "   \n  ",
+    "и затем — готово",
+    "a".repeat(20_000),
+    "and then ".repeat(2000),
+    ", ".repeat(10_000),
+    "\t".repeat(20_000),
+  ]) {
     for (const answer of [analyzeTask, suggestApproaches, estimateComplexity, decomposeTask]) {
       expect(answer(text)).toEqual(answer(text));
     }

@@ -24,7 +24,8 @@ export function describeColumn(name: string, cells: readonly string[]): Column {
   const values = cells.map((cell) => cell.trim()).filter((cell) => !MISSING.has(cell.toLowerCase()));
   const facts = { name, values: values.length, missing: cells.length - values.length, distinct: new Set(values).size };
   if (values.length === 0) return { ...facts, type: "empty" };
-  if (values.every((value) => NUMBER.test(value) && Number.isFinite(Number(value)))) return { ...facts, type: "number", ...numbersOf(values.map(Number)) };
+  if (values.every((value) => NUMBER.test(value) && Number.isFinite(Number(value))))
+    return { ...facts, type: "number", ...numbersOf(values.map(Number)) };
   const sorted = values.toSorted();
   const ends = { first: sorted[0] ?? "", last: sorted.at(-1) ?? "" };
   if (values.every((value) => DATE.test(value))) return { ...facts, type: "date", ...ends };

@@ -24,13 +24,24 @@ export default definePlugin<Tools>({
       const found = await ctx.files.stat(path);
       if (found?.kind !== "file") throw new Error("There is no such file.");
       if (found.size > MAX_BYTES) throw new Error(`The file has ${found.size} bytes; at most ${MAX_BYTES} are read.`);
-      const { data, meta, errors } = Papa.parse<Record<string, string>>(await ctx.files.readText(path), { header: true, skipEmptyLines: "greedy" });
+      const { data, meta, errors } = Papa.parse<Record<string, string>>(await ctx.files.readText(path), {
+        header: true,
+        skipEmptyLines: "greedy",
+      });
       const names = meta.fields ?? [];
-      if (names.length > MAX_COLUMNS) throw new Error(`The file has ${names.length} columns; at most ${MAX_COLUMNS} are described.`);
+      if (names.length > MAX_COLUMNS)
+        throw new Error(`The file has ${names.length} columns; at most ${MAX_COLUMNS} are described.`);
       return {
         rows: data.length,
-        columns: names.map((name) => describeColumn(name, data.map((row) => row[name] ?? ""))),
-        problems: errors.slice(0, 10).map(({ message, row }) => (row === undefined ? message : `Row ${row + 1}: ${message}`)),
+        columns: names.map((name) =>
+          describeColumn(
+            name,
+            data.map((row) => row[name] ?? ""),
+          ),
+        ),
+        problems: errors
+          .slice(0, 10)
+          .map(({ message, row }) => (row === undefined ? message : `Row ${row + 1}: ${message}`)),
       };
     },
   },

@@ -32,10 +32,16 @@ it("describes a year of real weather with an unmodified library from npm", async
 });
 
 it("agrees with the sums done by hand", async () => {
-  const rows = (await readFile(DATA, "utf8")).trim().split("\n").slice(1).map((row) => Number(row.split(",")[2]));
+  const rows = (await readFile(DATA, "utf8"))
+    .trim()
+    .split("\n")
+    .slice(1)
+    .map((row) => Number(row.split(",")[2]));
   const mean = rows.reduce((sum, value) => sum + value, 0) / rows.length;
   running = await start({ "/data/weather.csv": await readFile(DATA, "utf8") });
-  const described = (await running.call("describe", { path: "/data/weather.csv" })) as { columns: { name: string; mean: number }[] };
+  const described = (await running.call("describe", { path: "/data/weather.csv" })) as {
+    columns: { name: string; mean: number }[];
+  };
   expect(described.columns.find(({ name }) => name === "temp_max")?.mean).toBeCloseTo(mean, 8);
 });
 
@@ -68,11 +74,19 @@ it("reads nothing that was not granted", async () => {
 });
 
 it("knows the types of columns", () => {
-  expect(describeColumn("n", ["1", "-2.5", "1e3", " 7 "])).toMatchObject({ type: "number", minimum: -2.5, maximum: 1000, median: 4 });
+  expect(describeColumn("n", ["1", "-2.5", "1e3", " 7 "])).toMatchObject({
+    type: "number",
+    minimum: -2.5,
+    maximum: 1000,
+    median: 4,
+  });
   expect(describeColumn("one", ["5"])).toMatchObject({ type: "number", mean: 5, deviation: 0 });
   expect(describeColumn("t", ["1", "two", "two"])).toMatchObject({ type: "text", distinct: 2, most_frequent: "two" });
   expect(describeColumn("huge", ["1e400"])).toMatchObject({ type: "text" });
   expect(describeColumn("hex", ["0x10", "Infinity"])).toMatchObject({ type: "text" });
-  expect(describeColumn("d", ["2024-02-01", "2023-01-01T10:00Z"])).toMatchObject({ type: "date", first: "2023-01-01T10:00Z" });
+  expect(describeColumn("d", ["2024-02-01", "2023-01-01T10:00Z"])).toMatchObject({
+    type: "date",
+    first: "2023-01-01T10:00Z",
+  });
   expect(describeColumn("e", ["", "NA"])).toEqual({ name: "e", type: "empty", values: 0, missing: 2, distinct: 0 });
 });

@@ -60,6 +60,7 @@ function finite(result: number, what: string): number {
 
 function choose<Value>(table: Readonly<Record<string, Value>>, operation: string): Value {
   const chosen = Object.hasOwn(table, operation) ? table[operation] : undefined;
-  if (chosen === undefined) throw new Error(`There is no operation "${operation}". There are ${Object.keys(table).join(", ")}.`);
+  if (chosen === undefined)
+    throw new Error(`There is no operation "${operation}". There are ${Object.keys(table).join(", ")}.`);
   return chosen;
 }

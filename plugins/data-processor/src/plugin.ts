@@ -2,9 +2,14 @@ import { type ActionAnswer, type ActionDescription, Plugin } from "@sallyport/sd
 import { aggregate, filter, normalize, transform } from "./numbers.ts";
 
 const ACTIONS: Readonly<Record<string, (params: Readonly<Record<string, unknown>>) => unknown>> = {
-  transform: (params) => transform(numbers(params.data), text(params.operation), number(params.value ?? params.factor, "value")),
+  transform: (params) =>
+    transform(numbers(params.data), text(params.operation), number(params.value ?? params.factor, "value")),
   filter: (params) =>
-    filter(numbers(params.data), text(params.operation ?? params.condition), number(params.value ?? params.threshold, "value")),
+    filter(
+      numbers(params.data),
+      text(params.operation ?? params.condition),
+      number(params.value ?? params.threshold, "value"),
+    ),
   aggregate: (params) => aggregate(numbers(params.data), text(params.operation)),
   normalize: (params) => normalize(numbers(params.data)),
 };
@@ -13,7 +18,8 @@ const ACTIONS: Readonly<Record<string, (params: Readonly<Record<string, unknown>
 export default class DataProcessor extends Plugin {
   override execute(action: string, params: Readonly<Record<string, unknown>>): ActionAnswer {
     const run = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
-    if (!run) return { success: false, error: `There is no action "${action}". There are ${Object.keys(ACTIONS).join(", ")}.` };
+    if (!run)
+      return { success: false, error: `There is no action "${action}". There are ${Object.keys(ACTIONS).join(", ")}.` };
     try {
       return { success: true, result: run(params) };
     } catch (error) {
@@ -23,8 +29,16 @@ export default class DataProcessor extends Plugin {
 
   override getAvailableActions(): readonly ActionDescription[] {
     return [
-      { name: "transform", description: "multiply, add or power", parameters: { data: "number[]", operation: "string", value: "number" } },
-      { name: "filter", description: "greater, less or equal", parameters: { data: "number[]", operation: "string", value: "number" } },
+      {
+        name: "transform",
+        description: "multiply, add or power",
+        parameters: { data: "number[]", operation: "string", value: "number" },
+      },
+      {
+        name: "filter",
+        description: "greater, less or equal",
+        parameters: { data: "number[]", operation: "string", value: "number" },
+      },
       { name: "aggregate", description: "sum, avg, min or max", parameters: { data: "number[]", operation: "string" } },
       { name: "normalize", description: "to the range from 0 to 1", parameters: { data: "number[]" } },
     ];

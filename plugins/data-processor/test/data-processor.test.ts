@@ -43,10 +43,15 @@ it("filters by greater, less and equal [S3-62]", async () => {
 });
 
 it("aggregates to sum, avg, min and max [S3-63]", async () => {
-  const results = await Promise.all(["sum", "avg", "min", "max"].map((operation) => plugin.call("aggregate", { data: [4, 1, 2.5, 5], operation })));
+  const results = await Promise.all(
+    ["sum", "avg", "min", "max"].map((operation) => plugin.call("aggregate", { data: [4, 1, 2.5, 5], operation })),
+  );
   expect(results).toEqual([12.5, 3.125, 1, 5]);
   expect(await plugin.call("aggregate", { data: [], operation: "sum" })).toBe(0);
-  await expect(plugin.call("aggregate", { data: [], operation: "avg" })).rejects.toMatchObject({ code: "tool_failed", message: "There are no numbers." });
+  await expect(plugin.call("aggregate", { data: [], operation: "avg" })).rejects.toMatchObject({
+    code: "tool_failed",
+    message: "There are no numbers.",
+  });
 });
 
 it("aggregates more numbers than fit in one argument list", async () => {

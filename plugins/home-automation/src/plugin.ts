@@ -23,7 +23,11 @@ export default class HomeAutomation extends Plugin {
     ];
   }
 
-  override async execute(action = "status", params: Readonly<Record<string, unknown>>, ctx: ToolContext): Promise<unknown> {
+  override async execute(
+    action = "status",
+    params: Readonly<Record<string, unknown>>,
+    ctx: ToolContext,
+  ): Promise<unknown> {
     if (action === "turn_on" || action === "turn_off") return switchDevice(ctx, action, params.entity_id);
     const greeting = await ask(ctx, "GET", "/api/");
     const message = isRecord(greeting) && typeof greeting.message === "string" ? greeting.message : "";
@@ -32,7 +36,8 @@ export default class HomeAutomation extends Plugin {
 }
 
 async function switchDevice(ctx: ToolContext, service: "turn_on" | "turn_off", entity: unknown): Promise<unknown> {
-  if (typeof entity !== "string" || !ENTITY.test(entity)) throw new Error('"entity_id" is a kind and a name, as in light.kitchen.');
+  if (typeof entity !== "string" || !ENTITY.test(entity))
+    throw new Error('"entity_id" is a kind and a name, as in light.kitchen.');
   const changed = await ask(ctx, "POST", `/api/services/homeassistant/${service}`, { entity_id: entity });
   return { entity_id: entity, changed: Array.isArray(changed) ? changed.length : 0 };
 }

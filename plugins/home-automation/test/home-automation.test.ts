@@ -23,7 +23,8 @@ const start = (token = true) =>
     fetch: {
       "GET http://homeassistant.local:8123/api/": () => Response.json({ message: "API running." }),
       "GET http://homeassistant.local:8123/api/states": () => Response.json(STATES),
-      "POST http://homeassistant.local:8123/api/services/homeassistant/*": async (request) => Response.json([await request.json()]),
+      "POST http://homeassistant.local:8123/api/services/homeassistant/*": async (request) =>
+        Response.json([await request.json()]),
     },
   });
 
@@ -47,11 +48,14 @@ it("switches a device, and leaves the token to the host", async () => {
   expect(JSON.stringify(running.requests).toLowerCase()).not.toContain("authorization");
 });
 
-it.each(["../../config", "light", "light.kitchen/../x", "", 7])("refuses the entity %j before it asks anybody", async (entity) => {
-  running = await start();
-  await expect(running.call("turn_off", { entity_id: entity })).rejects.toMatchObject({ code: "tool_failed" });
-  expect(running.requests).toEqual([]);
-});
+it.each(["../../config", "light", "light.kitchen/../x", "", 7])(
+  "refuses the entity %j before it asks anybody",
+  async (entity) => {
+    running = await start();
+    await expect(running.call("turn_off", { entity_id: entity })).rejects.toMatchObject({ code: "tool_failed" });
+    expect(running.requests).toEqual([]);
+  },
+);
 
 it("aborts the load when the token is missing [S0-29]", async () => {
   await expect(start(false)).rejects.toMatchObject({ code: "initialize_failed" });

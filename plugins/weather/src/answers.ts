@@ -24,7 +24,6 @@ export interface Forecast {
 /** An answer to `/data/2.5/weather`. @throws {Error} when it is not one. */
 export function readCurrent(answer: unknown, units: Current["units"]): Current {
   const main = record(record(answer).main);
-  const optional = (name: string, value: unknown) => (typeof value === "number" ? { [name]: value } : {});
   return {
     location: text(record(answer).name),
     description: describe(record(answer).weather),
@@ -45,7 +44,13 @@ export function readForecast(answer: unknown, units: Forecast["units"], days: nu
     const { dt, main, weather } = record(entry);
     const date = new Date((number(dt) + offset) * 1000).toISOString().slice(0, 10);
     const { temp, temp_min: low = temp, temp_max: high = temp } = record(main);
-    const day = byDate.get(date) ?? { date, low: number(low), high: number(high), description: describe(weather), warmest: number(high) };
+    const day = byDate.get(date) ?? {
+      date,
+      low: number(low),
+      high: number(high),
+      description: describe(weather),
+      warmest: number(high),
+    };
     // A day is described by its warmest hours.
     if (number(high) > day.warmest) Object.assign(day, { warmest: number(high), description: describe(weather) });
     byDate.set(date, { ...day, low: Math.min(day.low, number(low)), high: Math.max(day.high, number(high)) });
@@ -53,8 +58,14 @@ export function readForecast(answer: unknown, units: Forecast["units"], days: nu
   return {
     location: text(city.name),
     units,
-    days: [...byDate.values()].slice(0, days).map(({ date, low, high, description }) => ({ date, low, high, description })),
+    days: [...byDate.values()]
+      .slice(0, days)
+      .map(({ date, low, high, description }) => ({ date, low, high, description })),
   };
+}
+
+function optional(name: string, value: unknown): Readonly<Record<string, number>> {
+  return typeof value === "number" ? { [name]: value } : {};
 }
 
 function describe(weather: unknown): string {

@@ -2,12 +2,25 @@ import { type RunningPlugin, runPlugin } from "@sallyport/sdk/testing";
 import { afterEach, expect, it } from "vitest";
 import plugin from "../src/plugin.ts";
 
-const CURRENT = { name: "Rome", weather: [{ description: "clear sky" }], main: { temp: 21.5, feels_like: 20, humidity: 40 }, wind: { speed: 3 } };
-const hour = (dt: number, low: number, high: number, description: string) => ({ dt, main: { temp: high, temp_min: low, temp_max: high }, weather: [{ description }] });
+const CURRENT = {
+  name: "Rome",
+  weather: [{ description: "clear sky" }],
+  main: { temp: 21.5, feels_like: 20, humidity: 40 },
+  wind: { speed: 3 },
+};
+const hour = (dt: number, low: number, high: number, description: string) => ({
+  dt,
+  main: { temp: high, temp_min: low, temp_max: high },
+  weather: [{ description }],
+});
 const FORECAST = {
   city: { name: "Rome", timezone: 3600 },
   // 22:30 and 23:30 UTC are two days in Rome.
-  list: [hour(1_700_000_000 + 900, 8, 9, "rain"), hour(1_700_004_600, 7, 12, "clouds"), hour(1_700_048_000, 9, 18, "sun")],
+  list: [
+    hour(1_700_000_000 + 900, 8, 9, "rain"),
+    hour(1_700_004_600, 7, 12, "clouds"),
+    hour(1_700_048_000, 9, 18, "sun"),
+  ],
 };
 let running: RunningPlugin | undefined;
 
@@ -36,7 +49,9 @@ it("gives the weather now, and leaves the key to the host [S0-50]", async () => 
     wind_speed: 3,
     units: "metric",
   });
-  expect(JSON.stringify(running.requests)).toContain("https://api.openweathermap.org/data/2.5/weather?q=Rome%2CIT&units=metric");
+  expect(JSON.stringify(running.requests)).toContain(
+    "https://api.openweathermap.org/data/2.5/weather?q=Rome%2CIT&units=metric",
+  );
   expect(JSON.stringify(running.requests)).not.toContain("appid");
 });
 

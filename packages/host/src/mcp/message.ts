@@ -24,8 +24,10 @@ export function readMessage(line: string): ReadMessage {
     const code = error instanceof SallyportError && error.code === "usage" ? PARSE_ERROR : INVALID_REQUEST;
     return refusal(null, code, error instanceof SallyportError ? error.message : "This is not valid JSON.");
   }
-  if (Array.isArray(value)) return refusal(null, INVALID_REQUEST, "Batches are not supported. Send one message a line.");
-  if (!isRecord(value) || value.jsonrpc !== "2.0") return refusal(null, INVALID_REQUEST, 'A message is an object with "jsonrpc": "2.0".');
+  if (Array.isArray(value))
+    return refusal(null, INVALID_REQUEST, "Batches are not supported. Send one message a line.");
+  if (!isRecord(value) || value.jsonrpc !== "2.0")
+    return refusal(null, INVALID_REQUEST, 'A message is an object with "jsonrpc": "2.0".');
 
   const { id, method, params } = value;
   if (method === undefined && ("result" in value || "error" in value)) return {};
@@ -34,7 +36,8 @@ export function readMessage(line: string): ReadMessage {
   if (params !== undefined && !isRecord(params)) return refusal(known, INVALID_REQUEST, '"params" must be an object.');
   const body = params === undefined ? {} : { params };
   if (id === undefined) return { message: { jsonrpc: "2.0", method, ...body } };
-  if (known === null) return refusal(null, INVALID_REQUEST, `"id" must be an integer or a text of at most ${MAX_ID_LENGTH} characters.`);
+  if (known === null)
+    return refusal(null, INVALID_REQUEST, `"id" must be an integer or a text of at most ${MAX_ID_LENGTH} characters.`);
   return { message: { jsonrpc: "2.0", id: known, method, ...body } };
 }
 

@@ -22,7 +22,9 @@ export async function pageOf<Source, Entry>(
   entriesOf: (source: Source) => readonly Entry[] | Promise<readonly Entry[]>,
 ): Promise<Page<Entry>> {
   const after = cursor === undefined ? undefined : readCursor(cursor);
-  const rest = sources.filter((source) => after === undefined || keyOf(source) > after).toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+  const rest = sources
+    .filter((source) => after === undefined || keyOf(source) > after)
+    .toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
   const entries: Entry[] = [];
   let bytes = 0;
   for (const [index, source] of rest.entries()) {
@@ -31,7 +33,8 @@ export async function pageOf<Source, Entry>(
       bytes += JSON.stringify(entry).length;
     }
     const full = entries.length >= PAGE_ENTRIES || bytes >= PAGE_BYTES;
-    if (full && index + 1 < rest.length) return { entries, nextCursor: Buffer.from(keyOf(source)).toString("base64url") };
+    if (full && index + 1 < rest.length)
+      return { entries, nextCursor: Buffer.from(keyOf(source)).toString("base64url") };
   }
   return { entries };
 }

@@ -1,4 +1,10 @@
-import { type GetPromptResult, type Prompt, type PromptArgument, ProtocolError, ProtocolErrorCode } from "@modelcontextprotocol/server";
+import {
+  type GetPromptResult,
+  type Prompt,
+  type PromptArgument,
+  ProtocolError,
+  ProtocolErrorCode,
+} from "@modelcontextprotocol/server";
 import type { Host, PluginInfo, ToolSummary } from "../host-api.ts";
 import type { Caller } from "../kernel/index.ts";
 import type { CommandDefinition, JsonSchema } from "../manifest/index.ts";
@@ -15,8 +21,11 @@ interface Command {
 /** Commands of plugins, as prompts: those whose tool the caller has. */
 export async function listPrompts(host: Host, caller: Caller, cursor: string | undefined): Promise<Page<Prompt>> {
   const plugins = pluginsOf(await host.tools.list(caller));
-  return pageOf([...plugins], ([plugin]) => plugin, cursor, async ([plugin, tools]) =>
-    commandsOf(await host.plugins.info(plugin), tools).map(toPrompt),
+  return pageOf(
+    [...plugins],
+    ([plugin]) => plugin,
+    cursor,
+    async ([plugin, tools]) => commandsOf(await host.plugins.info(plugin), tools).map(toPrompt),
   );
 }
 
@@ -64,9 +73,14 @@ function promptOf(tool: ToolSummary, values: Readonly<Record<string, string>>): 
   const names = Object.keys(propertiesOf(tool.inputSchema));
   const unknown = Object.keys(values).find((name) => !names.includes(name));
   if (unknown !== undefined) {
-    throw new ProtocolError(ProtocolErrorCode.InvalidParams, `This prompt takes ${names.length === 0 ? "no arguments" : names.join(", ")}.`);
+    throw new ProtocolError(
+      ProtocolErrorCode.InvalidParams,
+      `This prompt takes ${names.length === 0 ? "no arguments" : names.join(", ")}.`,
+    );
   }
-  const input = Object.fromEntries(Object.entries(values).map(([name, text]) => [name, valueOf(propertiesOf(tool.inputSchema)[name], text)]));
+  const input = Object.fromEntries(
+    Object.entries(values).map(([name, text]) => [name, valueOf(propertiesOf(tool.inputSchema)[name], text)]),
+  );
   const text = `Call the tool \`${tool.name}\` with these arguments: ${jsonText(input)}`;
   return { messages: [{ role: "user", content: { type: "text", text } }] };
 }
@@ -75,7 +89,8 @@ function argumentsOf(schema: JsonSchema): PromptArgument[] {
   const required: unknown = typeof schema === "boolean" ? [] : schema.required;
   return Object.entries(propertiesOf(schema)).map(([name, property]) => ({
     name,
-    ...(isRecord(property) && typeof property.description === "string" && { description: plainText(property.description) }),
+    ...(isRecord(property) &&
+      typeof property.description === "string" && { description: plainText(property.description) }),
     required: Array.isArray(required) && required.includes(name),
   }));
 }

@@ -1,5 +1,12 @@
 import type { Duplex } from "node:stream";
-import { type McpRequestContext, ProtocolError, ProtocolErrorCode, Server, type ServerContext } from "@modelcontextprotocol/server";
+import {
+  type McpRequestContext,
+  type ProgressToken,
+  ProtocolError,
+  ProtocolErrorCode,
+  Server,
+  type ServerContext,
+} from "@modelcontextprotocol/server";
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import type { Host, InvokeRequest } from "../host-api.ts";
 import { type Caller, toSallyportError } from "../kernel/index.ts";
@@ -46,16 +53,19 @@ function createServer(host: Host, caller: Caller, wire: StreamTransport, { era }
   server.setRequestHandler("tools/list", ({ params }) =>
     guarded(async () => {
       const tools = await host.tools.list(caller);
-      const { entries, ...next } = await pageOf(tools, (tool) => tool.name, params?.cursor, (tool) => [toMcpTool(tool)]);
+      const { entries, ...next } = await pageOf(
+        tools,
+        (tool) => tool.name,
+        params?.cursor,
+        (tool) => [toMcpTool(tool)],
+      );
       return { tools: entries, ...next };
     }),
   );
   server.setRequestHandler("tools/call", ({ params }, context) =>
     guarded(async () => {
       const output = await outputs.of(params.name);
-      const progress = progressTo(context, wire);
-      const answer = await host.invoke(caller, toInvoke(params.name, params.arguments ?? {}, context, progress));
-      await progress?.sent();
+      const answer = await host.invoke(caller, toInvoke(params.name, params.arguments ?? {}, context, wire));
       return server.projectCallToolResult(toMcpResult(answer, output), output);
     }),
   );
@@ -65,7 +75,9 @@ function createServer(host: Host, caller: Caller, wire: StreamTransport, { era }
       return { prompts: entries, ...next };
     }),
   );
-  server.setRequestHandler("prompts/get", ({ params }) => guarded(() => getPrompt(host, caller, params.name, params.arguments ?? {})));
+  server.setRequestHandler("prompts/get", ({ params }) =>
+    guarded(() => getPrompt(host, caller, params.name, params.arguments ?? {})),
+  );
 
   // Before `initialized`, a client of the older revisions takes no notifications; of the newer, those that it subscribed to.
   let announcing = era === "modern";
@@ -79,6 +91,7 @@ function createServer(host: Host, caller: Caller, wire: StreamTransport, { era }
       // The session is ending; there is nobody left to tell.
     });
   });
+  // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK has no events, only this place for one callback
   server.onclose = stop;
   return server;
 }
@@ -102,45 +115,46 @@ function createOutputs(host: Host, caller: Caller) {
   };
 }
 
-function toInvoke(tool: string, input: unknown, { mcpReq }: ServerContext, progress: ProgressSender | undefined): InvokeRequest {
-  const trace = traceOf(mcpReq._meta?.traceparent);
+function toInvoke(tool: string, input: unknown, context: ServerContext, wire: StreamTransport): InvokeRequest {
+  const { _meta: meta, signal } = context.mcpReq;
+  const trace = traceOf(meta?.traceparent);
+  const token = meta?.progressToken;
   return {
     tool,
     input,
-    signal: mcpReq.signal,
+    signal,
     ...(trace !== undefined && { trace }),
-    ...(progress && { onProgress: progress.send }),
+    ...(token !== undefined && { onProgress: progressTo(token, context.mcpReq.notify, wire) }),
   };
 }
 
-interface ProgressSender {
-  send(progress: Progress): void;
-  /** Resolves once all of it is on its way: a client forgets the call with its answer. */
-  sent(): Promise<void>;
-}
-
 /* Only progress that grows is passed on, as MCP asks; a client that does not read gets none. */
-function progressTo({ mcpReq }: ServerContext, wire: StreamTransport): ProgressSender | undefined {
-  const progressToken = mcpReq._meta?.progressToken;
-  if (progressToken === undefined) return undefined;
+function progressTo(
+  progressToken: ProgressToken,
+  notify: ServerContext["mcpReq"]["notify"],
+  wire: StreamTransport,
+): (progress: Progress) => void {
   let last = Number.NEGATIVE_INFINITY;
-  let sending = Promise.resolve();
-  return {
-    send({ progress, total, message }) {
-      if (!(progress > last) || wire.congested()) return;
-      last = progress;
-      const params = { progressToken, progress, ...(total !== undefined && { total }), ...(message !== undefined && { message: plainText(message) }) };
-      sending = mcpReq.notify({ method: "notifications/progress", params }).catch(() => {
-        // The session is ending.
-      });
-    },
-    sent: () => sending,
+  return ({ progress, total, message }) => {
+    if (!(progress > last) || wire.congested()) return;
+    last = progress;
+    const params = {
+      progressToken,
+      progress,
+      ...(total !== undefined && { total }),
+      ...(message !== undefined && { message: plainText(message) }),
+    };
+    notify({ method: "notifications/progress", params }).catch(() => {
+      // The session is ending.
+    });
   };
 }
 
 /** The trace id of a W3C `traceparent`. */
 function traceOf(traceparent: unknown): string | undefined {
-  return typeof traceparent === "string" ? /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(traceparent)?.[1] : undefined;
+  return typeof traceparent === "string"
+    ? /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(traceparent)?.[1]
+    : undefined;
 }
 
 /* What the SDK puts on the wire is what is thrown here: never the text of an unexpected error. */

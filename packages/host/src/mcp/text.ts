@@ -16,6 +16,7 @@ export function jsonText(value: unknown): string {
 
 function escaped(char: string): string {
   let units = "";
-  for (let index = 0; index < char.length; index++) units += `\\u${char.charCodeAt(index).toString(16).padStart(4, "0")}`;
+  for (let index = 0; index < char.length; index++)
+    units += `\\u${char.charCodeAt(index).toString(16).padStart(4, "0")}`;
   return units;
 }

@@ -1,4 +1,10 @@
-import { type CallToolResult, ProtocolError, ProtocolErrorCode, type Tool, type ToolAnnotations } from "@modelcontextprotocol/server";
+import {
+  type CallToolResult,
+  ProtocolError,
+  ProtocolErrorCode,
+  type Tool,
+  type ToolAnnotations,
+} from "@modelcontextprotocol/server";
 import type { InvokeAnswer, ToolSummary } from "../host-api.ts";
 import type { Effect } from "../kernel/index.ts";
 import type { JsonSchema } from "../manifest/index.ts";

@@ -10,7 +10,10 @@ export const MAX_IN_FLIGHT = 256;
 const PAUSE_BYTES = 1024 * 1024;
 const LINGER_MS = 5000;
 const NEWLINE = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
 const BUSY = -32_000;
+const INVALID_REQUEST = -32_600;
+const NOT_UTF8 = { refusal: { id: null, code: -32_700, message: "This is not UTF-8." } };
 
 export interface StreamTransport {
   readonly transport: Transport;
@@ -29,10 +32,11 @@ export function createStreamTransport(stream: Duplex): StreamTransport {
   let parts: Buffer[] = [];
   let size = 0;
   let isClosed = false;
-  let nowClosed = (): void => {};
-  const closed = new Promise<void>((resolve) => {
-    nowClosed = resolve;
-  });
+  const closed = stream.closed
+    ? Promise.resolve()
+    : new Promise<void>((resolve) => {
+        stream.once("close", resolve);
+      });
 
   const transport: Transport = {
     async start() {
@@ -57,41 +61,49 @@ export function createStreamTransport(stream: Duplex): StreamTransport {
 
   function onData(chunk: Buffer): void {
     let start = 0;
-    for (let end = chunk.indexOf(NEWLINE); end !== -1 && !isClosed; end = chunk.indexOf(NEWLINE, start)) {
-      take(chunk.subarray(start, end));
+    for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
+      if (!take(chunk.subarray(start, end))) return;
       start = end + 1;
     }
-    if (isClosed) return;
-    if (start < chunk.length) keep(chunk.subarray(start));
+    if (start < chunk.length && !keep(chunk.subarray(start))) return;
     if (stream.writableLength > PAUSE_BYTES) stream.pause();
   }
 
+  /** False once the session has ended. */
   function keep(part: Buffer): boolean {
     size += part.length;
     parts.push(part);
     if (size <= LIMITS.lineBytes) return true;
-    refuse({ id: null, code: -32_600, message: `A message may have at most ${LIMITS.lineBytes} bytes. The session ends.` });
+    const message = `A message may have at most ${LIMITS.lineBytes} bytes. The session ends.`;
+    refuse({ id: null, code: INVALID_REQUEST, message });
     close();
     return false;
   }
 
-  function take(rest: Buffer): void {
-    if (!keep(rest)) return;
+  /** One whole line. False once the session has ended. */
+  function take(rest: Buffer): boolean {
+    if (!keep(rest)) return false;
     const line = parts.length === 1 ? rest : Buffer.concat(parts, size);
     parts = [];
     size = 0;
-    if (line.length === 0 || (line.length === 1 && line[0] === 0x0d)) return;
-    const read = isUtf8(line) ? readMessage(line.toString("utf8")) : { refusal: { id: null, code: -32_700, message: "This is not UTF-8." } };
+    if (line.length === 0 || (line.length === 1 && line[0] === CARRIAGE_RETURN)) return true;
+    const read = isUtf8(line) ? readMessage(line.toString("utf8")) : NOT_UTF8;
     if ("refusal" in read) refuse(read.refusal);
     else if (read.message) deliver(read.message);
+    return !isClosed;
   }
 
   function deliver(message: JSONRPCMessage): void {
     if ("method" in message && "id" in message) {
       const { id } = message;
-      if (inFlight.has(id)) return refuse({ id: null, code: -32_600, message: "A request with this id is still being answered." });
+      if (inFlight.has(id))
+        return refuse({ id: null, code: INVALID_REQUEST, message: "A request with this id is still being answered." });
       if (inFlight.size >= MAX_IN_FLIGHT) {
-        return refuse({ id, code: BUSY, message: `At most ${MAX_IN_FLIGHT} requests may be unanswered. Wait for an answer, then try again.` });
+        return refuse({
+          id,
+          code: BUSY,
+          message: `At most ${MAX_IN_FLIGHT} requests may be unanswered. Wait for an answer, then try again.`,
+        });
       }
       inFlight.add(id);
     } else if ("method" in message && message.method === "notifications/cancelled") {
@@ -135,7 +147,5 @@ export function createStreamTransport(stream: Duplex): StreamTransport {
     }
     stream.resume();
     transport.onclose?.();
-    if (stream.destroyed) nowClosed();
-    else stream.once("close", nowClosed);
   }
 }

@@ -13,7 +13,9 @@ export interface Loopback {
   close(): void;
 }
 
-export async function serveLoopback(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<Loopback> {
+export async function serveLoopback(
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<Loopback> {
   const requests: Loopback["requests"] = [];
   const server = createServer((request, response) => {
     requests.push({ line: `${request.method} ${request.url}`, headers: request.headers });
@@ -24,7 +26,11 @@ export async function serveLoopback(answer: (request: IncomingMessage, response:
 }
 
 /** A copy of an example whose manifest names another host: nothing else of the plugin changes. */
-export async function withHost(home: TestHome, name: string, replace: readonly (readonly [string, string])[]): Promise<string> {
+export async function withHost(
+  home: TestHome,
+  name: string,
+  replace: readonly (readonly [string, string])[],
+): Promise<string> {
   const folder = join(dirname(home.path), "examples", name);
   await cp(repositoryPlugin(name), folder, { recursive: true });
   const file = join(folder, "plugin.yml");

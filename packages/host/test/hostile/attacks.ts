@@ -12,8 +12,17 @@ const attack = z.strictObject({
 export type Attack = z.infer<typeof attack>;
 
 /** Every run of every hostile plugin, and what containing it means. */
-export const ATTACKS = z.array(attack).parse(JSON.parse(readFileSync(repositoryPlugin("hostile/attacks.json"), "utf8")));
+export const ATTACKS = z
+  .array(attack)
+  .parse(JSON.parse(readFileSync(repositoryPlugin("hostile/attacks.json"), "utf8")));
 
 export const Evidence = z.object({
-  evidence: z.array(z.object({ attempt: z.string(), outcome: z.enum(["refused", "succeeded"]), error: z.string().optional(), detail: z.string().optional() })),
+  evidence: z.array(
+    z.object({
+      attempt: z.string(),
+      outcome: z.enum(["refused", "succeeded"]),
+      error: z.string().optional(),
+      detail: z.string().optional(),
+    }),
+  ),
 });

@@ -23,7 +23,8 @@ export interface Setting {
 
 /** Runs every attack of plugins/hostile against a real host, each followed by a look at what must be unharmed. */
 export function describeContainment(setting: Setting): void {
-  const title = setting.lacking === undefined ? setting.name : `${setting.name} (not on this machine: ${setting.lacking})`;
+  const title =
+    setting.lacking === undefined ? setting.name : `${setting.name} (not on this machine: ${setting.lacking})`;
   describe.skipIf(setting.lacking !== undefined)(`hostile plugins at ${title}`, () => {
     let home: TestHome;
     let host: Host;
@@ -43,7 +44,7 @@ export function describeContainment(setting: Setting): void {
       trap.listen(0, "127.0.0.1");
       await once(trap, "listening");
       await install(host, "echo");
-      for (const plugin of new Set(ATTACKS.map(({ plugin }) => plugin))) await install(host, `hostile/${plugin}`);
+      for (const folder of new Set(ATTACKS.map(({ plugin }) => plugin))) await install(host, `hostile/${folder}`);
       await host.plugins.load(OPERATOR, "echo");
     });
 
@@ -53,16 +54,29 @@ export function describeContainment(setting: Setting): void {
       if (canary) await rm(join(canary, ".."), { recursive: true, force: true });
     });
 
-    it.each(ATTACKS.map((attack) => [titleOf(attack), attack] as const))("contains a plugin that %s", async (_title, attack) => {
-      if (attack.stage === "load") await refusedAtLoad(attack);
-      else await containedInCall(attack);
-      await unharmed();
-    });
+    it.each(ATTACKS.map((attack) => [titleOf(attack), attack] as const))(
+      "contains a plugin that %s",
+      async (_title, attack) => {
+        if (attack.stage === "load") await refusedAtLoad(attack);
+        else await containedInCall(attack);
+        await unharmed();
+      },
+    );
 
     it("contains a plugin that goes for what really is there: a file, and a server on this machine [S1-14] [S1-17]", async () => {
       const before = trapped;
       for (const [plugin, input] of [
-        ["file-theft", { paths: [canary, join(home.path, "state.db"), join(home.path, "keys", "audit.pem"), join(home.path, "vault")] }],
+        [
+          "file-theft",
+          {
+            paths: [
+              canary,
+              join(home.path, "state.db"),
+              join(home.path, "keys", "audit.pem"),
+              join(home.path, "vault"),
+            ],
+          },
+        ],
         ["broker-abuse", { paths: [canary, home.path, join(home.path, "config.yml"), `/proc/${process.pid}/environ`] }],
         ["network-exfiltration", { port: (trap.address() as AddressInfo).port }],
       ] as const) {
@@ -83,7 +97,9 @@ export function describeContainment(setting: Setting): void {
       expect(children().length).toBeGreaterThan(before.length);
       await host.plugins.unload(OPERATOR, "outlives-unload");
       expect(children()).toEqual(before);
-      expect(await host.invoke(AGENT, { tool: "outlives-unload__attack", input: {} })).toMatchObject({ success: false });
+      expect(await host.invoke(AGENT, { tool: "outlives-unload__attack", input: {} })).toMatchObject({
+        success: false,
+      });
     });
 
     it("leaves a chain that verifies, at the level it says, and no process behind", async () => {
@@ -95,7 +111,9 @@ export function describeContainment(setting: Setting): void {
 
     async function refusedAtLoad(attack: Attack): Promise<void> {
       const before = children();
-      await expect(host.plugins.load(OPERATOR, attack.plugin)).rejects.toSatisfy((error: { code: string }) => attack.contained.codes.includes(error.code));
+      await expect(host.plugins.load(OPERATOR, attack.plugin)).rejects.toSatisfy((error: { code: string }) =>
+        attack.contained.codes.includes(error.code),
+      );
       expect(children()).toEqual(before);
       expect((await host.tools.list(AGENT)).filter(({ plugin }) => plugin === attack.plugin)).toEqual([]);
     }
@@ -111,7 +129,10 @@ export function describeContainment(setting: Setting): void {
     }
 
     async function unharmed(): Promise<void> {
-      expect(await host.invoke(AGENT, { tool: "echo__echo", input: { text: "still here" } })).toMatchObject({ success: true, result: { text: "still here" } });
+      expect(await host.invoke(AGENT, { tool: "echo__echo", input: { text: "still here" } })).toMatchObject({
+        success: true,
+        result: { text: "still here" },
+      });
       expect(Object.keys(Object.prototype)).toEqual([]);
       expect("polluted" in {}).toBe(false);
     }
@@ -148,7 +169,9 @@ const ROWS: Readonly<Record<string, string>> = {
 
 /** Processes that this one started and that are still there, as their command names. */
 function children(): string[] {
-  const ids = readdirSync("/proc/self/task").flatMap((thread) => readFileSync(`/proc/self/task/${thread}/children`, "utf8").trim().split(" ").filter(Boolean));
+  const ids = readdirSync("/proc/self/task").flatMap((thread) =>
+    readFileSync(`/proc/self/task/${thread}/children`, "utf8").trim().split(" ").filter(Boolean),
+  );
   return ids
     .map((id) => {
       try {

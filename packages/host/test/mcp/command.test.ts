@@ -25,7 +25,14 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "sallyport-mcp-"));
   home = (await createHome(join(root, "home"), "plugins: {}\n")).path;
   fake = fakeHost([tool("demo__echo")]);
-  owner = await serveOwner(fake.host, { home, env: {}, version: "0.0.0-test", background: false, idleMs: 60_000, onDefect: () => undefined });
+  owner = await serveOwner(fake.host, {
+    home,
+    env: {},
+    version: "0.0.0-test",
+    background: false,
+    idleMs: 60_000,
+    onDefect: () => undefined,
+  });
 });
 afterAll(async () => {
   await owner.stop();
@@ -70,7 +77,10 @@ it("ends when the owner of the home ends the session", async () => {
 });
 
 it("fails on standard error, with nothing on standard output, when there is no home", async () => {
-  const child = spawn(process.execPath, [MAIN, "mcp", "--home", join(root, "none")], { env, stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [MAIN, "mcp", "--home", join(root, "none")], {
+    env,
+    stdio: ["pipe", "pipe", "pipe"],
+  });
   let out = "";
   child.stdout.on("data", (chunk) => (out += chunk));
   const [code] = (await once(child, "close")) as [number];

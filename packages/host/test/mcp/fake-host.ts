@@ -25,7 +25,11 @@ export function tool(name: string, more: Partial<ToolSummary> = {}): ToolSummary
     description: `Does ${action}.`,
     effect: "read",
     decision: "allow",
-    inputSchema: { type: "object", properties: { text: { type: "string", description: "Any text." } }, required: ["text"] },
+    inputSchema: {
+      type: "object",
+      properties: { text: { type: "string", description: "Any text." } },
+      required: ["text"],
+    },
     isolation: "namespace",
     ...more,
   };

@@ -49,7 +49,8 @@ describe("a client that sends nonsense", () => {
     "a long id": line({ jsonrpc: "2.0", id: "x".repeat(1000), method: "tools/list" }),
     "deep nesting": `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"x":${"[".repeat(100_000)}${"]".repeat(100_000)}}}\n`,
     "a prototype key": '{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"__proto__":{"polluted":true}}}\n',
-    "a prototype key in disguise": '{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"\\u005f_proto__":{"polluted":true}}}\n',
+    "a prototype key in disguise":
+      '{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"\\u005f_proto__":{"polluted":true}}}\n',
     "invalid UTF-8": Buffer.from([0x22, 0xff, 0x22, 0x0a]),
   };
 
@@ -64,7 +65,13 @@ describe("a client that sends nonsense", () => {
 
   it("is refused what an agent's surface does not have", async () => {
     const { client } = await initialized();
-    for (const [index, method] of ["resources/list", "completion/complete", "logging/setLevel", "tasks/list", "plugins/approve"].entries()) {
+    for (const [index, method] of [
+      "resources/list",
+      "completion/complete",
+      "logging/setLevel",
+      "tasks/list",
+      "plugins/approve",
+    ].entries()) {
       client.write(line({ jsonrpc: "2.0", id: index, method, params: {} }));
       expect(await client.next()).toMatchObject({ id: index, error: { code: -32_601 } });
     }
@@ -101,7 +108,7 @@ describe("a client that sends too much", () => {
     fake.answer = async ({ input }) => success(JSON.stringify(input).length);
     const text = "x".repeat(LIMITS.lineBytes - call(1, "").length + 1);
     const bytes = Buffer.from(call(1, text));
-    for (let start = 0; start < bytes.length; start += 65_536) client.write(bytes.subarray(start, start + 65_536));
+    for (let from = 0; from < bytes.length; from += 65_536) client.write(bytes.subarray(from, from + 65_536));
     expect(await client.next()).toMatchObject({ id: 1, result: { content: [{ text: String(text.length + 11) }] } });
   });
 
@@ -109,7 +116,8 @@ describe("a client that sends too much", () => {
     const { client, fake } = await initialized();
     fake.answer = () => new Promise(() => {});
     client.write(Array.from({ length: MAX_IN_FLIGHT + 3 }, (_, index) => call(index + 1)).join(""));
-    for (const id of [1, 2, 3]) expect(await client.next()).toMatchObject({ id: MAX_IN_FLIGHT + id, error: { code: -32_000 } });
+    for (const id of [1, 2, 3])
+      expect(await client.next()).toMatchObject({ id: MAX_IN_FLIGHT + id, error: { code: -32_000 } });
     client.write(line({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 1 } }));
     fake.answer = async () => success("room again");
     client.write(call(9999));
@@ -135,8 +143,18 @@ it("gets all progress of a call before its answer", async () => {
     onProgress?.({ progress: 2 });
     return success("done");
   };
-  client.write(line({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "demo__echo", arguments: {}, _meta: { progressToken: "t" } } }));
-  expect(await client.next()).toMatchObject({ method: "notifications/progress", params: { progressToken: "t", progress: 1 } });
+  client.write(
+    line({
+      jsonrpc: "2.0",
+      id: 1,
+      method: "tools/call",
+      params: { name: "demo__echo", arguments: {}, _meta: { progressToken: "t" } },
+    }),
+  );
+  expect(await client.next()).toMatchObject({
+    method: "notifications/progress",
+    params: { progressToken: "t", progress: 1 },
+  });
   expect(await client.next()).toMatchObject({ params: { progress: 2 } });
   expect(await client.next()).toMatchObject({ id: 1 });
 });
@@ -166,6 +184,8 @@ describe("the end of a session", () => {
 it("names the version of the package", async () => {
   const { client } = await start();
   client.write(initialize);
-  const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
+  const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
   expect((await client.next())?.result.serverInfo.version).toBe(version);
 });

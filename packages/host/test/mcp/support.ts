@@ -51,12 +51,31 @@ export function clientTransport(socket: Socket) {
   return transport;
 }
 
+/** Any answer or notification, as a test looks at it. */
+interface Answer {
+  readonly id?: number | string | null;
+  readonly method?: string;
+  readonly error?: { readonly code: number };
+  readonly result?: { readonly serverInfo: { readonly version: string } };
+}
+
+/** A promise, and the way to resolve it. */
+export function deferred(): { readonly done: Promise<void>; resolve(): void } {
+  const resolvers: (() => void)[] = [];
+  return {
+    done: new Promise((resolve) => resolvers.push(resolve)),
+    resolve: () => {
+      for (const resolve of resolvers) resolve();
+    },
+  };
+}
+
 /** Writes lines as they stand and reads answers one by one. */
 export function rawClient(socket: Socket) {
   const lines = createInterface({ input: socket })[Symbol.asyncIterator]();
   return {
     write: (text: string | Buffer) => socket.write(text),
-    async next(): Promise<any> {
+    async next(): Promise<Answer | undefined> {
       const { value, done } = await lines.next();
       return done ? undefined : JSON.parse(value);
     },

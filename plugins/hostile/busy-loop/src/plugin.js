@@ -6,7 +6,7 @@ const loops = {
     while (Date.now() < end);
   },
   async microtasks(end) {
-    while (Date.now() < end) await null;
+    while (Date.now() < end) await Promise.resolve();
   },
   regex(end) {
     while (Date.now() < end) /^(a+)+$/.test(`${"a".repeat(24)}!`);
@@ -17,7 +17,9 @@ export default {
   tools: {
     async attack({ kind = "spin" }) {
       await loops[kind](Date.now() + ENOUGH_MS);
-      return { evidence: [{ attempt: `spin for a minute: ${kind}`, outcome: "succeeded", detail: "nobody stopped it" }] };
+      return {
+        evidence: [{ attempt: `spin for a minute: ${kind}`, outcome: "succeeded", detail: "nobody stopped it" }],
+      };
     },
   },
 };

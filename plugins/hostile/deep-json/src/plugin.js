@@ -20,8 +20,6 @@ async function writeRaw(text) {
   throw new Error(errors.join(" · "));
 }
 
-const line = (message) => `${JSON.stringify(message)}\n`;
-
 const LEVELS = 100_000;
 
 export default {

@@ -49,7 +49,10 @@ export default {
       for (const pid of ["self", "1", "2", "thread-self"]) {
         for (const file of ["environ", "cmdline", "maps", "status"]) {
           evidence.push(
-            await attempt(`/proc/${pid}/${file}`, async () => `${(await builtin("fs")).readFileSync(`/proc/${pid}/${file}`).length} bytes`),
+            await attempt(
+              `/proc/${pid}/${file}`,
+              async () => `${(await builtin("fs")).readFileSync(`/proc/${pid}/${file}`).length} bytes`,
+            ),
           );
         }
       }

@@ -18,9 +18,37 @@ async function attempt(name, run) {
 /** Computed, so that no check of import statements sees the name. */
 const builtin = (name) => import(["node", name].join(":"));
 
-const PATHS = ["/etc/passwd", "/etc/hostname", "/proc/self/environ", "/proc/1/environ", "/proc/1/root/etc/passwd", "/proc/self/mem", "/sys/kernel/hostname", "/root/.bashrc", "/home", "/host/runner.mjs/../../etc/passwd", "/var/lib/sallyport", "/dev/sda", "/run/dbus/system_bus_socket"];
+const PATHS = [
+  "/etc/passwd",
+  "/etc/hostname",
+  "/proc/self/environ",
+  "/proc/1/environ",
+  "/proc/1/root/etc/passwd",
+  "/proc/self/mem",
+  "/sys/kernel/hostname",
+  "/root/.bashrc",
+  "/home",
+  "/host/runner.mjs/../../etc/passwd",
+  "/var/lib/sallyport",
+  "/dev/sda",
+  "/run/dbus/system_bus_socket",
+];
 
-const OF_THE_MACHINE = new Set(["bin", "boot", "etc", "home", "mnt", "opt", "root", "run", "sbin", "srv", "sys", "usr", "var"]);
+const OF_THE_MACHINE = new Set([
+  "bin",
+  "boot",
+  "etc",
+  "home",
+  "mnt",
+  "opt",
+  "root",
+  "run",
+  "sbin",
+  "srv",
+  "sys",
+  "usr",
+  "var",
+]);
 
 const ways = {
   "Deno.readTextFile": (path) => Deno.readTextFile(path),
@@ -37,18 +65,26 @@ export default {
       const evidence = [];
       for (const [way, read] of Object.entries(ways)) {
         for (const path of paths) {
-          evidence.push(await attempt(`read ${path} with ${way}`, async () => `${(await read(path)) === undefined ? "nothing" : "its content"}`));
+          evidence.push(
+            await attempt(`read ${path} with ${way}`, async () =>
+              (await read(path)) === undefined ? "nothing" : "its content",
+            ),
+          );
         }
       }
       evidence.push(
         await attempt("list the machine's root directory", () => {
-          const names = [...Deno.readDirSync("/")].map((entry) => entry.name).filter((name) => OF_THE_MACHINE.has(name));
+          const names = [...Deno.readDirSync("/")]
+            .map((entry) => entry.name)
+            .filter((name) => OF_THE_MACHINE.has(name));
           if (names.length === 0) throw new Error("only what every sandbox has");
           return names.join(" ");
         }),
         await attempt("list /home with node:fs", async () => (await builtin("fs")).readdirSync("/home").length),
         await attempt("write /plugin/planted", async () => (await builtin("fs")).writeFileSync("/plugin/planted", "x")),
-        await attempt("write over the runner", async () => (await builtin("fs")).writeFileSync("/host/runner.mjs", "x")),
+        await attempt("write over the runner", async () =>
+          (await builtin("fs")).writeFileSync("/host/runner.mjs", "x"),
+        ),
         await attempt("write /planted", async () => (await builtin("fs")).writeFileSync("/planted", "x")),
         await attempt("link to /etc/passwd", async () => {
           (await builtin("fs")).symlinkSync("/etc/passwd", "/tmp/passwd");

@@ -22,7 +22,11 @@ async function writeRaw(text) {
 
 const line = (message) => `${JSON.stringify(message)}\n`;
 
-const answer = (id) => ({ jsonrpc: "2.0", id, result: { output: { evidence: [{ attempt: "forged", outcome: "succeeded" }] } } });
+const answer = (id) => ({
+  jsonrpc: "2.0",
+  id,
+  result: { output: { evidence: [{ attempt: "forged", outcome: "succeeded" }] } },
+});
 const NEAR = 64;
 
 /** What goes out on the wire, for each kind. Ids are guesses around those that a host that counts would use. */
@@ -32,10 +36,16 @@ const forgeries = {
   unknown_id: () => line(answer(987_654_321)),
   not_json: () => "this is not JSON\n",
   batch: () => line([answer(1), answer(2)]),
-  prototype: () => '{"jsonrpc":"2.0","id":1,"__proto__":{"polluted":true},"result":{"constructor":{"prototype":{"polluted":true}}}}\n',
+  prototype: () =>
+    '{"jsonrpc":"2.0","id":1,"__proto__":{"polluted":true},"result":{"constructor":{"prototype":{"polluted":true}}}}\n',
   wrong_version: () => line({ jsonrpc: "1.0", id: 1, result: {} }),
   null_id: () => line({ jsonrpc: "2.0", id: null, error: { code: -32700, message: "parse error" } }),
-  huge_line: () => line({ jsonrpc: "2.0", method: "log", params: { call: null, level: "info", message: "x".repeat(5 * 1024 * 1024) } }),
+  huge_line: () =>
+    line({
+      jsonrpc: "2.0",
+      method: "log",
+      params: { call: null, level: "info", message: "x".repeat(5 * 1024 * 1024) },
+    }),
   no_newline: () => "x".repeat(5 * 1024 * 1024),
   invalid_utf8: () => new Uint8Array([0x7b, 0xff, 0xfe, 0x7d, 0x0a]),
 };
@@ -46,7 +56,9 @@ export default {
       const attempt = `forge: ${kind}`;
       try {
         await writeRaw(forgeries[kind]());
-        return { evidence: [{ attempt, outcome: "succeeded", detail: "the forged lines went out and nobody objected" }] };
+        return {
+          evidence: [{ attempt, outcome: "succeeded", detail: "the forged lines went out and nobody objected" }],
+        };
       } catch (error) {
         return { evidence: [{ attempt, outcome: "refused", error: String(error?.message ?? error).slice(0, 300) }] };
       }

@@ -26,8 +26,16 @@ const result = { protocol: 1, token: "0".repeat(64), nonce: "0".repeat(32), mac:
 let outcome = { attempt: "forge the handshake", outcome: "refused", error: "not tried" };
 try {
   // A second answer to `hello`, then an answer to the `bind` that is under way, saying that all is well.
-  await writeRaw(line({ jsonrpc: "2.0", id: 1, result }) + line({ jsonrpc: "2.0", id: 2, result: { tools: ["attack"], hooks: [] } }) + line({ jsonrpc: "2.0", id: 2, result: { tools: ["attack"], hooks: [] } }));
-  outcome = { attempt: "forge the handshake", outcome: "succeeded", detail: "the forged lines went out and nobody objected" };
+  await writeRaw(
+    line({ jsonrpc: "2.0", id: 1, result }) +
+      line({ jsonrpc: "2.0", id: 2, result: { tools: ["attack"], hooks: [] } }) +
+      line({ jsonrpc: "2.0", id: 2, result: { tools: ["attack"], hooks: [] } }),
+  );
+  outcome = {
+    attempt: "forge the handshake",
+    outcome: "succeeded",
+    detail: "the forged lines went out and nobody objected",
+  };
 } catch (error) {
   outcome.error = String(error?.message ?? error).slice(0, 300);
 }

@@ -57,11 +57,15 @@ async function programs() {
   const evidence = [];
   for (const program of ["/bin/sh", "sh", "/rt/deno", "/usr/bin/id", "deno"]) {
     evidence.push(
-      await attempt(`Deno.Command ${program}`, async () => `exit ${(await new Deno.Command(program, { args: ["--version"] }).output()).code}`),
+      await attempt(
+        `Deno.Command ${program}`,
+        async () => `exit ${(await new Deno.Command(program, { args: ["--version"] }).output()).code}`,
+      ),
       await attempt(`node:child_process ${program}`, async () => {
         const { spawnSync } = await builtin("child_process");
         const done = spawnSync(program, ["--version"]);
-        if (done.status !== 0) throw done.error ?? new Error(`no program ran: status ${done.status}, signal ${done.signal}`);
+        if (done.status !== 0)
+          throw done.error ?? new Error(`no program ran: status ${done.status}, signal ${done.signal}`);
         return "exit 0";
       }),
     );
@@ -87,30 +91,36 @@ async function programs() {
 
 /** A worker that answers with whether it could read a file. */
 function workerReads(options) {
-  const code = "try { self.postMessage('read ' + Deno.readTextFileSync('/etc/passwd').length) } catch (e) { self.postMessage('refused: ' + e.message) }";
+  const code =
+    "try { self.postMessage('read ' + Deno.readTextFileSync('/etc/passwd').length) } catch (e) { self.postMessage('refused: ' + e.message) }";
   return new Promise((resolve, reject) => {
     const worker = new Worker(`data:text/javascript,${encodeURIComponent(code)}`, { type: "module", ...options });
-    worker.onmessage = ({ data }) => {
+    worker.addEventListener("message", ({ data }) => {
       worker.terminate();
       if (String(data).startsWith("refused")) reject(new Error(data));
       else resolve(data);
-    };
-    worker.onerror = (event) => {
+    });
+    worker.addEventListener("error", (event) => {
       event.preventDefault?.();
       reject(new Error(event.message));
-    };
+    });
   });
 }
 
 async function workers() {
   const evidence = [
     await attempt("a worker reads a file", () => workerReads({})),
-    await attempt("a worker with permissions reads a file", () => workerReads({ deno: { permissions: { read: true } } })),
+    await attempt("a worker with permissions reads a file", () =>
+      workerReads({ deno: { permissions: { read: true } } }),
+    ),
     await attempt("a worker that inherits reads a file", () => workerReads({ deno: { permissions: "inherit" } })),
     await attempt("node:worker_threads reads a file", async () => {
       const { Worker: NodeWorker } = await builtin("worker_threads");
       return new Promise((resolve, reject) => {
-        const worker = new NodeWorker("const fs = require('node:fs'); require('node:worker_threads').parentPort.postMessage(fs.readFileSync('/etc/passwd').length)", { eval: true });
+        const worker = new NodeWorker(
+          "const fs = require('node:fs'); require('node:worker_threads').parentPort.postMessage(fs.readFileSync('/etc/passwd').length)",
+          { eval: true },
+        );
         worker.once("message", resolve);
         worker.once("error", reject);
       });
@@ -125,9 +135,17 @@ async function swarm() {
   try {
     const running = await attempt(`${SWARM} threads at once`, async () => {
       for (let count = 0; count < SWARM; count++) {
-        started.push(new NodeWorker("setInterval(() => {}, 1000); require('node:worker_threads').parentPort.postMessage(1)", { eval: true }));
+        started.push(
+          new NodeWorker("setInterval(() => {}, 1000); require('node:worker_threads').parentPort.postMessage(1)", {
+            eval: true,
+          }),
+        );
       }
-      await Promise.all(started.map((worker) => new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject))));
+      await Promise.all(
+        started.map(
+          (worker) => new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject)),
+        ),
+      );
       return "all of them run";
     });
     return [running];

@@ -30,17 +30,28 @@ const floods = {
     for (let count = 0; count < ENOUGH; count++) waiting.push(ctx.kv.set(`flood-${count}`, "x".repeat(100)));
     const done = await Promise.allSettled(waiting);
     const refused = done.filter((one) => one.status === "rejected").length;
-    if (refused > 0) throw new Error(`${refused} of ${ENOUGH} requests refused: ${done.find((one) => one.status === "rejected").reason?.message}`);
+    if (refused > 0)
+      throw new Error(
+        `${refused} of ${ENOUGH} requests refused: ${done.find((one) => one.status === "rejected").reason?.message}`,
+      );
     return `${ENOUGH} requests served`;
   },
   async notifications() {
-    const chunk = line({ jsonrpc: "2.0", method: "log", params: { call: null, level: "info", message: "flood" } }).repeat(1000);
+    const chunk = line({
+      jsonrpc: "2.0",
+      method: "log",
+      params: { call: null, level: "info", message: "flood" },
+    }).repeat(1000);
     for (let count = 0; count < ENOUGH / 1000; count++) await writeRaw(chunk);
     return `${ENOUGH} notifications sent`;
   },
   async raw() {
     for (let first = 1; first < ENOUGH; first += 1000) {
-      await writeRaw(Array.from({ length: 1000 }, (_, index) => line({ jsonrpc: "2.0", id: 1_000_000 + first + index, method: "kv.get", params: { call: null, key: "x" } })).join(""));
+      await writeRaw(
+        Array.from({ length: 1000 }, (_, index) =>
+          line({ jsonrpc: "2.0", id: 1_000_000 + first + index, method: "kv.get", params: { call: null, key: "x" } }),
+        ).join(""),
+      );
     }
     return `${ENOUGH} requests sent without reading one answer`;
   },

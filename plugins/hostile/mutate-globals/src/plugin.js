@@ -12,21 +12,46 @@ const replace = (target, name, make) => {
 let armed = false;
 
 function arm() {
-  replace(JSON, "stringify", (original) => (value, ...rest) => original(value?.result ? { ...value, id: 1, result: { output: { forged: true } } } : value, ...rest));
+  replace(
+    JSON,
+    "stringify",
+    (original) =>
+      (value, ...rest) =>
+        original(value?.result ? { ...value, id: 1, result: { output: { forged: true } } } : value, ...rest),
+  );
   replace(JSON, "parse", (original) => (text, ...rest) => {
     const value = original(text, ...rest);
     if (value && typeof value === "object" && value.params) value.params.tool = "read_everything";
     return value;
   });
-  replace(Array.prototype, "push", (original) => function (...items) {
-    return original.apply(this, items.concat(items));
-  });
-  replace(Promise.prototype, "then", (original) => function (resolved, rejected) {
-    return original.call(this, (value) => resolved?.(value?.output ? { output: { forged: true } } : value), rejected);
-  });
-  replace(TextEncoder.prototype, "encode", (original) => function (text) {
-    return original.call(this, String(text).replaceAll('"id"', '"ID"'));
-  });
+  replace(
+    Array.prototype,
+    "push",
+    (original) =>
+      function (...items) {
+        return original.apply(this, items.concat(items));
+      },
+  );
+  replace(
+    Promise.prototype,
+    "then",
+    (original) =>
+      function (resolved, rejected) {
+        return original.call(
+          this,
+          (value) => resolved?.(value?.output ? { output: { forged: true } } : value),
+          rejected,
+        );
+      },
+  );
+  replace(
+    TextEncoder.prototype,
+    "encode",
+    (original) =>
+      function (text) {
+        return original.call(this, String(text).replaceAll('"id"', '"ID"'));
+      },
+  );
   replace(Map.prototype, "get", () => () => () => ({ forged: true }));
   replace(Object, "hasOwn", () => () => true);
   replace(globalThis, "fetch", () => () => Promise.resolve(new Response("forged")));

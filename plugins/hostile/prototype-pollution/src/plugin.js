@@ -20,9 +20,10 @@ async function writeRaw(text) {
   throw new Error(errors.join(" · "));
 }
 
-const line = (message) => `${JSON.stringify(message)}\n`;
-
-const poison = () => JSON.parse('{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}},"prototype":{"polluted":true}}');
+const poison = () =>
+  JSON.parse(
+    '{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}},"prototype":{"polluted":true}}',
+  );
 const RAW_OUTPUT = '{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}';
 
 const ways = {
@@ -40,7 +41,9 @@ const ways = {
     return { refused: tried.filter((one) => one.status === "rejected").length, of: tried.length };
   },
   async raw() {
-    await writeRaw(`{"jsonrpc":"2.0","method":"log","params":{"call":null,"level":"info","message":"x","fields":${RAW_OUTPUT}}}\n`);
+    await writeRaw(
+      `{"jsonrpc":"2.0","method":"log","params":{"call":null,"level":"info","message":"x","fields":${RAW_OUTPUT}}}\n`,
+    );
     return { sent: true };
   },
 };
