@@ -4,6 +4,8 @@ import type { Appended } from "../store/index.ts";
 interface Batch {
   readonly bodies: string[];
   bytes: number;
+  /** Somebody waits for it. */
+  urgent: boolean;
   readonly done: Promise<void>;
   readonly resolve: () => void;
   readonly reject: (error: SallyportError) => void;
@@ -18,6 +20,12 @@ export interface QueueLimits {
 }
 
 const DEFAULT_LIMITS: QueueLimits = { maxWaiting: 100_000, maxBatch: 2048, maxBatchBytes: 2 * 1024 * 1024 };
+/**
+ * Events that nobody waits for gather this long, in milliseconds, or until there are so many: a commit each would keep the
+ * disk busy for calls that need none.
+ */
+const GATHER_MS = 10;
+const GATHER_EVENTS = 512;
 /** One batch is committed while the next one waits in the thread's inbox, so that the thread never idles. */
 const IN_FLIGHT = 2;
 
@@ -46,6 +54,7 @@ export function createAppendQueue(
   const sent = new Set<Batch>();
   let waiting = 0;
   let scheduled = false;
+  let gathering: NodeJS.Timeout | undefined;
   let failure: SallyportError | null = null;
 
   const close = (): void => {
@@ -63,13 +72,16 @@ export function createAppendQueue(
       waiting -= batch.bodies.length;
       batch.resolve();
       onDurable(batch.bodies, appended);
-      pump();
+      if (full.length > 0 || open?.urgent === true) pump();
+      else if (open) gather(open);
     } catch (error) {
       fail(unavailable(error));
     }
   };
   const pump = (): void => {
     scheduled = false;
+    clearTimeout(gathering);
+    gathering = undefined;
     if (failure) return;
     while (sent.size < IN_FLIGHT) {
       if (full.length === 0) close();
@@ -84,6 +96,17 @@ export function createAppendQueue(
     for (const batch of [...sent, ...full.splice(0)]) batch.reject(failure);
     sent.clear();
   };
+  /** Not a microtask: everything that this turn of the loop has to say goes into one commit. */
+  const schedule = (batch: Batch | null): void => {
+    if (batch) batch.urgent = true;
+    if (scheduled || sent.size >= IN_FLIGHT) return;
+    scheduled = true;
+    setImmediate(pump);
+  };
+  const gather = (batch: Batch): void => {
+    if (batch.bodies.length >= GATHER_EVENTS) schedule(batch);
+    else if (!scheduled) gathering ??= setTimeout(pump, GATHER_MS);
+  };
   const add = (body: string): Batch | null => {
     if (failure) return null;
     if (waiting >= limits.maxWaiting) {
@@ -95,11 +118,6 @@ export function createAppendQueue(
     open.bodies.push(body);
     open.bytes += body.length;
     waiting += 1;
-    // Not a microtask: everything that this turn of the loop has to say goes into one commit.
-    if (!scheduled && sent.size < IN_FLIGHT) {
-      scheduled = true;
-      setImmediate(pump);
-    }
     return open;
   };
   return {
@@ -107,14 +125,19 @@ export function createAppendQueue(
       return failure;
     },
     fail,
-    add,
+    add(body) {
+      const batch = add(body);
+      if (batch) gather(batch);
+    },
     async push(body) {
       const batch = add(body);
       if (!batch) throw failure;
+      schedule(batch);
       await batch.done;
     },
     async flush() {
       if (failure) throw failure;
+      schedule(open);
       const last = open ?? full.at(-1) ?? [...sent].at(-1);
       await last?.done;
     },
@@ -134,7 +157,7 @@ function newBatch(): Batch {
   });
   // Notes have nobody who waits; the queue itself remembers the failure.
   done.catch(() => undefined);
-  return { bodies: [], bytes: 0, done, resolve, reject };
+  return { bodies: [], bytes: 0, urgent: false, done, resolve, reject };
 }
 
 export function unavailable(cause: unknown): SallyportError {

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
@@ -48,7 +48,7 @@ function canonicalObject(object: object): string {
 
 /** `sha256:<64 hex digits>` of bytes or of UTF-8 text. */
 export function sha256(data: string | Uint8Array): string {
-  return `sha256:${createHash("sha256").update(data).digest("hex")}`;
+  return `sha256:${hash("sha256", data, "hex")}`;
 }
 
 /** Digest of a JSON value under a domain, so that two kinds of thing never share a digest. */
