@@ -13,7 +13,7 @@ afterEach(() => lab.close());
 
 const ECHO = "export default { tools: { echo: (input) => input } };";
 
-describe.each(LEVELS)("a start at level $level$note", ({ level, available }) => {
+describe.each(LEVELS)("a start at level $level $note", ({ level, available }) => {
   const it_ = it.skipIf(!available);
 
   it_(
