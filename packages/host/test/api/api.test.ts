@@ -169,7 +169,7 @@ describe("plugins over REST", () => {
     ]);
   });
 
-  it.each(Object.keys(metadata))("refuses metadata without %s [S3-47]", async (key) => {
+  it.each(Object.keys(metadata))("refuses metadata without %s", async (key) => {
     const rest = Object.fromEntries(Object.entries(metadata).filter(([name]) => name !== key));
     const { status, answer } = await send("POST", "/api/plugins/install", { plugin_path: "/p", metadata: rest });
     expect([status, answer.code]).toEqual([400, "usage"]);
