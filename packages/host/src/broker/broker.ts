@@ -73,7 +73,7 @@ function createSession(
       },
       reach,
     ),
-    transport: createTransport(networkLimits, deps.certificateAuthorities),
+    transport: createTransport(networkLimits, deps.certificateAuthorities, deps.dial),
     report: (context, { target, method, status, bytes, secrets: names, error }) =>
       report(
         context,

@@ -17,11 +17,18 @@ export interface Transport {
   close(): void;
 }
 
+/** Starts a TCP connection to an IP address. */
+export type Dial = (address: string, port: number) => Socket;
+
 const MAX_POOLS = 16;
+
+const systemDial: Dial = (address, port) =>
+  connectTcp({ host: address, port, family: isIP(address), noDelay: true, keepAlive: true });
 
 export function createTransport(
   limits: NetworkLimits,
   certificateAuthorities: readonly string[] | undefined,
+  openSocket: Dial = systemDial,
 ): Transport {
   const pools = new Map<string, Pool>();
   let context: SecureContext | undefined;
@@ -29,7 +36,7 @@ export function createTransport(
     (context ??= createSecureContext({ ca: [...(certificateAuthorities ?? rootCertificates)], minVersion: "TLSv1.2" }));
 
   const dial = async (target: Target, addresses: readonly string[]): Promise<Socket> => {
-    const socket = await connectToAny(addresses, target.port, limits.connectMs);
+    const socket = await connectToAny(openSocket, addresses, target.port, limits.connectMs);
     if (target.scheme === "http") return socket;
     return secure(socket, target.host.replace(/^\[|\]$/g, ""), secureContext(), limits.connectMs);
   };
@@ -79,14 +86,19 @@ export function createTransport(
   };
 }
 
-async function connectToAny(addresses: readonly string[], port: number, timeoutMs: number): Promise<Socket> {
+async function connectToAny(
+  open: Dial,
+  addresses: readonly string[],
+  port: number,
+  timeoutMs: number,
+): Promise<Socket> {
   let last: unknown = new Error("There is no address to connect to.");
   const deadline = performance.now() + timeoutMs;
   for (const address of addresses) {
     const left = deadline - performance.now();
     if (left <= 0) break;
     try {
-      return await connectTo(address, port, left);
+      return await connectTo(open, address, port, left);
     } catch (error) {
       last = error;
     }
@@ -94,13 +106,9 @@ async function connectToAny(addresses: readonly string[], port: number, timeoutM
   throw last;
 }
 
-function connectTo(address: string, port: number, timeoutMs: number): Promise<Socket> {
+function connectTo(open: Dial, address: string, port: number, timeoutMs: number): Promise<Socket> {
   if (isIP(address) === 0) return Promise.reject(new Error("This is no address."));
-  return settled(
-    connectTcp({ host: address, port, family: isIP(address), noDelay: true, keepAlive: true }),
-    "connect",
-    timeoutMs,
-  );
+  return settled(open(address, port), "connect", timeoutMs);
 }
 
 /** TLS with the checks written out, so that no environment variable turns one off. */

@@ -6,6 +6,7 @@ import type { BrokerSession } from "../supervisor/index.ts";
 import type { FileLimits } from "./files-limits.ts";
 import type { NetworkLimits } from "./network-limits.ts";
 import type { Resolver } from "./resolve.ts";
+import type { Dial } from "./transport.ts";
 
 /** Whose wishes a session answers, and how far they may reach: declared ∩ granted ∩ ceiling. */
 export interface Authority {
@@ -69,6 +70,8 @@ export interface BrokerDeps {
   readonly certificateAuthorities?: readonly string[];
   /** Absolute paths that no grant reaches: the home, the engine, the content store. */
   readonly forbiddenPaths: readonly string[];
+  /** Opens a TCP connection to a checked address. Default: the operating system's; tests lead well-known ports elsewhere. */
+  readonly dial?: Dial;
   readonly networkLimits?: Partial<NetworkLimits>;
   readonly fileLimits?: Partial<FileLimits>;
 }

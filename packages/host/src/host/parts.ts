@@ -11,8 +11,8 @@ import { openVault, type Vault } from "../secrets/index.ts";
 import { type Database, loadOrCreateSigningKey, openDatabase } from "../store/index.ts";
 
 export interface HostOverrides {
-  /** Name resolution, trusted certificate authorities and limits of the broker. */
-  readonly network?: Pick<BrokerDeps, "resolve" | "certificateAuthorities" | "networkLimits" | "ownAddresses">;
+  /** Name resolution, connections, trusted certificate authorities and limits of the broker. */
+  readonly network?: Pick<BrokerDeps, "resolve" | "certificateAuthorities" | "networkLimits" | "ownAddresses" | "dial">;
   /** Where bubblewrap is looked for; an empty list is a machine without it. */
   readonly bwrapCandidates?: readonly string[];
   /** Opens the runtime's own permissions in every plugin, so that only the outer layer holds. For attacks. */
