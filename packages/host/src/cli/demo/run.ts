@@ -1,7 +1,8 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { storeRoot } from "../../isolation/index.ts";
 import { displayLine, SallyportError } from "../../kernel/index.ts";
 import { agentSetup } from "../agent-setup.ts";
 import type { Io } from "../io.ts";
@@ -51,7 +52,11 @@ export async function runDemo(io: Io, options: DemoOptions): Promise<DemoEnd> {
     },
   };
   await play(stage);
-  return { home, held: tell.broken.length === 0, remove: () => rm(folder, { recursive: true, force: true }) };
+  return { home, held: tell.broken.length === 0, remove: async () => {
+      const hostIsRoot = process.getuid?.() === 0;
+      if (hostIsRoot) await rm(dirname(storeRoot(home, { hostIsRoot })), { recursive: true, force: true });
+      await rm(folder, { recursive: true, force: true });
+    } };
 }
 
 async function play(stage: Stage): Promise<void> {
