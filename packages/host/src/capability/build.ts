@@ -25,13 +25,15 @@ export interface NetworkParts {
  */
 export function networkScope(parts: NetworkParts): NetworkScope {
   const scheme = parts.scheme ?? "https";
-  if (!isScheme(scheme)) return refuse(`The scheme ${JSON.stringify(scheme.slice(0, 40))} is not known.`, "Use https, http, wss or ws.");
+  if (!isScheme(scheme))
+    return refuse(`The scheme ${JSON.stringify(scheme.slice(0, 40))} is not known.`, "Use https, http, wss or ws.");
   const split = splitPort(parts.host);
   if (split.port !== undefined && parts.port !== undefined && split.port !== parts.port) {
     return refuse("The host names one port and `port` another.", "Give the port once.");
   }
   const port = parts.port ?? split.port ?? DEFAULT_PORTS[scheme];
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) return refuse("The port is not a number from 1 to 65535.", "Write it as in 8443.");
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    return refuse("The port is not a number from 1 to 65535.", "Write it as in 8443.");
   return {
     capability: "network",
     host: canonicalHostPattern(split.host),
@@ -67,8 +69,10 @@ function canonicalMethods(methods: readonly string[]): readonly string[] {
   if (upper.length === 0) return refuse("The list of methods is empty.", "Name methods, or leave them out for any.");
   if (upper.includes("*")) return ["*"];
   for (const method of upper) {
-    if (!METHOD.test(method)) refuse(`${JSON.stringify(method.slice(0, 40))} is no HTTP method.`, "Write them as in GET, POST.");
-    if (method === "CONNECT" || method === "TRACE" || method === "TRACK") refuse(`The method ${method} is never granted.`, "Remove it.");
+    if (!METHOD.test(method))
+      refuse(`${JSON.stringify(method.slice(0, 40))} is no HTTP method.`, "Write them as in GET, POST.");
+    if (method === "CONNECT" || method === "TRACE" || method === "TRACK")
+      refuse(`The method ${method} is never granted.`, "Remove it.");
   }
   return [...new Set(upper)].toSorted();
 }
@@ -82,7 +86,8 @@ const HEADER = /^header:[A-Za-z][A-Za-z0-9-]{0,63}$/;
 const QUERY = /^query:[A-Za-z0-9_.~-]{1,64}$/;
 const PATH = /^path:(?:[0-9]|[1-9][0-9])$/;
 /* The host writes these itself; a secret there would never arrive, or would change where the request goes. */
-const HOST_WRITTEN = /^header:(?:host|connection|content-length|transfer-encoding|upgrade|te|trailer|keep-alive|cookie|proxy-.*|sec-.*)$/i;
+const HOST_WRITTEN =
+  /^header:(?:host|connection|content-length|transfer-encoding|upgrade|te|trailer|keep-alive|cookie|proxy-.*|sec-.*)$/i;
 
 /**
  * Where a secret goes, in canonical form.
@@ -97,7 +102,8 @@ export function secretUse(parts: { origin: string; in: string; format?: string |
   if (!(HEADER.test(place) || QUERY.test(place) || PATH.test(place) || place === "basic")) {
     return refuse("`in` of a secret's use names no place.", "Use header:NAME, query:NAME, path:N or basic.");
   }
-  if (HOST_WRITTEN.test(place)) return refuse(`The host writes ${place} itself; a secret cannot go there.`, "Use another header.");
+  if (HOST_WRITTEN.test(place))
+    return refuse(`The host writes ${place} itself; a secret cannot go there.`, "Use another header.");
   return { origin: canonicalOrigin(parts.origin), in: place, format };
 }
 
@@ -108,9 +114,14 @@ export function secretUse(parts: { origin: string; in: string; format?: string |
 export function canonicalOrigin(text: string): string {
   const found = /^(https?):\/\/([^/?#@\\]+)\/?$/.exec(text);
   const [, scheme, authority] = found ?? [];
-  if (scheme === undefined || authority === undefined) return refuse("The origin of a secret's use is not a URL of scheme and host.", "Write it as in https://api.example.com.");
+  if (scheme === undefined || authority === undefined)
+    return refuse(
+      "The origin of a secret's use is not a URL of scheme and host.",
+      "Write it as in https://api.example.com.",
+    );
   const scope = networkScope({ host: authority, scheme });
-  if (scope.host.startsWith("*.")) return refuse("The origin of a secret's use is one host, not a pattern.", "Name the host.");
+  if (scope.host.startsWith("*."))
+    return refuse("The origin of a secret's use is one host, not a pattern.", "Name the host.");
   return originOf(scope);
 }
 

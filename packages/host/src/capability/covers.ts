@@ -10,13 +10,17 @@ export function covers(scope: Scope, wish: Wish): boolean {
     case "network":
       return wish.capability === "network" && coversNetwork(scope, wish);
     case "filesystem":
-      return wish.capability === "filesystem" && pathContains(scope.path, wish.path) && modeCovers(scope.mode, wish.mode);
+      return (
+        wish.capability === "filesystem" && pathContains(scope.path, wish.path) && modeCovers(scope.mode, wish.mode)
+      );
     case "secrets":
       return wish.capability === "secrets" && coversSecret(scope, wish);
     case "exec":
       return wish.capability === "exec" && scope.command === wish.command && argumentsMatch(scope.args, wish.args);
     case "database":
-      return wish.capability === "database" && scope.connection === wish.connection && modeCovers(scope.mode, wish.mode);
+      return (
+        wish.capability === "database" && scope.connection === wish.connection && modeCovers(scope.mode, wish.mode)
+      );
     case "agent":
       return wish.capability === "agent" && coversAgent(scope.tools, scope.notify === true, wish);
     case "events":

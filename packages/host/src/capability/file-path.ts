@@ -13,10 +13,14 @@ export function canonicalFilePath(text: string): string {
     throw new SallyportError("usage", `${shown} is not a path that can be granted: ${why}.`, { fix });
   };
   if (text.length > MAX_PATH) refuse("it is too long", `Use at most ${MAX_PATH} characters.`);
-  if (!text.isWellFormed() || hasHiddenCharacters(text) || /[\n\t]/.test(text)) refuse("it has control or invisible characters", "Remove them.");
+  if (!text.isWellFormed() || hasHiddenCharacters(text) || /[\n\t]/.test(text))
+    refuse("it has control or invisible characters", "Remove them.");
   const absolute = text.startsWith("/");
   if (!absolute && text !== DATA_ROOT && !text.startsWith(`${DATA_ROOT}/`)) {
-    refuse("it is neither absolute nor below ${data}", "Write /srv/reports, or ${data}/cache for the plugin's own directory.");
+    refuse(
+      "it is neither absolute nor below ${data}",
+      "Write /srv/reports, or ${data}/cache for the plugin's own directory.",
+    );
   }
   const rest = absolute ? text.slice(1) : text.slice(DATA_ROOT.length + 1);
   const trimmed = rest.endsWith("/") ? rest.slice(0, -1) : rest;
@@ -24,7 +28,8 @@ export function canonicalFilePath(text: string): string {
   for (const segment of segments) {
     if (segment === "") refuse("it has an empty segment", "Write single slashes.");
     if (segment === "." || segment === "..") refuse("it has a . or .. segment", "Write the path that is meant.");
-    if (segment.includes("\\") || /[*?]|\$\{/.test(segment)) refuse("it has a backslash, a wildcard or a variable", "Name a directory; it stands for everything below it.");
+    if (segment.includes("\\") || /[*?]|\$\{/.test(segment))
+      refuse("it has a backslash, a wildcard or a variable", "Name a directory; it stands for everything below it.");
   }
   if (absolute) return `/${segments.join("/")}`;
   return [DATA_ROOT, ...segments].join("/");

@@ -38,7 +38,8 @@ export function canonicalHost(text: string): string {
 
 function canonicalIpv6(text: string): string {
   const fix = "Write the address in brackets, as in [2001:db8::1]; write IPv4 addresses as IPv4.";
-  if (!/^\[[0-9a-f:.]{2,45}\]$/i.test(text) || !URL.canParse(`http://${text}/`)) refuse(text, "it is no IPv6 address", fix);
+  if (!/^\[[0-9a-f:.]{2,45}\]$/i.test(text) || !URL.canParse(`http://${text}/`))
+    refuse(text, "it is no IPv6 address", fix);
   const host = new URL(`http://${text}/`).hostname;
   if (/^\[::(?:ffff:)?[0-9a-f]{1,4}:[0-9a-f]{1,4}\]$/.test(host)) refuse(text, "it hides an IPv4 address", fix);
   return host;
@@ -61,7 +62,9 @@ export function isAddress(host: string): boolean {
 /** Whether a canonical pattern admits a canonical host. */
 export function hostMatches(pattern: string, host: string): boolean {
   if (!pattern.startsWith("*.")) return pattern === host;
-  return !isAddress(host) && host.length > pattern.length - 1 && host.endsWith(pattern.slice(1)) && !host.startsWith("*");
+  return (
+    !isAddress(host) && host.length > pattern.length - 1 && host.endsWith(pattern.slice(1)) && !host.startsWith("*")
+  );
 }
 
 /** Whether every host that `inner` admits is admitted by `outer`. */

@@ -1,5 +1,29 @@
-export type { AgentScope, DatabaseScope, EventsScope, ExecScope, FilesystemScope, Grant, HooksScope, NetworkScope, PermissionRequest, Scope, SecretScope, SecretUse, SystemScope, ToolsScope, Wish } from "./types.ts";
-export { canonicalOrigin, networkFromText, type NetworkParts, networkScope, originOf, secretUse, splitPort } from "./build.ts";
+export type {
+  AgentScope,
+  DatabaseScope,
+  EventsScope,
+  ExecScope,
+  FilesystemScope,
+  Grant,
+  HooksScope,
+  NetworkScope,
+  PermissionRequest,
+  Scope,
+  SecretScope,
+  SecretUse,
+  SystemScope,
+  ToolsScope,
+  Wish,
+} from "./types.ts";
+export {
+  canonicalOrigin,
+  networkFromText,
+  type NetworkParts,
+  networkScope,
+  originOf,
+  secretUse,
+  splitPort,
+} from "./build.ts";
 export { coveredBy, covers } from "./covers.ts";
 export { canonicalFilePath, DATA_ROOT, pathContains } from "./file-path.ts";
 export { canonicalHost, canonicalHostPattern, hostMatches, isAddress } from "./host-name.ts";

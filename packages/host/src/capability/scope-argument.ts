@@ -8,9 +8,11 @@ const TOOL = /^(?:\*|[a-z][a-z0-9_-]{0,63}\*?)$/;
 const TOPIC = /^(?:\*|[a-z][a-z0-9_.-]{0,127}\*?)$/;
 
 const FORMS: Record<string, string> = {
-  network: "network=api.example.com, network=host:8443, network=https://host:port/path/*,methods=GET+HEAD, network+private=http://nas.local:8080, network+loopback=http://127.0.0.1:8123",
+  network:
+    "network=api.example.com, network=host:8443, network=https://host:port/path/*,methods=GET+HEAD, network+private=http://nas.local:8080, network+loopback=http://127.0.0.1:8123",
   filesystem: "filesystem=/data:r, filesystem=/data:rw or filesystem=${data}/cache:rw",
-  secrets: "secrets=NAME,origin=https://api.example.com,in=header:authorization,format=Bearer {} or secrets+expose=NAME",
+  secrets:
+    "secrets=NAME,origin=https://api.example.com,in=header:authorization,format=Bearer {} or secrets+expose=NAME",
   exec: 'exec="git status" or exec="git log **"',
   database: "database=NAME:r or database=NAME:rw",
   agent: "agent=weather__forecast,notes__* or agent+notify=",
@@ -39,7 +41,9 @@ export function parseScopeArgument(text: string): Scope {
     return build(capability, new Set(flags), value);
   } catch (error) {
     if (!(error instanceof SallyportError)) throw error;
-    throw new SallyportError("usage", `The scope "${displayLine(text, 120)}" is not understood: ${error.message}`, { fix: `${error.fix ?? ""} Forms: ${form}.`.trim() });
+    throw new SallyportError("usage", `The scope "${displayLine(text, 120)}" is not understood: ${error.message}`, {
+      fix: `${error.fix ?? ""} Forms: ${form}.`.trim(),
+    });
   }
 }
 
@@ -80,7 +84,12 @@ function build(capability: string, flags: ReadonlySet<string>, value: string): S
     case "hooks": {
       const payload = only(flags, ["payload"]).has("payload");
       const [event, tools] = split(value, ":");
-      return { capability, event: matching(/^[a-z]+(?:\.[a-z_]+)+$/, event), tools: tools === undefined ? [] : tools.split(",").map((tool) => matching(TOOL, tool)), ...(payload ? { payload } : {}) };
+      return {
+        capability,
+        event: matching(/^[a-z]+(?:\.[a-z_]+)+$/, event),
+        tools: tools === undefined ? [] : tools.split(",").map((tool) => matching(TOOL, tool)),
+        ...(payload ? { payload } : {}),
+      };
     }
     case "system":
       only(flags, []);
@@ -96,7 +105,11 @@ function build(capability: string, flags: ReadonlySet<string>, value: string): S
 function network(flags: ReadonlySet<string>, text: string): Scope {
   const [address, options] = withOptions(text, ["methods"]);
   const scope = networkFromText(address, options.get("methods")?.split("+"));
-  return { ...scope, ...(flags.has("private") ? { private: true } : {}), ...(flags.has("loopback") ? { loopback: true } : {}) };
+  return {
+    ...scope,
+    ...(flags.has("private") ? { private: true } : {}),
+    ...(flags.has("loopback") ? { loopback: true } : {}),
+  };
 }
 
 function secret(flags: ReadonlySet<string>, text: string): Scope {
@@ -104,13 +117,17 @@ function secret(flags: ReadonlySet<string>, text: string): Scope {
   const origin = options.get("origin");
   const place = options.get("in");
   if ((origin === undefined) !== (place === undefined)) return refuse("A use needs both origin and in.");
-  const use = origin === undefined || place === undefined ? {} : { use: secretUse({ origin, in: place, format: options.get("format") }) };
+  const use =
+    origin === undefined || place === undefined
+      ? {}
+      : { use: secretUse({ origin, in: place, format: options.get("format") }) };
   return { capability: "secrets", name: named(name), ...use, ...(flags.has("expose") ? { expose: true } : {}) };
 }
 
 function exec(_flags: ReadonlySet<string>, text: string): Scope {
   const [command = "", ...args] = text.trim().split(/ +/);
-  if (command === "" || /[\s"'`$;&|<>\\]/.test(text.replaceAll(" ", ""))) refuse("A command is one program and its arguments; no shell reads it.");
+  if (command === "" || /[\s"'`$;&|<>\\]/.test(text.replaceAll(" ", "")))
+    refuse("A command is one program and its arguments; no shell reads it.");
   return { capability: "exec", command, args };
 }
 

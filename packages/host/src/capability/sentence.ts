@@ -1,6 +1,15 @@
 import { displayLine } from "../kernel/index.ts";
 import { DATA_ROOT } from "./file-path.ts";
-import type { AgentScope, EventsScope, FilesystemScope, HooksScope, NetworkScope, PermissionRequest, Scope, SecretScope } from "./types.ts";
+import type {
+  AgentScope,
+  EventsScope,
+  FilesystemScope,
+  HooksScope,
+  NetworkScope,
+  PermissionRequest,
+  Scope,
+  SecretScope,
+} from "./types.ts";
 
 /** What a scope or a request allows, in one plain sentence without subject: "may contact api.example.com over HTTPS, reading only". */
 export function sentenceOf(subject: Scope | PermissionRequest): string {
@@ -29,14 +38,26 @@ export function sentenceOf(subject: Scope | PermissionRequest): string {
   }
 }
 
-const PROTOCOLS = { https: ["HTTPS", 443], http: ["unencrypted HTTP", 80], wss: ["WebSocket", 443], ws: ["unencrypted WebSocket", 80] } as const;
+const PROTOCOLS = {
+  https: ["HTTPS", 443],
+  http: ["unencrypted HTTP", 80],
+  wss: ["WebSocket", 443],
+  ws: ["unencrypted WebSocket", 80],
+} as const;
 const READING = new Set(["GET", "HEAD", "OPTIONS"]);
 
 function network(scope: NetworkScope): string {
-  const host = scope.host.startsWith("*.") ? `every subdomain of ${displayLine(scope.host.slice(2))}` : displayLine(scope.host);
+  const host = scope.host.startsWith("*.")
+    ? `every subdomain of ${displayLine(scope.host.slice(2))}`
+    : displayLine(scope.host);
   const [protocol, usualPort] = PROTOCOLS[scope.scheme];
   const port = scope.port === usualPort ? "" : ` on port ${scope.port}`;
-  const local = [scope.private === true ? " ON YOUR LOCAL NETWORK" : "", scope.loopback === true ? " ON THIS COMPUTER ITSELF" : ""].filter(Boolean).join(" and");
+  const local = [
+    scope.private === true ? " ON YOUR LOCAL NETWORK" : "",
+    scope.loopback === true ? " ON THIS COMPUTER ITSELF" : "",
+  ]
+    .filter(Boolean)
+    .join(" and");
   const paths = scope.paths.includes("/**") ? "" : `, only at ${displayLine(listed(scope.paths), 400)}`;
   return `may contact ${host}${local} over ${protocol}${port}, ${methods(scope.methods)}${paths}`;
 }
@@ -50,14 +71,19 @@ function methods(list: readonly string[]): string {
 function filesystem(scope: FilesystemScope): string {
   const doing = scope.mode === "r" ? "read" : "read, write and delete";
   if (scope.path === DATA_ROOT) return `may ${doing} files in its own data directory`;
-  if (scope.path.startsWith(`${DATA_ROOT}/`)) return `may ${doing} files in ${displayLine(scope.path.slice(DATA_ROOT.length + 1))} of its own data directory`;
-  return scope.path === "/" ? `MAY ${doing.toUpperCase()} EVERY FILE OF THIS COMPUTER` : `may ${doing} files in ${displayLine(scope.path)} and below`;
+  if (scope.path.startsWith(`${DATA_ROOT}/`))
+    return `may ${doing} files in ${displayLine(scope.path.slice(DATA_ROOT.length + 1))} of its own data directory`;
+  return scope.path === "/"
+    ? `MAY ${doing.toUpperCase()} EVERY FILE OF THIS COMPUTER`
+    : `may ${doing} files in ${displayLine(scope.path)} and below`;
 }
 
 function secret(scope: SecretScope): string {
   const name = displayLine(scope.name);
-  if (scope.expose === true) return `RECEIVES THE VALUE OF THE SECRET ${name} ITSELF, and can pass it on to wherever it may send`;
-  if (scope.use === undefined) return `may use the secret ${name}, but names no place for it, so that it is sent nowhere`;
+  if (scope.expose === true)
+    return `RECEIVES THE VALUE OF THE SECRET ${name} ITSELF, and can pass it on to wherever it may send`;
+  if (scope.use === undefined)
+    return `may use the secret ${name}, but names no place for it, so that it is sent nowhere`;
   const places: Record<string, string> = { header: "header", query: "query parameter", path: "path segment" };
   const [kind = "", place = ""] = scope.use.in.split(":");
   const where = kind === "basic" ? "the password of HTTP Basic" : `${places[kind] ?? "part"} ${displayLine(place)}`;
@@ -66,7 +92,8 @@ function secret(scope: SecretScope): string {
 
 function agent(scope: AgentScope): string {
   const parts: string[] = [];
-  if (scope.tools.length > 0) parts.push(`call these tools in the name of your agents: ${displayLine(scope.tools.join(", "), 400)}`);
+  if (scope.tools.length > 0)
+    parts.push(`call these tools in the name of your agents: ${displayLine(scope.tools.join(", "), 400)}`);
   if (scope.notify === true) parts.push("put messages before your agents");
   return `may ${parts.join(", and ") || "do nothing with your agents"}`;
 }

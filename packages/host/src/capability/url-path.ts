@@ -9,7 +9,9 @@ const DOT_SEGMENT = /^(?:\.|%2e){1,2}$/i;
 /** Whether a URL's path may be compared at all: absolute, no encoded separator, no dot segment. */
 export function isComparablePath(path: string): boolean {
   if (!path.startsWith("/") || HIDDEN_SEPARATOR.test(path)) return false;
-  return !path.includes(".") && !/%2e/i.test(path) ? true : !path.split("/").some((segment) => DOT_SEGMENT.test(segment));
+  return !path.includes(".") && !/%2e/i.test(path)
+    ? true
+    : !path.split("/").some((segment) => DOT_SEGMENT.test(segment));
 }
 
 /**
@@ -21,11 +23,13 @@ export function canonicalPathPattern(text: string): string {
   const refuse = (why: string, fix: string): never => {
     throw new SallyportError("usage", `${shown} is not a path pattern: ${why}.`, { fix });
   };
-  if (text.length > MAX_PATH || !text.startsWith("/")) refuse("it does not start with / or is too long", "Start it with /, as in /v1/*.");
+  if (text.length > MAX_PATH || !text.startsWith("/"))
+    refuse("it does not start with / or is too long", "Start it with /, as in /v1/*.");
   if (!text.isWellFormed() || hasHiddenCharacters(text) || /[?#\s]/.test(text)) {
     refuse("it has a query, a fragment, white space or invisible characters", "Give the path alone.");
   }
-  if (!isComparablePath(text)) refuse("it has . or .. segments, or an encoded separator", "Write the plain path, as in /v1/items/*.");
+  if (!isComparablePath(text))
+    refuse("it has . or .. segments, or an encoded separator", "Write the plain path, as in /v1/items/*.");
   const segments = text.split("/").slice(1);
   for (const [index, segment] of segments.entries()) {
     if (!segment.includes("*") || segment === "*") continue;

@@ -13,17 +13,23 @@ export function withinScope(inner: Scope, outer: Scope): boolean {
     case "network":
       return outer.capability === "network" && networkWithin(inner, outer);
     case "filesystem":
-      return outer.capability === "filesystem" && pathContains(outer.path, inner.path) && modeWithin(inner.mode, outer.mode);
+      return (
+        outer.capability === "filesystem" && pathContains(outer.path, inner.path) && modeWithin(inner.mode, outer.mode)
+      );
     case "secrets":
       return outer.capability === "secrets" && secretWithin(inner, outer);
     case "exec":
       return outer.capability === "exec" && inner.command === outer.command && argumentsWithin(inner.args, outer.args);
     case "database":
-      return outer.capability === "database" && inner.connection === outer.connection && modeWithin(inner.mode, outer.mode);
+      return (
+        outer.capability === "database" && inner.connection === outer.connection && modeWithin(inner.mode, outer.mode)
+      );
     case "agent":
       return outer.capability === "agent" && agentWithin(inner, outer);
     case "events":
-      return outer.capability === "events" && inner.direction === outer.direction && nameWithin(inner.topic, outer.topic);
+      return (
+        outer.capability === "events" && inner.direction === outer.direction && nameWithin(inner.topic, outer.topic)
+      );
     case "hooks":
       return outer.capability === "hooks" && hooksWithin(inner, outer);
     case "system":
@@ -45,12 +51,14 @@ export function widerThan(scope: Scope, held: readonly Scope[]): boolean {
 export function answersRequest(scope: Scope, request: PermissionRequest): boolean {
   if (scope.capability !== request.capability) return false;
   if (request.scope === null) {
-    if (scope.capability === "filesystem" || scope.capability === "database") return modeWithin(scope.mode, request.mode ?? "r");
+    if (scope.capability === "filesystem" || scope.capability === "database")
+      return modeWithin(scope.mode, request.mode ?? "r");
     if (scope.capability === "secrets") return scope.expose !== true;
     if (scope.capability === "events") return request.direction === undefined || scope.direction === request.direction;
     return true;
   }
-  if (scope.capability !== "network" || request.scope.capability !== "network") return withinScope(scope, request.scope);
+  if (scope.capability !== "network" || request.scope.capability !== "network")
+    return withinScope(scope, request.scope);
   return networkWithin(scope, { ...request.scope, private: true, loopback: true });
 }
 

@@ -4,8 +4,19 @@ import type { Problems } from "./problems.ts";
 type Raw = Record<string, unknown>;
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {
-  str: "string", string: "string", text: "string", int: "integer", integer: "integer", float: "number", number: "number",
-  bool: "boolean", boolean: "boolean", list: "array", array: "array", dict: "object", object: "object",
+  str: "string",
+  string: "string",
+  text: "string",
+  int: "integer",
+  integer: "integer",
+  float: "number",
+  number: "number",
+  bool: "boolean",
+  boolean: "boolean",
+  list: "array",
+  array: "array",
+  dict: "object",
+  object: "object",
 };
 
 /**
@@ -18,18 +29,29 @@ export function toolsOfActions(raw: Raw, problems: Problems, warnings: string[],
   const given = ["actions", "tools"].filter((key) => key in raw);
   const [key] = given;
   if (key === undefined) {
-    raw["contributes"] = oneExecute && raw["contributes"] === undefined ? { ...contributes, tools: [executeTool(raw, warnings)] } : contributes;
+    raw["contributes"] =
+      oneExecute && raw["contributes"] === undefined
+        ? { ...contributes, tools: [executeTool(raw, warnings)] }
+        : contributes;
     return;
   }
   const items = raw[key];
   delete raw[key];
   if (given.length > 1 || "tools" in contributes || !Array.isArray(items)) {
-    problems.add("manifest_invalid", [key], "It is not the one list of the plugin's tools.", "Keep contributes.tools alone.");
+    problems.add(
+      "manifest_invalid",
+      [key],
+      "It is not the one list of the plugin's tools.",
+      "Keep contributes.tools alone.",
+    );
     raw["contributes"] = contributes;
     return;
   }
   problems.rename("contributes.tools", key);
-  raw["contributes"] = { ...contributes, tools: items.map((item: unknown, index) => toolOfAction(item, index, key, problems)) };
+  raw["contributes"] = {
+    ...contributes,
+    tools: items.map((item: unknown, index) => toolOfAction(item, index, key, problems)),
+  };
 }
 
 function executeTool(raw: Raw, warnings: string[]): Raw {
@@ -42,7 +64,13 @@ function toolOfAction(item: unknown, index: number, key: string, problems: Probl
   if (!isRecord(item)) return item;
   const { parameters, ...rest } = item;
   if ("input_schema" in rest) {
-    if (parameters !== undefined) problems.add("manifest_invalid", [key, index, "parameters"], "It stands beside input_schema.", "Keep one of the two.");
+    if (parameters !== undefined)
+      problems.add(
+        "manifest_invalid",
+        [key, index, "parameters"],
+        "It stands beside input_schema.",
+        "Keep one of the two.",
+      );
     return rest;
   }
   return { ...rest, input_schema: schemaOfParameters(parameters) };
@@ -51,10 +79,19 @@ function toolOfAction(item: unknown, index: number, key: string, problems: Probl
 /** A JSON Schema as it is; a map of name → type, description or schema becomes one; a list of names too. */
 function schemaOfParameters(parameters: unknown): unknown {
   if (parameters === undefined || parameters === null) return { type: "object", additionalProperties: false };
-  if (isRecord(parameters) && (parameters["type"] === "object" || isRecord(parameters["properties"]))) return parameters;
-  const entries = Array.isArray(parameters) ? parameters.map((name: unknown): [string, unknown] => [String(name), {}]) : isRecord(parameters) ? Object.entries(parameters) : undefined;
+  if (isRecord(parameters) && (parameters["type"] === "object" || isRecord(parameters["properties"])))
+    return parameters;
+  const entries = Array.isArray(parameters)
+    ? parameters.map((name: unknown): [string, unknown] => [String(name), {}])
+    : isRecord(parameters)
+      ? Object.entries(parameters)
+      : undefined;
   if (entries === undefined) return parameters;
-  return { type: "object", properties: Object.fromEntries(entries.map(([name, value]) => [name, schemaOfParameter(value)])), additionalProperties: false };
+  return {
+    type: "object",
+    properties: Object.fromEntries(entries.map(([name, value]) => [name, schemaOfParameter(value)])),
+    additionalProperties: false,
+  };
 }
 
 function schemaOfParameter(value: unknown): unknown {

@@ -31,7 +31,15 @@ interface Work {
  * passes untouched.
  */
 export function respell(source: Raw, problems: Problems): Respelled {
-  const work: Work = { raw: { ...source }, problems, requests: [], warnings: [], systems: new Set(), providesTools: false, declares: false };
+  const work: Work = {
+    raw: { ...source },
+    problems,
+    requests: [],
+    warnings: [],
+    systems: new Set(),
+    providesTools: false,
+    declares: false,
+  };
   readNameLists(work);
   readPermissions(work);
   if (work.systems.size > 0) fillForeign(work);
@@ -48,8 +56,10 @@ function readNameLists(work: Work): void {
     delete raw[key];
     work.systems.add("powerhouse");
     if (key === "required_permissions") work.declares = true;
-    if (!Array.isArray(value)) work.problems.add("manifest_invalid", [key], "It is not a list of names.", "Write [NAME, …].");
-    else value.slice(0, 64).forEach((item: unknown, index) => readName(item, [key, index], key === "capabilities", work));
+    if (!Array.isArray(value))
+      work.problems.add("manifest_invalid", [key], "It is not a list of names.", "Write [NAME, …].");
+    else
+      value.slice(0, 64).forEach((item: unknown, index) => readName(item, [key, index], key === "capabilities", work));
   }
 }
 
@@ -66,7 +76,12 @@ function readName(item: unknown, path: readonly PathPart[], categoriesToo: boole
   const known = foreignName(name);
   if (known === undefined) {
     const kind = categoriesToo ? "capability" : "permission";
-    work.problems.add("manifest_invalid", path, `The ${kind} ${JSON.stringify(displayLine(name, 60))} is not known.`, "Correct its spelling, or remove it.");
+    work.problems.add(
+      "manifest_invalid",
+      path,
+      `The ${kind} ${JSON.stringify(displayLine(name, 60))} is not known.`,
+      "Correct its spelling, or remove it.",
+    );
     return;
   }
   work.declares = true;
@@ -79,11 +94,20 @@ function readName(item: unknown, path: readonly PathPart[], categoriesToo: boole
   }
   if (scopes.length === 0) {
     const { capability, mode, direction } = known;
-    work.requests.push({ key: direction === undefined ? capability : `${capability}:${direction}`, scope: null, capability, ...(mode === undefined ? {} : { mode }), ...(direction === undefined ? {} : { direction }), required: true });
+    work.requests.push({
+      key: direction === undefined ? capability : `${capability}:${direction}`,
+      scope: null,
+      capability,
+      ...(mode === undefined ? {} : { mode }),
+      ...(direction === undefined ? {} : { direction }),
+      required: true,
+    });
     return;
   }
   for (const text of scopes) {
-    const scope = work.problems.attempt("manifest_invalid", path, () => scopeOf(known.capability, text, known.mode, known.direction));
+    const scope = work.problems.attempt("manifest_invalid", path, () =>
+      scopeOf(known.capability, text, known.mode, known.direction),
+    );
     if (scope !== undefined) work.requests.push(requestFor(scope));
   }
 }
@@ -93,7 +117,8 @@ function nameAndScopes(item: unknown): readonly [string, readonly string[]] {
     const colon = item.indexOf(":");
     return colon === -1 ? [item, []] : [item.slice(0, colon), [item.slice(colon + 1)]];
   }
-  const entries = typeof item === "object" && item !== null && !Array.isArray(item) ? Object.entries<unknown>({ ...item }) : [];
+  const entries =
+    typeof item === "object" && item !== null && !Array.isArray(item) ? Object.entries<unknown>({ ...item }) : [];
   const [entry] = entries;
   if (entry === undefined || entries.length !== 1) return ["", []];
   const [name, value] = entry;
@@ -136,22 +161,38 @@ function readMissy(own: Raw, work: Work): void {
   const hosts = takeTexts(own, "allowed_hosts", work);
   const paths = takeTexts(own, "allowed_paths", work);
   if (hosts.length > 0 && !network && !scopedNetwork) {
-    work.problems.add("manifest_invalid", ["permissions", "allowed_hosts"], "It does nothing without network: true.", "Add network: true, or remove the hosts.");
+    work.problems.add(
+      "manifest_invalid",
+      ["permissions", "allowed_hosts"],
+      "It does nothing without network: true.",
+      "Add network: true, or remove the hosts.",
+    );
   }
   if (paths.length > 0 && !read && !write) {
-    work.problems.add("manifest_invalid", ["permissions", "allowed_paths"], "It does nothing without filesystem_read or filesystem_write.", "Add one of them, or remove the paths.");
+    work.problems.add(
+      "manifest_invalid",
+      ["permissions", "allowed_paths"],
+      "It does nothing without filesystem_read or filesystem_write.",
+      "Add one of them, or remove the paths.",
+    );
   }
   hosts.forEach((host, index) => {
-    const scopes = work.problems.attempt("manifest_invalid", ["permissions", "allowed_hosts", index], () => networkOfHost(host)) ?? [];
+    const scopes =
+      work.problems.attempt("manifest_invalid", ["permissions", "allowed_hosts", index], () => networkOfHost(host)) ??
+      [];
     for (const scope of scopes) work.requests.push(requestFor(scope, { optional: scopes.length > 1 })); // one of the two is meant
   });
-  if (network && hosts.length === 0) work.requests.push({ key: "network", scope: null, capability: "network", required: true });
+  if (network && hosts.length === 0)
+    work.requests.push({ key: "network", scope: null, capability: "network", required: true });
   const mode = write ? "rw" : "r";
   paths.forEach((path, index) => {
-    const scope = work.problems.attempt("manifest_invalid", ["permissions", "allowed_paths", index], () => scopeOf("filesystem", path, mode, undefined));
+    const scope = work.problems.attempt("manifest_invalid", ["permissions", "allowed_paths", index], () =>
+      scopeOf("filesystem", path, mode, undefined),
+    );
     if (scope !== undefined) work.requests.push(requestFor(scope));
   });
-  if ((read || write) && paths.length === 0) work.requests.push({ key: "filesystem", scope: null, capability: "filesystem", mode, required: true });
+  if ((read || write) && paths.length === 0)
+    work.requests.push({ key: "filesystem", scope: null, capability: "filesystem", mode, required: true });
   if (shell) work.requests.push({ key: "exec", scope: null, capability: "exec", required: true });
 }
 
@@ -159,7 +200,9 @@ function readTyrum(own: Raw, work: Work): void {
   if ("network_egress" in own) {
     work.systems.add("tyrum");
     takeTexts(own, "network_egress", work).forEach((text, index) => {
-      const scope = work.problems.attempt("manifest_invalid", ["permissions", "network_egress", index], () => networkFromText(text));
+      const scope = work.problems.attempt("manifest_invalid", ["permissions", "network_egress", index], () =>
+        networkFromText(text),
+      );
       if (scope !== undefined) work.requests.push(requestFor(scope));
     });
   }
@@ -169,23 +212,48 @@ function readTyrum(own: Raw, work: Work): void {
     delete own["db"];
     if (value === false || value === "none") return;
     if (value !== "read" && value !== "write" && value !== "readwrite") {
-      work.problems.add("manifest_invalid", ["permissions", "db"], "It is none of none, read and readwrite.", "Use database: [{ connection, mode }].");
-    } else work.requests.push({ key: "database", scope: null, capability: "database", mode: value === "read" ? "r" : "rw", required: true });
+      work.problems.add(
+        "manifest_invalid",
+        ["permissions", "db"],
+        "It is none of none, read and readwrite.",
+        "Use database: [{ connection, mode }].",
+      );
+    } else
+      work.requests.push({
+        key: "database",
+        scope: null,
+        capability: "database",
+        mode: value === "read" ? "r" : "rw",
+        required: true,
+      });
   }
 }
 
 /** A text where our own spelling has an object: the host, path or name alone. */
 function readShorthands(own: Raw): void {
-  for (const [capability, field] of Object.entries({ network: "host", filesystem: "path", secrets: "name", database: "connection", system: "facet" })) {
+  for (const [capability, field] of Object.entries({
+    network: "host",
+    filesystem: "path",
+    secrets: "name",
+    database: "connection",
+    system: "facet",
+  })) {
     const items = own[capability];
-    if (Array.isArray(items)) own[capability] = items.map((item: unknown) => (typeof item === "string" ? { [field]: item } : item));
+    if (Array.isArray(items))
+      own[capability] = items.map((item: unknown) => (typeof item === "string" ? { [field]: item } : item));
   }
 }
 
 function takeFlag(own: Raw, key: string, work: Work): boolean {
   const value = own[key] ?? false;
   delete own[key];
-  if (typeof value !== "boolean") work.problems.add("manifest_invalid", ["permissions", key], "It is neither true nor false.", "Write true or false.");
+  if (typeof value !== "boolean")
+    work.problems.add(
+      "manifest_invalid",
+      ["permissions", key],
+      "It is neither true nor false.",
+      "Write true or false.",
+    );
   return value === true;
 }
 
@@ -211,12 +279,21 @@ function fillForeign(work: Work): void {
   if (work.declares) raw["permissions"] ??= {};
   if (raw["config_schema"] === undefined) {
     raw["config_schema"] = { type: "object", additionalProperties: work.systems.has("powerhouse") };
-    warnings.push(work.systems.has("powerhouse") ? "The manifest has no config_schema; any configuration is accepted." : "The manifest has no config_schema; no configuration is accepted.");
+    warnings.push(
+      work.systems.has("powerhouse")
+        ? "The manifest has no config_schema; any configuration is accepted."
+        : "The manifest has no config_schema; no configuration is accepted.",
+    );
   }
   toolsOfActions(raw, work.problems, warnings, work.systems.has("missy"));
   const tools: unknown = Reflect.get(Object(raw["contributes"]), "tools");
   if (work.systems.has("manasvi") && !work.providesTools && Array.isArray(tools) && tools.length > 0) {
-    work.problems.add("manifest_invalid", ["capabilities"], "The manifest declares tools and does not ask for provide-tools.", "Add provide-tools.");
+    work.problems.add(
+      "manifest_invalid",
+      ["capabilities"],
+      "The manifest declares tools and does not ask for provide-tools.",
+      "Add provide-tools.",
+    );
   }
 }
 
@@ -224,5 +301,7 @@ function foldIdentity(work: Work): void {
   const { id } = work.raw;
   if (typeof id !== "string" || foldId(id) === id) return;
   work.raw["id"] = foldId(id);
-  work.warnings.push(`The id ${JSON.stringify(displayLine(id, 60))} is read as ${JSON.stringify(displayLine(foldId(id), 60))}.`);
+  work.warnings.push(
+    `The id ${JSON.stringify(displayLine(id, 60))} is read as ${JSON.stringify(displayLine(foldId(id), 60))}.`,
+  );
 }

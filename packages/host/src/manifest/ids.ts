@@ -8,10 +8,51 @@ const MAX_FULL_NAME = 64;
 
 /* Names of ours, of the system or of everyone; a plugin with one of them would be mistaken for it. */
 const RESERVED = [
-  "sallyport", "host", "system", "mcp", "core", "kernel", "root", "admin", "operator", "api", "agent", "agents", "console", "broker", "policy",
-  "approval", "approvals", "audit", "secret", "secrets", "vault", "registry", "catalog", "runner", "supervisor", "plugin", "plugins", "tool",
-  "tools", "builtin", "internal", "official", "trusted", "verified", "default", "all", "any", "none", "null", "undefined", "true", "false",
-  "deno", "node", "npm",
+  "sallyport",
+  "host",
+  "system",
+  "mcp",
+  "core",
+  "kernel",
+  "root",
+  "admin",
+  "operator",
+  "api",
+  "agent",
+  "agents",
+  "console",
+  "broker",
+  "policy",
+  "approval",
+  "approvals",
+  "audit",
+  "secret",
+  "secrets",
+  "vault",
+  "registry",
+  "catalog",
+  "runner",
+  "supervisor",
+  "plugin",
+  "plugins",
+  "tool",
+  "tools",
+  "builtin",
+  "internal",
+  "official",
+  "trusted",
+  "verified",
+  "default",
+  "all",
+  "any",
+  "none",
+  "null",
+  "undefined",
+  "true",
+  "false",
+  "deno",
+  "node",
+  "npm",
 ];
 
 function refuse(message: string, fix: string): never {
@@ -46,7 +87,10 @@ export function checkPluginId(id: string): void {
   if (id.length > MAX_ID) refuse(`The id ${shown} is longer than ${MAX_ID} characters.`, "Shorten it.");
   const parts = id.split("/");
   if (parts.length > 2 || !parts.every((part) => PART.test(part) && !part.endsWith("-") && !part.includes("--"))) {
-    refuse(`The id ${shown} is not a name of lower-case ASCII letters, digits and single hyphens.`, "Write it as in weather, or publisher/weather.");
+    refuse(
+      `The id ${shown} is not a name of lower-case ASCII letters, digits and single hyphens.`,
+      "Write it as in weather, or publisher/weather.",
+    );
   }
   for (const part of parts) {
     const like = RESERVED_SKELETONS.get(idSkeleton(part));
@@ -61,8 +105,13 @@ export function checkPluginId(id: string): void {
  */
 export function checkToolName(name: string): void {
   const shown = JSON.stringify(displayLine(name, 80));
-  if (!TOOL.test(name)) refuse(`The tool name ${shown} is not made of lower-case ASCII letters, digits and _.`, "Write it as in get_forecast.");
-  if (name.includes("__")) refuse(`The tool name ${shown} has two underscores in a row, which separate plugin and tool.`, "Use one.");
+  if (!TOOL.test(name))
+    refuse(
+      `The tool name ${shown} is not made of lower-case ASCII letters, digits and _.`,
+      "Write it as in get_forecast.",
+    );
+  if (name.includes("__"))
+    refuse(`The tool name ${shown} has two underscores in a row, which separate plugin and tool.`, "Use one.");
 }
 
 /** Name of a tool for agents: `<plugin>__<tool>`, a `/` in the id as `_`. */
@@ -72,5 +121,9 @@ export function fullToolName(pluginId: string, tool: string): string {
 
 export function checkFullToolName(pluginId: string, tool: string): void {
   const full = fullToolName(pluginId, tool);
-  if (full.length > MAX_FULL_NAME) refuse(`The full name ${full} has ${full.length} characters; ${MAX_FULL_NAME} are allowed.`, "Shorten the id or the tool's name.");
+  if (full.length > MAX_FULL_NAME)
+    refuse(
+      `The full name ${full} has ${full.length} characters; ${MAX_FULL_NAME} are allowed.`,
+      "Shorten the id or the tool's name.",
+    );
 }

@@ -1,4 +1,13 @@
-export type { CommandDefinition, Category, HookDefinition, JsonSchema, Manifest, McpServerDefinition, RouteDefinition, ToolDefinition } from "./types.ts";
+export type {
+  CommandDefinition,
+  Category,
+  HookDefinition,
+  JsonSchema,
+  Manifest,
+  McpServerDefinition,
+  RouteDefinition,
+  ToolDefinition,
+} from "./types.ts";
 export { CATEGORIES } from "./types.ts";
 export { manifestEditorSchema } from "./editor-schema.ts";
 export { checkPluginId, foldId, fullToolName, idSkeleton } from "./ids.ts";

@@ -13,29 +13,60 @@ export function addIssues(error: z.ZodError, input: unknown, problems: Problems)
     }
     switch (issue.code) {
       case "unrecognized_keys":
-        for (const key of issue.keys) problems.add("manifest_invalid", [...path, key], "This key is not known.", fixForKey(key, path));
+        for (const key of issue.keys)
+          problems.add("manifest_invalid", [...path, key], "This key is not known.", fixForKey(key, path));
         break;
       case "invalid_type":
-        problems.add("manifest_invalid", path, `It is ${kindOf(value)}, not ${KINDS[issue.expected] ?? issue.expected}.`, "Correct the value.");
+        problems.add(
+          "manifest_invalid",
+          path,
+          `It is ${kindOf(value)}, not ${KINDS[issue.expected] ?? issue.expected}.`,
+          "Correct the value.",
+        );
         break;
       case "invalid_value":
-        problems.add("manifest_invalid", path, `${shown(value)} is not known.`, `Use ${issue.values.map((item) => String(item)).join(", ")}.`);
+        problems.add(
+          "manifest_invalid",
+          path,
+          `${shown(value)} is not known.`,
+          `Use ${issue.values.map((item) => String(item)).join(", ")}.`,
+        );
         break;
       case "too_small":
-        problems.add("manifest_invalid", path, issue.origin === "string" || issue.origin === "array" ? "It is empty." : `It is less than ${issue.minimum}.`, "Correct the value.");
+        problems.add(
+          "manifest_invalid",
+          path,
+          issue.origin === "string" || issue.origin === "array" ? "It is empty." : `It is less than ${issue.minimum}.`,
+          "Correct the value.",
+        );
         break;
       case "too_big":
         problems.add("manifest_invalid", path, tooBig(issue.origin, String(issue.maximum)), "Shorten it.");
         break;
       case "invalid_key":
-        problems.add("manifest_invalid", path, issue.issues[0]?.message ?? "This key is not valid.", "Correct the key.");
+        problems.add(
+          "manifest_invalid",
+          path,
+          issue.issues[0]?.message ?? "This key is not valid.",
+          "Correct the key.",
+        );
         break;
       case "invalid_union":
-        problems.add("manifest_invalid", path, `It is ${kindOf(value)}, not a JSON Schema.`, "Write { type: object, … }, or true or false.");
+        problems.add(
+          "manifest_invalid",
+          path,
+          `It is ${kindOf(value)}, not a JSON Schema.`,
+          "Write { type: object, … }, or true or false.",
+        );
         break;
       case "custom": {
         const { fix, code } = issue.params ?? {};
-        problems.add(typeof code === "string" && isErrorCode(code) && code !== "usage" ? code : "manifest_invalid", path, issue.message, typeof fix === "string" ? fix : undefined);
+        problems.add(
+          typeof code === "string" && isErrorCode(code) && code !== "usage" ? code : "manifest_invalid",
+          path,
+          issue.message,
+          typeof fix === "string" ? fix : undefined,
+        );
         break;
       }
       default:
@@ -44,7 +75,15 @@ export function addIssues(error: z.ZodError, input: unknown, problems: Problems)
   }
 }
 
-const KINDS: Record<string, string> = { string: "text", number: "a number", int: "a whole number", boolean: "true or false", array: "a list", object: "a map", record: "a map" };
+const KINDS: Record<string, string> = {
+  string: "text",
+  number: "a number",
+  int: "a whole number",
+  boolean: "true or false",
+  array: "a list",
+  object: "a map",
+  record: "a map",
+};
 
 function tooBig(origin: string, maximum: string): string {
   if (origin === "string") return `It has more than ${maximum} characters.`;
@@ -64,8 +103,10 @@ function shown(value: unknown): string {
 }
 
 function fixForKey(key: string, path: readonly PathPart[]): string {
-  if ((key === "private" || key === "loopback") && path[1] === "network") return "Remove it; only the operator admits local addresses (plugin approve --scope network+private=…).";
-  if (key === "scripts" || key === "command" || key === "env" || key === "mounts" || key === "user") return "Remove it; a manifest never configures how its process is started.";
+  if ((key === "private" || key === "loopback") && path[1] === "network")
+    return "Remove it; only the operator admits local addresses (plugin approve --scope network+private=…).";
+  if (key === "scripts" || key === "command" || key === "env" || key === "mounts" || key === "user")
+    return "Remove it; a manifest never configures how its process is started.";
   return "Remove it, or correct its spelling.";
 }
 

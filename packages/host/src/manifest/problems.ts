@@ -70,9 +70,13 @@ export function manifestError(code: ErrorCode, file: string, problems: readonly 
   const [first] = problems;
   const path = first?.path ?? "";
   const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : "";
-  return new SallyportError(code, `${displayLine(file, 80)}${path === "" ? "" : `: ${path}`}: ${first?.problem ?? "it is not valid"}${more}`, {
-    detail: "The plugin's manifest is checked before anything of the plugin runs.",
-    ...(first?.fix === undefined ? {} : { fix: first.fix }),
-    data: { file: displayLine(file, 80), path, problems },
-  });
+  return new SallyportError(
+    code,
+    `${displayLine(file, 80)}${path === "" ? "" : `: ${path}`}: ${first?.problem ?? "it is not valid"}${more}`,
+    {
+      detail: "The plugin's manifest is checked before anything of the plugin runs.",
+      ...(first?.fix === undefined ? {} : { fix: first.fix }),
+      data: { file: displayLine(file, 80), path, problems },
+    },
+  );
 }

@@ -36,10 +36,15 @@ export function findManifest(names: readonly string[]): string {
   const found = NAMES.filter((name) => names.includes(name));
   const [first] = found;
   if (first === undefined) {
-    throw new SallyportError("manifest_missing", "There is no manifest at the plugin's root.", { fix: "Add plugin.yml (or plugin.yaml, or plugin.json); `sallyport plugin new` writes one." });
+    throw new SallyportError("manifest_missing", "There is no manifest at the plugin's root.", {
+      fix: "Add plugin.yml (or plugin.yaml, or plugin.json); `sallyport plugin new` writes one.",
+    });
   }
   if (found.length > 1) {
-    throw new SallyportError("manifest_invalid", `There is more than one manifest: ${found.join(", ")}.`, { fix: "Keep one of them.", data: { files: found } });
+    throw new SallyportError("manifest_invalid", `There is more than one manifest: ${found.join(", ")}.`, {
+      fix: "Keep one of them.",
+      data: { files: found },
+    });
   }
   return first;
 }
@@ -51,24 +56,38 @@ export function findManifest(names: readonly string[]): string {
  */
 export function readManifest(file: ManifestFile): ReadManifest {
   if (!NAMES.some((name) => name === file.name)) {
-    throw manifestError("manifest_invalid", file.name, [{ path: "", problem: "This is not the name of a manifest.", fix: `Use ${NAMES.join(", ")}.` }]);
+    throw manifestError("manifest_invalid", file.name, [
+      { path: "", problem: "This is not the name of a manifest.", fix: `Use ${NAMES.join(", ")}.` },
+    ]);
   }
   const source = readSource(file);
   const problems = collectProblems(file.name);
   if (!isRecord(source)) {
-    throw manifestError("manifest_invalid", file.name, [{ path: "", problem: "The manifest is not a map of keys and values.", fix: "Start it with id:, name: and version:." }]);
+    throw manifestError("manifest_invalid", file.name, [
+      {
+        path: "",
+        problem: "The manifest is not a map of keys and values.",
+        fix: "Start it with id:, name: and version:.",
+      },
+    ]);
   }
   const respelled = respell(source, problems);
   const parsed = manifestShape.safeParse(respelled.raw);
   if (!parsed.success) addIssues(parsed.error, respelled.raw, problems);
   checkSchemas(respelled.raw, problems);
   problems.settle();
-  if (!parsed.success) throw manifestError("manifest_invalid", file.name, [{ path: "", problem: "The manifest is not valid." }]);
+  if (!parsed.success)
+    throw manifestError("manifest_invalid", file.name, [{ path: "", problem: "The manifest is not valid." }]);
   const raw = parsed.data;
   const warnings = [...respelled.warnings];
   checkReferences(raw, problems);
   problems.settle();
-  const permissions = mergeRequests([...requestsOfContributions(raw.contributes), ...respelled.requests, ...requestsOf(raw.permissions), ...requestsOfConfig(raw)]);
+  const permissions = mergeRequests([
+    ...requestsOfContributions(raw.contributes),
+    ...respelled.requests,
+    ...requestsOf(raw.permissions),
+    ...requestsOfConfig(raw),
+  ]);
   const manifest = deepFreeze(normalise(raw, permissions, warnings));
   return { manifest, digest: digestOf("sallyport-manifest-v1", manifest), warnings };
 }
@@ -93,30 +112,80 @@ function checkReferences(raw: RawManifest, problems: Problems): void {
   const declared = new Set(tools.map((tool) => tool.name));
   const unique = (place: string, names: readonly string[]): void => {
     names.forEach((name, index) => {
-      if (names.indexOf(name) !== index) problems.add("manifest_invalid", ["contributes", place, index], `It is there twice: ${name}.`, "Keep one of the two.");
+      if (names.indexOf(name) !== index)
+        problems.add(
+          "manifest_invalid",
+          ["contributes", place, index],
+          `It is there twice: ${name}.`,
+          "Keep one of the two.",
+        );
     });
   };
-  unique("tools", tools.map((tool) => tool.name));
-  unique("commands", commands.map((command) => command.name));
-  unique("routes", routes.map((route) => `${route.method} ${route.path}`));
-  unique("hooks", hooks.map((hook) => `${hook.event} ${hook.handler}`));
-  unique("mcp_servers", servers.map((server) => server.name));
-  tools.forEach((tool, index) => problems.attempt("manifest_invalid", ["contributes", "tools", index, "name"], () => checkFullToolName(raw.id, tool.name)));
+  unique(
+    "tools",
+    tools.map((tool) => tool.name),
+  );
+  unique(
+    "commands",
+    commands.map((command) => command.name),
+  );
+  unique(
+    "routes",
+    routes.map((route) => `${route.method} ${route.path}`),
+  );
+  unique(
+    "hooks",
+    hooks.map((hook) => `${hook.event} ${hook.handler}`),
+  );
+  unique(
+    "mcp_servers",
+    servers.map((server) => server.name),
+  );
+  tools.forEach((tool, index) =>
+    problems.attempt("manifest_invalid", ["contributes", "tools", index, "name"], () =>
+      checkFullToolName(raw.id, tool.name),
+    ),
+  );
   tools.forEach(({ input_schema: schema }, index) => {
     if (schema === true || (typeof schema === "object" && (schema["type"] ?? "object") === "object")) return;
-    problems.add("manifest_invalid", ["contributes", "tools", index, "input_schema"], "The input of a tool is an object.", "Write type: object.");
+    problems.add(
+      "manifest_invalid",
+      ["contributes", "tools", index, "input_schema"],
+      "The input of a tool is an object.",
+      "Write type: object.",
+    );
   });
   for (const [place, items] of Object.entries({ commands, routes })) {
     items.forEach((item, index) => {
-      if (!declared.has(item.tool)) problems.add("manifest_invalid", ["contributes", place, index, "tool"], `No tool ${JSON.stringify(item.tool)} is declared.`, "Declare it in contributes.tools, or name another.");
+      if (!declared.has(item.tool))
+        problems.add(
+          "manifest_invalid",
+          ["contributes", place, index, "tool"],
+          `No tool ${JSON.stringify(item.tool)} is declared.`,
+          "Declare it in contributes.tools, or name another.",
+        );
     });
   }
   servers.forEach((server, index) => {
-    if ((server.program === undefined) === (server.url === undefined)) problems.add("manifest_invalid", ["contributes", "mcp_servers", index], "It has not exactly one of program and url.", "Say where the server is.");
+    if ((server.program === undefined) === (server.url === undefined))
+      problems.add(
+        "manifest_invalid",
+        ["contributes", "mcp_servers", index],
+        "It has not exactly one of program and url.",
+        "Say where the server is.",
+      );
   });
-  raw.permissions.network?.forEach((item, index) => problems.attempt("manifest_invalid", ["permissions", "network", index], () => networkScope(item)));
+  raw.permissions.network?.forEach((item, index) =>
+    problems.attempt("manifest_invalid", ["permissions", "network", index], () => networkScope(item)),
+  );
   raw.permissions.agent?.forEach((item, index) => {
-    if (item.notify !== true && (item.tools ?? []).length === 0) problems.add("manifest_invalid", ["permissions", "agent", index], "It asks for nothing.", "Name tools, or notify: true.");
+    if (item.notify !== true && (item.tools ?? []).length === 0)
+      problems.add(
+        "manifest_invalid",
+        ["permissions", "agent", index],
+        "It asks for nothing.",
+        "Name tools, or notify: true.",
+      );
   });
   problems.attempt("schema_unsupported", ["config_schema"], () => configSchema(raw.config_schema));
 }
@@ -125,7 +194,9 @@ function checkReferences(raw: RawManifest, problems: Problems): void {
 function requestsOfConfig(raw: RawManifest): ReturnType<typeof requestsOf> {
   return sensitiveKeys(raw.config_schema).map(({ key, use }) => {
     const name = `config:${key}`;
-    return use === undefined ? requestFor({ capability: "secrets", name, expose: true }) : requestFor({ capability: "secrets", name, use });
+    return use === undefined
+      ? requestFor({ capability: "secrets", name, expose: true })
+      : requestFor({ capability: "secrets", name, use });
   });
 }
 
@@ -171,7 +242,8 @@ function toolOf(tool: NonNullable<RawManifest["contributes"]["tools"]>[number], 
 
 function effectOf(tool: string, effect: string | undefined, warnings: string[]): Effect {
   const known = EFFECTS.find((item) => item === effect);
-  if (known === undefined) warnings.push(`The tool ${tool} states no effect that is known here; it counts as destructive.`);
+  if (known === undefined)
+    warnings.push(`The tool ${tool} states no effect that is known here; it counts as destructive.`);
   return known ?? "destructive";
 }
 

@@ -1,4 +1,12 @@
-import { type NetworkScope, networkScope, type PermissionRequest, type Scope, scopeKey, secretUse, canonicalFilePath } from "../capability/index.ts";
+import {
+  type NetworkScope,
+  networkScope,
+  type PermissionRequest,
+  type Scope,
+  scopeKey,
+  secretUse,
+  canonicalFilePath,
+} from "../capability/index.ts";
 import type { RawManifest } from "./shape.ts";
 import type { HookDefinition } from "./types.ts";
 
@@ -29,25 +37,40 @@ export function requestsOf(permissions: RawPermissions): readonly PermissionRequ
         for (const item of permissions.network ?? []) found.push(requestFor(networkScope(item), item));
         break;
       case "filesystem":
-        for (const item of permissions.filesystem ?? []) found.push(requestFor({ capability, path: canonicalFilePath(item.path), mode: item.mode ?? "r" }, item));
+        for (const item of permissions.filesystem ?? [])
+          found.push(requestFor({ capability, path: canonicalFilePath(item.path), mode: item.mode ?? "r" }, item));
         break;
       case "secrets":
         for (const item of permissions.secrets ?? []) {
           const use = item.use === undefined ? {} : { use: secretUse(item.use) };
-          found.push(requestFor({ capability, name: item.name, ...use, ...(item.expose === true ? { expose: true } : {}) }, item));
+          found.push(
+            requestFor(
+              { capability, name: item.name, ...use, ...(item.expose === true ? { expose: true } : {}) },
+              item,
+            ),
+          );
         }
         break;
       case "database":
-        for (const item of permissions.database ?? []) found.push(requestFor({ capability, connection: item.connection, mode: item.mode ?? "r" }, item));
+        for (const item of permissions.database ?? [])
+          found.push(requestFor({ capability, connection: item.connection, mode: item.mode ?? "r" }, item));
         break;
       case "exec":
-        for (const item of permissions.exec ?? []) found.push(requestFor({ capability, command: item.command, args: item.args ?? [] }, item));
+        for (const item of permissions.exec ?? [])
+          found.push(requestFor({ capability, command: item.command, args: item.args ?? [] }, item));
         break;
       case "agent":
-        for (const item of permissions.agent ?? []) found.push(requestFor({ capability, tools: item.tools ?? [], ...(item.notify === true ? { notify: true } : {}) }, item));
+        for (const item of permissions.agent ?? [])
+          found.push(
+            requestFor(
+              { capability, tools: item.tools ?? [], ...(item.notify === true ? { notify: true } : {}) },
+              item,
+            ),
+          );
         break;
       case "events":
-        for (const item of permissions.events ?? []) found.push(requestFor({ capability, direction: item.direction, topic: item.topic }, item));
+        for (const item of permissions.events ?? [])
+          found.push(requestFor({ capability, direction: item.direction, topic: item.topic }, item));
         break;
       case "system":
         for (const item of permissions.system ?? []) found.push(requestFor({ capability, facet: item.facet }, item));
@@ -62,7 +85,12 @@ export function requestsOfContributions(contributes: RawManifest["contributes"])
   const found: PermissionRequest[] = [];
   if ((contributes.tools ?? []).length > 0) found.push(requestFor({ capability: "tools" }));
   for (const hook of contributes.hooks ?? []) {
-    const scope: Scope = { capability: "hooks", event: hook.event, tools: hook.tools ?? [], ...(hook.payload === true ? { payload: true } : {}) };
+    const scope: Scope = {
+      capability: "hooks",
+      event: hook.event,
+      tools: hook.tools ?? [],
+      ...(hook.payload === true ? { payload: true } : {}),
+    };
     found.push(requestFor(scope, hook));
   }
   return found;
@@ -97,9 +125,16 @@ export function mergeRequests(requests: readonly PermissionRequest[]): readonly 
     const same = merged.findIndex((other) => sameSubject(other, request));
     const other = merged[same];
     if (other === undefined) merged.push(request);
-    else merged[same] = { ...other, ...(request.mode === "rw" ? { mode: "rw" } : {}), required: other.required || request.required };
+    else
+      merged[same] = {
+        ...other,
+        ...(request.mode === "rw" ? { mode: "rw" } : {}),
+        required: other.required || request.required,
+      };
   }
-  const scoped = merged.filter((request) => request.scope !== null || !merged.some((other) => answers(other.scope, request)));
+  const scoped = merged.filter(
+    (request) => request.scope !== null || !merged.some((other) => answers(other.scope, request)),
+  );
   const counts = new Map<string, number>();
   return scoped.map((request) => {
     const count = (counts.get(request.key) ?? 0) + 1;

@@ -44,7 +44,13 @@ function checkRange(text: string): void {
   }
 }
 
-const line = (max: number, about: string) => z.string().min(1).max(max).regex(/^[^\r\n\t]*$/, "has a line break or a tab").describe(about);
+const line = (max: number, about: string) =>
+  z
+    .string()
+    .min(1)
+    .max(max)
+    .regex(/^[^\r\n\t]*$/, "has a line break or a tab")
+    .describe(about);
 const text = (max: number, about: string) => z.string().min(1).max(max).describe(about);
 const schema = (about: string) => z.union([z.boolean(), z.record(z.string(), z.unknown())]).describe(about);
 
@@ -62,19 +68,37 @@ const tool = z.strictObject({
   timeout_ms: z.int().min(1).max(LIMITS.maxTimeoutMs).describe("Deadline of one call in milliseconds.").optional(),
 });
 
-const commandName = line(64, "[a-z][a-z0-9-]*").regex(/^[a-z][a-z0-9-]*$/, "is not made of lower-case letters, digits and hyphens");
-const command = z.strictObject({ name: commandName, description: line(500, "Shown in the list of commands."), tool: line(64, "A declared tool.") });
+const commandName = line(64, "[a-z][a-z0-9-]*").regex(
+  /^[a-z][a-z0-9-]*$/,
+  "is not made of lower-case letters, digits and hyphens",
+);
+const command = z.strictObject({
+  name: commandName,
+  description: line(500, "Shown in the list of commands."),
+  tool: line(64, "A declared tool."),
+});
 
 const route = z.strictObject({
   method: z.enum(["GET", "POST", "PUT", "PATCH", "DELETE"]),
-  path: line(200, "Absolute path below the plugin's own prefix.").regex(/^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$|^\/$/, "is not a plain absolute path"),
+  path: line(200, "Absolute path below the plugin's own prefix.").regex(
+    /^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$|^\/$/,
+    "is not a plain absolute path",
+  ),
   tool: line(64, "A declared tool."),
 });
 
 const hook = z.strictObject({
   event: line(64, "As in tool.after_call.").regex(/^[a-z]+(?:\.[a-z_]+)+$/, "is not the name of an event"),
-  handler: line(64, "Name of the function in the plugin's code.").regex(/^[A-Za-z_$][A-Za-z0-9_$]*$/, "is not the name of a function"),
-  tools: z.array(line(64, "<plugin>__<tool>").regex(/^[a-z][a-z0-9_-]*$/, "is not the name of a tool")).min(1).max(64).describe("Other plugins' tools to watch; absent means its own.").optional(),
+  handler: line(64, "Name of the function in the plugin's code.").regex(
+    /^[A-Za-z_$][A-Za-z0-9_$]*$/,
+    "is not the name of a function",
+  ),
+  tools: z
+    .array(line(64, "<plugin>__<tool>").regex(/^[a-z][a-z0-9_-]*$/, "is not the name of a tool"))
+    .min(1)
+    .max(64)
+    .describe("Other plugins' tools to watch; absent means its own.")
+    .optional(),
   payload: z.boolean().describe("Also see arguments and results.").optional(),
   ...why,
 });
@@ -84,7 +108,9 @@ const mcpServer = z.strictObject({
   description: line(500, "What the server offers.").optional(),
   program: checked(line(200, "Program below the plugin's root."), checkProgram).optional(),
   args: z.array(line(200, "One argument.")).max(32).optional(),
-  url: line(500, "Address of a server that runs elsewhere.").regex(/^https:\/\/[^\s@\\]+$/, "is not an https URL").optional(),
+  url: line(500, "Address of a server that runs elsewhere.")
+    .regex(/^https:\/\/[^\s@\\]+$/, "is not an https URL")
+    .optional(),
 });
 
 function checkProgram(path: string): void {
@@ -94,11 +120,21 @@ function checkProgram(path: string): void {
 }
 
 const network = z.strictObject({
-  host: checked(line(512, "Host name, *.name for all subdomains, or an address; host:port is read too."), (host) => networkScope({ host })),
+  host: checked(line(512, "Host name, *.name for all subdomains, or an address; host:port is read too."), (host) =>
+    networkScope({ host }),
+  ),
   port: z.int().min(1).max(65_535).optional(),
   scheme: z.enum(["https", "http", "wss", "ws"]).optional(),
-  methods: z.array(checked(line(16, "HTTP method."), (method) => networkScope({ host: "a", methods: [method] }))).min(1).max(16).optional(),
-  paths: z.array(checked(line(2048, "Path pattern: * is one segment, ** last the rest."), canonicalPathPattern)).min(1).max(64).optional(),
+  methods: z
+    .array(checked(line(16, "HTTP method."), (method) => networkScope({ host: "a", methods: [method] })))
+    .min(1)
+    .max(16)
+    .optional(),
+  paths: z
+    .array(checked(line(2048, "Path pattern: * is one segment, ** last the rest."), canonicalPathPattern))
+    .min(1)
+    .max(64)
+    .optional(),
   ...why,
 });
 
@@ -118,11 +154,40 @@ const use = checked(
 );
 
 const name = (about: string) => line(128, about).regex(/^[A-Za-z][A-Za-z0-9_.-]*$/, "is not a plain name");
-const secret = z.strictObject({ name: name("Name of the secret in the vault."), use: use.optional(), expose: z.boolean().describe("The plugin receives the value itself.").optional(), ...why });
-const database = z.strictObject({ connection: name("Name of the operator's connection."), mode: z.enum(["r", "rw"]).optional(), ...why });
-const exec = z.strictObject({ command: line(200, "Program.").regex(/^[A-Za-z0-9_./+-]+$/, "is not the plain name or path of a program"), args: z.array(line(500, "Exact text, * for any one, ** last for any number.")).max(64).optional(), ...why });
-const agent = z.strictObject({ tools: z.array(line(64, "<plugin>__<tool>, or a prefix and *.").regex(/^(?:\*|[a-z][a-z0-9_-]*\*?)$/, "is not the name of a tool")).max(64).optional(), notify: z.boolean().optional(), ...why });
-const event = z.strictObject({ direction: z.enum(["publish", "consume"]), topic: line(128, "Topic, or a prefix and *.").regex(/^(?:\*|[a-z][a-z0-9_.-]*\*?)$/, "is not a topic"), ...why });
+const secret = z.strictObject({
+  name: name("Name of the secret in the vault."),
+  use: use.optional(),
+  expose: z.boolean().describe("The plugin receives the value itself.").optional(),
+  ...why,
+});
+const database = z.strictObject({
+  connection: name("Name of the operator's connection."),
+  mode: z.enum(["r", "rw"]).optional(),
+  ...why,
+});
+const exec = z.strictObject({
+  command: line(200, "Program.").regex(/^[A-Za-z0-9_./+-]+$/, "is not the plain name or path of a program"),
+  args: z.array(line(500, "Exact text, * for any one, ** last for any number.")).max(64).optional(),
+  ...why,
+});
+const agent = z.strictObject({
+  tools: z
+    .array(
+      line(64, "<plugin>__<tool>, or a prefix and *.").regex(
+        /^(?:\*|[a-z][a-z0-9_-]*\*?)$/,
+        "is not the name of a tool",
+      ),
+    )
+    .max(64)
+    .optional(),
+  notify: z.boolean().optional(),
+  ...why,
+});
+const event = z.strictObject({
+  direction: z.enum(["publish", "consume"]),
+  topic: line(128, "Topic, or a prefix and *.").regex(/^(?:\*|[a-z][a-z0-9_.-]*\*?)$/, "is not a topic"),
+  ...why,
+});
 const system = z.strictObject({ facet: name("Name of the fact, as in hostname."), ...why });
 
 const list = <T extends z.ZodType>(item: T, max = 64) => z.array(item).max(max).optional();
@@ -148,16 +213,36 @@ export const manifestShape = z.strictObject({
   description: text(2000, "What the plugin is for."),
   author: line(200, "Name <address>").optional(),
   license: line(100, "SPDX expression.").optional(),
-  homepage: line(500, "Web page.").regex(/^https?:\/\/[^\s\\]+$/, "is not an http URL").optional(),
+  homepage: line(500, "Web page.")
+    .regex(/^https?:\/\/[^\s\\]+$/, "is not an http URL")
+    .optional(),
   entry: checked(line(200, "Relative path of the ES module, or TypeScript in a source directory."), canonicalEntry),
   categories: z.array(z.enum(CATEGORIES)).max(CATEGORIES.length).optional(),
-  contributes: z.strictObject({ tools: list(tool, 128), commands: list(command), routes: list(route), hooks: list(hook, 32), mcp_servers: list(mcpServer, 16) }),
+  contributes: z.strictObject({
+    tools: list(tool, 128),
+    commands: list(command),
+    routes: list(route),
+    hooks: list(hook, 32),
+    mcp_servers: list(mcpServer, 16),
+  }),
   permissions,
   config_schema: schema("JSON Schema of the plugin's configuration; unknown keys are refused unless it allows them."),
-  dependencies: z.record(checked(line(200, "Id of a plugin."), (id) => checkPluginId(id)), checked(line(100, "Range of versions."), checkRange)).optional(),
-  engines: z.strictObject({ sallyport: checked(line(100, "Range of versions of Sallyport."), checkRange).optional() }).optional(),
+  dependencies: z
+    .record(
+      checked(line(200, "Id of a plugin."), (id) => checkPluginId(id)),
+      checked(line(100, "Range of versions."), checkRange),
+    )
+    .optional(),
+  engines: z
+    .strictObject({ sallyport: checked(line(100, "Range of versions of Sallyport."), checkRange).optional() })
+    .optional(),
   isolation: z.strictObject({ minimum: z.enum(["kernel", "runtime"]).optional() }).optional(),
-  limits: z.strictObject({ memory_mb: z.int().min(16).max(16_384).optional(), concurrency: z.int().min(1).max(LIMITS.concurrency).optional() }).optional(),
+  limits: z
+    .strictObject({
+      memory_mb: z.int().min(16).max(16_384).optional(),
+      concurrency: z.int().min(1).max(LIMITS.concurrency).optional(),
+    })
+    .optional(),
 });
 
 export type RawManifest = z.infer<typeof manifestShape>;

@@ -11,7 +11,12 @@ export function parseJsonSource(text: string): { value: unknown } | { problem: S
   try {
     return { value: JSON.parse(text) };
   } catch (error) {
-    return { problem: { problem: `This is not valid JSON: ${error instanceof Error ? error.message : "syntax error"}`, fix: "Correct the syntax." } };
+    return {
+      problem: {
+        problem: `This is not valid JSON: ${error instanceof Error ? error.message : "syntax error"}`,
+        fix: "Correct the syntax.",
+      },
+    };
   }
 }
 
@@ -26,7 +31,11 @@ function scan(text: string): SourceProblem | undefined {
     if (code === 0x7b || code === 0x5b) {
       levels.push({ keys: code === 0x7b ? new Set() : null });
       if (levels.length > LIMITS.jsonDepth) {
-        return { code: "manifest_too_large", problem: `The manifest is nested deeper than ${LIMITS.jsonDepth} levels.`, fix: "Flatten it." };
+        return {
+          code: "manifest_too_large",
+          problem: `The manifest is nested deeper than ${LIMITS.jsonDepth} levels.`,
+          fix: "Flatten it.",
+        };
       }
     } else if (code === 0x7d || code === 0x5d) levels.pop();
     else if (code === 0x22) {
@@ -34,7 +43,11 @@ function scan(text: string): SourceProblem | undefined {
       const keys = levels.at(-1)?.keys;
       if (keys && followedByColon(text, end)) {
         const key = unquote(text.slice(index, end + 1));
-        if (key !== undefined && keys.has(key)) return { problem: `The key ${JSON.stringify(key.slice(0, 60))} is there twice.`, fix: "Keep one of the two." };
+        if (key !== undefined && keys.has(key))
+          return {
+            problem: `The key ${JSON.stringify(key.slice(0, 60))} is there twice.`,
+            fix: "Keep one of the two.",
+          };
         if (key !== undefined) keys.add(key);
       }
       index = end;

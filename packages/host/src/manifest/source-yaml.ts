@@ -22,28 +22,54 @@ export function parseYamlSource(text: string): { value: unknown } | { problem: S
   if (refused !== undefined) return { problem: refused };
   const tokens = [...new Parser().parse(text)];
   if (deeperThan(tokens, LIMITS.jsonDepth * 2)) return { problem: tooDeep() };
-  const documents = [...new Composer({ version: "1.2", schema: "core", strict: true, uniqueKeys: false, stringKeys: false, merge: false, resolveKnownTags: false, logLevel: "silent" }).compose(tokens, true, text.length)];
+  const documents = [
+    ...new Composer({
+      version: "1.2",
+      schema: "core",
+      strict: true,
+      uniqueKeys: false,
+      stringKeys: false,
+      merge: false,
+      resolveKnownTags: false,
+      logLevel: "silent",
+    }).compose(tokens, true, text.length),
+  ];
   const [document] = documents;
   if (document === undefined || documents.length > 1) {
-    return { problem: { problem: "The file holds more than one YAML document.", fix: "Keep one; remove the lines of --- after the first." } };
+    return {
+      problem: {
+        problem: "The file holds more than one YAML document.",
+        fix: "Keep one; remove the lines of --- after the first.",
+      },
+    };
   }
   const [error] = document.errors;
   if (error !== undefined) {
     const line = text.slice(0, error.pos[0]).split("\n").length;
-    return { problem: { problem: `This is not valid YAML (line ${line}): ${error.message.split("\n")[0] ?? ""}`, fix: "Correct the syntax." } };
+    return {
+      problem: {
+        problem: `This is not valid YAML (line ${line}): ${error.message.split("\n")[0] ?? ""}`,
+        fix: "Correct the syntax.",
+      },
+    };
   }
   return toValue(document.contents);
 }
 
 function tooDeep(): SourceProblem {
-  return { code: "manifest_too_large", problem: `The manifest is nested deeper than ${LIMITS.jsonDepth} levels.`, fix: "Flatten it." };
+  return {
+    code: "manifest_too_large",
+    problem: `The manifest is nested deeper than ${LIMITS.jsonDepth} levels.`,
+    fix: "Flatten it.",
+  };
 }
 
 function scanTokens(text: string): SourceProblem | undefined {
   let count = 0;
   let scalarNext = false;
   for (const source of new Lexer().lex(text)) {
-    if (++count > MAX_TOKENS) return { code: "manifest_too_large", problem: "The manifest has too many parts.", fix: "Make it shorter." };
+    if (++count > MAX_TOKENS)
+      return { code: "manifest_too_large", problem: "The manifest has too many parts.", fix: "Make it shorter." };
     if (scalarNext) {
       scalarNext = false;
       continue;
@@ -52,7 +78,10 @@ function scanTokens(text: string): SourceProblem | undefined {
     const type = CST.tokenType(source);
     const name = type === null ? undefined : REFUSED[type];
     if (name !== undefined) {
-      return { problem: `The manifest uses ${name} of YAML: ${JSON.stringify(source.slice(0, 40))}.`, fix: "Write the value out; put quotes around text that starts with &, *, ! or %." };
+      return {
+        problem: `The manifest uses ${name} of YAML: ${JSON.stringify(source.slice(0, 40))}.`,
+        fix: "Write the value out; put quotes around text that starts with &, *, ! or %.",
+      };
     }
   }
   return undefined;
@@ -95,10 +124,15 @@ function toValue(root: Node | null): { value: unknown } | { problem: SourceProbl
     const seen = new Set<string>();
     for (const { key, value } of node.items) {
       if (!isScalar(key) || typeof key.value !== "string") {
-        note(path, `A key is not text: ${isScalar(key) ? JSON.stringify(key.value) : "a list or a map"}.`, "Put quotes around it.");
+        note(
+          path,
+          `A key is not text: ${isScalar(key) ? JSON.stringify(key.value) : "a list or a map"}.`,
+          "Put quotes around it.",
+        );
         continue;
       }
-      if (seen.has(key.value)) note(path, `The key ${JSON.stringify(key.value.slice(0, 60))} is there twice.`, "Keep one of the two.");
+      if (seen.has(key.value))
+        note(path, `The key ${JSON.stringify(key.value.slice(0, 60))} is there twice.`, "Keep one of the two.");
       seen.add(key.value);
       entries.push([key.value, convert(value, [...path, key.value])]);
     }

@@ -22,13 +22,20 @@ const PROTOTYPE_KEYS = new Set(["__proto__", "constructor", "prototype"]);
 export function readSource(file: { readonly name: string; readonly bytes: Uint8Array }): unknown {
   const fail = (problem: SourceProblem): never => {
     const path = pathText(problem.path ?? []);
-    throw manifestError(problem.code ?? "manifest_invalid", file.name, [{ path, problem: displayLine(problem.problem, 300), ...(problem.fix === undefined ? {} : { fix: problem.fix }) }]);
+    throw manifestError(problem.code ?? "manifest_invalid", file.name, [
+      { path, problem: displayLine(problem.problem, 300), ...(problem.fix === undefined ? {} : { fix: problem.fix }) },
+    ]);
   };
   if (file.bytes.length > LIMITS.manifestBytes) {
-    fail({ code: "manifest_too_large", problem: `The manifest has ${file.bytes.length} bytes; ${LIMITS.manifestBytes} are allowed.`, fix: "Make it smaller." });
+    fail({
+      code: "manifest_too_large",
+      problem: `The manifest has ${file.bytes.length} bytes; ${LIMITS.manifestBytes} are allowed.`,
+      fix: "Make it smaller.",
+    });
   }
   const text = decode(file.bytes) ?? fail({ problem: "The file is not UTF-8 text.", fix: "Save it as UTF-8." });
-  if (text.startsWith("\ufeff")) fail({ problem: "The file starts with a byte order mark.", fix: "Save it as UTF-8 without a byte order mark." });
+  if (text.startsWith("\ufeff"))
+    fail({ problem: "The file starts with a byte order mark.", fix: "Save it as UTF-8 without a byte order mark." });
   const parsed = file.name.endsWith(".json") ? parseJsonSource(text) : parseYamlSource(text);
   if ("problem" in parsed) return fail(parsed.problem);
   const problems = collectProblems(file.name);
@@ -50,18 +57,33 @@ function inspect(root: unknown, problems: Problems): void {
   let nodes = 0;
   const visit = (value: unknown, path: readonly PathPart[], depth: number): void => {
     if (++nodes > MAX_NODES) {
-      if (nodes === MAX_NODES + 1) problems.add("manifest_too_large", [], `The manifest has more than ${MAX_NODES} values.`, "Make it smaller.");
+      if (nodes === MAX_NODES + 1)
+        problems.add("manifest_too_large", [], `The manifest has more than ${MAX_NODES} values.`, "Make it smaller.");
       return;
     }
-    if (depth > LIMITS.jsonDepth) return problems.add("manifest_too_large", path, `It is nested deeper than ${LIMITS.jsonDepth} levels.`, "Flatten it.");
+    if (depth > LIMITS.jsonDepth)
+      return problems.add(
+        "manifest_too_large",
+        path,
+        `It is nested deeper than ${LIMITS.jsonDepth} levels.`,
+        "Flatten it.",
+      );
     if (typeof value === "string") return inspectText(value, path, problems);
-    if (typeof value === "number" && !Number.isFinite(value)) return problems.add("manifest_invalid", path, "This number is too large, or none.", "Write a finite number.");
+    if (typeof value === "number" && !Number.isFinite(value))
+      return problems.add("manifest_invalid", path, "This number is too large, or none.", "Write a finite number.");
     if (Array.isArray(value)) return value.forEach((item, index) => visit(item, [...path, index], depth + 1));
     if (typeof value !== "object" || value === null) return;
     for (const [key, member] of Object.entries(value)) {
       const here = [...path, key];
-      if (key.length > MAX_KEY) problems.add("manifest_too_large", path, `A key has ${key.length} characters; ${MAX_KEY} are allowed.`, "Shorten it.");
-      else if (PROTOTYPE_KEYS.has(key)) problems.add("manifest_invalid", here, `The key "${key}" is refused.`, "Use another name.");
+      if (key.length > MAX_KEY)
+        problems.add(
+          "manifest_too_large",
+          path,
+          `A key has ${key.length} characters; ${MAX_KEY} are allowed.`,
+          "Shorten it.",
+        );
+      else if (PROTOTYPE_KEYS.has(key))
+        problems.add("manifest_invalid", here, `The key "${key}" is refused.`, "Use another name.");
       else {
         inspectText(key, here, problems);
         visit(member, here, depth + 1);
@@ -72,9 +94,15 @@ function inspect(root: unknown, problems: Problems): void {
 }
 
 function inspectText(text: string, path: readonly PathPart[], problems: Problems): void {
-  if (!text.isWellFormed()) return problems.add("manifest_invalid", path, "The text has half a surrogate pair.", "Write the whole character.");
+  if (!text.isWellFormed())
+    return problems.add("manifest_invalid", path, "The text has half a surrogate pair.", "Write the whole character.");
   if (!hasHiddenCharacters(text)) return;
-  const hidden = [...text].find((char) => hasHiddenCharacters(char)) ?? "";
+  const hidden = Array.from(text).find((char) => hasHiddenCharacters(char)) ?? "";
   const code = (hidden.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
-  problems.add("manifest_invalid", path, `The text has an invisible or direction-changing character (U+${code}).`, "Remove it; people must see what they approve.");
+  problems.add(
+    "manifest_invalid",
+    path,
+    `The text has an invisible or direction-changing character (U+${code}).`,
+    "Remove it; people must see what they approve.",
+  );
 }

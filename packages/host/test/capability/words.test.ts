@@ -1,20 +1,84 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { canonicalOrigin, computeEffect, covers, effectFloor, networkScope, parseScopeArgument, type PermissionRequest, riskOf, type Scope, scopeKey, secretUse, sentenceOf } from "../../src/capability/index.ts";
+import {
+  canonicalOrigin,
+  computeEffect,
+  covers,
+  effectFloor,
+  networkScope,
+  parseScopeArgument,
+  type PermissionRequest,
+  riskOf,
+  type Scope,
+  scopeKey,
+  secretUse,
+  sentenceOf,
+} from "../../src/capability/index.ts";
 
-const request = (capability: Scope["capability"], extra: Partial<PermissionRequest> = {}): PermissionRequest => ({ key: capability, scope: null, capability, required: true, ...extra });
+const request = (capability: Scope["capability"], extra: Partial<PermissionRequest> = {}): PermissionRequest => ({
+  key: capability,
+  scope: null,
+  capability,
+  required: true,
+  ...extra,
+});
 
 describe("parseScopeArgument", () => {
   it.each([
     ["filesystem=/data:r", { capability: "filesystem", path: "/data", mode: "r" }],
     ["filesystem=${data}/cache:rw", { capability: "filesystem", path: "${data}/cache", mode: "rw" }],
-    ["network=api.example.com", { capability: "network", host: "api.example.com", port: 443, scheme: "https", methods: ["*"], paths: ["/**"] }],
-    ["network=api.example.com:8443", { capability: "network", host: "api.example.com", port: 8443, scheme: "https", methods: ["*"], paths: ["/**"] }],
-    ["network=https://API.example.com/v1/*,methods=GET+HEAD", { capability: "network", host: "api.example.com", port: 443, scheme: "https", methods: ["GET", "HEAD"], paths: ["/v1/*"] }],
-    ["network+private=http://nas.local:8080", { capability: "network", host: "nas.local", port: 8080, scheme: "http", methods: ["*"], paths: ["/**"], private: true }],
-    ["network+loopback=http://127.0.0.1:8123", { capability: "network", host: "127.0.0.1", port: 8123, scheme: "http", methods: ["*"], paths: ["/**"], loopback: true }],
+    [
+      "network=api.example.com",
+      { capability: "network", host: "api.example.com", port: 443, scheme: "https", methods: ["*"], paths: ["/**"] },
+    ],
+    [
+      "network=api.example.com:8443",
+      { capability: "network", host: "api.example.com", port: 8443, scheme: "https", methods: ["*"], paths: ["/**"] },
+    ],
+    [
+      "network=https://API.example.com/v1/*,methods=GET+HEAD",
+      {
+        capability: "network",
+        host: "api.example.com",
+        port: 443,
+        scheme: "https",
+        methods: ["GET", "HEAD"],
+        paths: ["/v1/*"],
+      },
+    ],
+    [
+      "network+private=http://nas.local:8080",
+      {
+        capability: "network",
+        host: "nas.local",
+        port: 8080,
+        scheme: "http",
+        methods: ["*"],
+        paths: ["/**"],
+        private: true,
+      },
+    ],
+    [
+      "network+loopback=http://127.0.0.1:8123",
+      {
+        capability: "network",
+        host: "127.0.0.1",
+        port: 8123,
+        scheme: "http",
+        methods: ["*"],
+        paths: ["/**"],
+        loopback: true,
+      },
+    ],
     ["database=orders:r", { capability: "database", connection: "orders", mode: "r" }],
-    ["secrets=KEY,origin=https://a.test,in=header:Authorization,format=Bearer {}", { capability: "secrets", name: "KEY", use: { origin: "https://a.test", in: "header:authorization", format: "Bearer {}" } }],
+    [
+      "secrets=KEY,origin=https://a.test,in=header:Authorization,format=Bearer {}",
+      {
+        capability: "secrets",
+        name: "KEY",
+        use: { origin: "https://a.test", in: "header:authorization", format: "Bearer {}" },
+      },
+    ],
     ["secrets+expose=KEY", { capability: "secrets", name: "KEY", expose: true }],
     ["exec=git log **", { capability: "exec", command: "git", args: ["log", "**"] }],
     ["agent=weather__forecast,notes__*", { capability: "agent", tools: ["weather__forecast", "notes__*"] }],
@@ -26,22 +90,68 @@ describe("parseScopeArgument", () => {
   ])("reads %s", (text, scope) => expect(parseScopeArgument(text)).toEqual(scope));
 
   it.each([
-    "", "=", "disk=/data", "__proto__=x", "filesystem=/data", "filesystem=data:r", "filesystem=/a/../b:r", "filesystem+private=/a:r", "network=", "network=*", "network=ftp://a.test", "network=user@a.test", "network=0x7f.1",
-    "network=a.test:0", "network=a.test:99999", "network=a.test,methods=", "network=a.test,methods=CONNECT", "network=a.test,methods=GET,methods=POST", "network+priv=a.test", "network=https://a.test/x?q=1", "secrets=K,origin=https://a.test",
-    "secrets=K,origin=https://*.a.test,in=query:k", "secrets=K,origin=https://a.test,in=header:Host", "secrets=K,origin=https://a.test,in=body", "exec=", "exec=git;ls", "exec=$(x)", "agent=", "events=a.b", "hooks=x", "system=", "tools=x",
+    "",
+    "=",
+    "disk=/data",
+    "__proto__=x",
+    "filesystem=/data",
+    "filesystem=data:r",
+    "filesystem=/a/../b:r",
+    "filesystem+private=/a:r",
+    "network=",
+    "network=*",
+    "network=ftp://a.test",
+    "network=user@a.test",
+    "network=0x7f.1",
+    "network=a.test:0",
+    "network=a.test:99999",
+    "network=a.test,methods=",
+    "network=a.test,methods=CONNECT",
+    "network=a.test,methods=GET,methods=POST",
+    "network+priv=a.test",
+    "network=https://a.test/x?q=1",
+    "secrets=K,origin=https://a.test",
+    "secrets=K,origin=https://*.a.test,in=query:k",
+    "secrets=K,origin=https://a.test,in=header:Host",
+    "secrets=K,origin=https://a.test,in=body",
+    "exec=",
+    "exec=git;ls",
+    "exec=$(x)",
+    "agent=",
+    "events=a.b",
+    "hooks=x",
+    "system=",
+    "tools=x",
   ])("refuses %j, saying how to write it", (text) => {
-    expect(() => parseScopeArgument(text)).toThrow(expect.objectContaining({ code: "usage", fix: expect.stringMatching(/\w/) }));
+    expect(() => parseScopeArgument(text)).toThrow(
+      expect.objectContaining({ code: "usage", fix: expect.stringMatching(/\w/) }),
+    );
   });
 
   it("grants nothing wider than what is written", () => {
     const host = fc.constantFrom("a.test", "b.test", "c.a.test");
     fc.assert(
-      fc.property(host, fc.integer({ min: 1, max: 65_535 }), fc.constantFrom("/x", "/x/*", "/x/**"), host, fc.integer({ min: 1, max: 65_535 }), fc.constantFrom("/x", "/x/y", "/y", "/"), (h, p, path, otherHost, otherPort, otherPath) => {
-        const scope = parseScopeArgument(`network=https://${h}:${p}${path}`);
-        const wish = { capability: "network", host: otherHost, port: otherPort, scheme: "https", method: "GET", path: otherPath } as const;
-        if (covers(scope, wish)) expect([otherHost, otherPort, otherPath.startsWith("/x")]).toEqual([h, p, true]);
-        expect(covers(scope, { ...wish, scheme: "http", host: h, port: p, path: "/x" })).toBe(false);
-      }),
+      fc.property(
+        host,
+        fc.integer({ min: 1, max: 65_535 }),
+        fc.constantFrom("/x", "/x/*", "/x/**"),
+        host,
+        fc.integer({ min: 1, max: 65_535 }),
+        fc.constantFrom("/x", "/x/y", "/y", "/"),
+        (h, p, path, otherHost, otherPort, otherPath) => {
+          const scope = parseScopeArgument(`network=https://${h}:${p}${path}`);
+          const wish = {
+            capability: "network",
+            host: otherHost,
+            port: otherPort,
+            scheme: "https",
+            method: "GET",
+            path: otherPath,
+          } as const;
+          if (covers(scope, wish)) expect([otherHost, otherPort, otherPath.startsWith("/x")]).toEqual([h, p, true]);
+          expect(covers(scope, { ...wish, scheme: "http", host: h, port: p, path: "/x" })).toBe(false);
+        },
+      ),
     );
   });
 });
@@ -96,15 +206,36 @@ describe("effect", () => {
 
 describe("sentences", () => {
   it.each<[Scope | PermissionRequest, string]>([
-    [networkScope({ host: "api.openweathermap.org", methods: ["GET"] }), "may contact api.openweathermap.org over HTTPS, reading only"],
-    [networkScope({ host: "*.example.com", scheme: "http", port: 8080, methods: ["POST", "GET"], paths: ["/v1/*"] }), "may contact every subdomain of example.com over unencrypted HTTP on port 8080, with GET and POST, only at /v1/*"],
-    [{ ...networkScope({ host: "nas.local" }), private: true }, "may contact nas.local ON YOUR LOCAL NETWORK over HTTPS, reading and sending anything"],
-    [{ ...networkScope({ host: "127.0.0.1" }), loopback: true }, "may contact 127.0.0.1 ON THIS COMPUTER ITSELF over HTTPS, reading and sending anything"],
+    [
+      networkScope({ host: "api.openweathermap.org", methods: ["GET"] }),
+      "may contact api.openweathermap.org over HTTPS, reading only",
+    ],
+    [
+      networkScope({ host: "*.example.com", scheme: "http", port: 8080, methods: ["POST", "GET"], paths: ["/v1/*"] }),
+      "may contact every subdomain of example.com over unencrypted HTTP on port 8080, with GET and POST, only at /v1/*",
+    ],
+    [
+      { ...networkScope({ host: "nas.local" }), private: true },
+      "may contact nas.local ON YOUR LOCAL NETWORK over HTTPS, reading and sending anything",
+    ],
+    [
+      { ...networkScope({ host: "127.0.0.1" }), loopback: true },
+      "may contact 127.0.0.1 ON THIS COMPUTER ITSELF over HTTPS, reading and sending anything",
+    ],
     [{ capability: "filesystem", path: "/data", mode: "r" }, "may read files in /data and below"],
-    [{ capability: "filesystem", path: "${data}/cache", mode: "rw" }, "may read, write and delete files in cache of its own data directory"],
+    [
+      { capability: "filesystem", path: "${data}/cache", mode: "rw" },
+      "may read, write and delete files in cache of its own data directory",
+    ],
     [{ capability: "filesystem", path: "/", mode: "rw" }, "MAY READ, WRITE AND DELETE EVERY FILE OF THIS COMPUTER"],
-    [{ capability: "secrets", name: "K", use: secretUse({ origin: "https://a.test", in: "query:appid" }) }, "may have the secret K sent to https://a.test in query parameter appid, without seeing it"],
-    [{ capability: "secrets", name: "K", expose: true }, "RECEIVES THE VALUE OF THE SECRET K ITSELF, and can pass it on to wherever it may send"],
+    [
+      { capability: "secrets", name: "K", use: secretUse({ origin: "https://a.test", in: "query:appid" }) },
+      "may have the secret K sent to https://a.test in query parameter appid, without seeing it",
+    ],
+    [
+      { capability: "secrets", name: "K", expose: true },
+      "RECEIVES THE VALUE OF THE SECRET K ITSELF, and can pass it on to wherever it may send",
+    ],
     [{ capability: "exec", command: "git", args: ["log"] }, "MAY RUN THE PROGRAM git log ON THIS COMPUTER"],
     [{ capability: "system", facet: "load" }, "MAY USE THE SYSTEM FACILITY load OF THIS COMPUTER"],
     [request("network"), "wants to contact servers on the internet (nothing until you say which)"],
@@ -120,13 +251,24 @@ describe("sentences", () => {
 describe("keys and origins", () => {
   it("names a scope shortly and stably", () => {
     expect(scopeKey(networkScope({ host: "api.example.com" }))).toBe("network:api.example.com:443");
-    expect(scopeKey(networkScope({ host: "api.example.com", scheme: "http" }))).toBe("network:http://api.example.com:80");
+    expect(scopeKey(networkScope({ host: "api.example.com", scheme: "http" }))).toBe(
+      "network:http://api.example.com:80",
+    );
     expect(scopeKey({ capability: "filesystem", path: "${data}/cache", mode: "rw" })).toBe("filesystem:${data}/cache");
   });
 
   it("reads an origin, and refuses what is none", () => {
     expect(canonicalOrigin("https://API.example.com:443")).toBe("https://api.example.com");
     expect(canonicalOrigin("https://api.example.com:8443/")).toBe("https://api.example.com:8443");
-    for (const text of ["api.example.com", "https://a.test/path", "https://u@a.test", "ftp://a.test", "https://", "https://*.a.test", "https://a.test?x"]) expect(() => canonicalOrigin(text)).toThrow();
+    for (const text of [
+      "api.example.com",
+      "https://a.test/path",
+      "https://u@a.test",
+      "ftp://a.test",
+      "https://",
+      "https://*.a.test",
+      "https://a.test?x",
+    ])
+      expect(() => canonicalOrigin(text)).toThrow();
   });
 });

@@ -7,7 +7,12 @@ import { refusal } from "./support.ts";
 const accepts = (schema: JsonSchema, value: unknown): boolean => compileSchema(schema).check(value).ok;
 const chain = (length: number, body: (next: string) => unknown): JsonSchema => ({
   $ref: "#/$defs/a0",
-  $defs: Object.fromEntries(Array.from({ length }, (_, index) => [`a${index}`, index === length - 1 ? { type: "string" } : body(`#/$defs/a${index + 1}`)])),
+  $defs: Object.fromEntries(
+    Array.from({ length }, (_, index) => [
+      `a${index}`,
+      index === length - 1 ? { type: "string" } : body(`#/$defs/a${index + 1}`),
+    ]),
+  ),
 });
 
 describe("checkSchema", () => {
@@ -38,7 +43,11 @@ describe("checkSchema", () => {
     ["a negative maxLength", { maxLength: -1 }, "maxLength"],
     ["another dialect", { $schema: "http://json-schema.org/draft-04/schema#" }, "$schema"],
     ["nested definitions", { properties: { a: { $defs: {} } } }, "properties.a.$defs"],
-    ["x-sensitive outside of a configuration", { properties: { a: { type: "string", "x-sensitive": true } } }, "properties.a.x-sensitive"],
+    [
+      "x-sensitive outside of a configuration",
+      { properties: { a: { type: "string", "x-sensitive": true } } },
+      "properties.a.x-sensitive",
+    ],
     ["too much text", { description: "x".repeat(70_000) }, ""],
     ["a list", [], ""],
     ["a number", 1, ""],
@@ -49,21 +58,48 @@ describe("checkSchema", () => {
   });
 
   it("refuses references that go round, or grow without bound", () => {
-    expect(refusal(() => checkSchema({ $ref: "#/$defs/a", $defs: { a: { properties: { b: { $ref: "#/$defs/a" } } } } })).message).toMatch(/itself/);
-    expect(refusal(() => checkSchema(chain(14, (next) => ({ allOf: [{ $ref: next }, { $ref: next }] })))).message).toMatch(/too large/);
-    expect(refusal(() => checkSchema(chain(9, (next) => ({ properties: { a: { $ref: next }, b: { $ref: next }, c: { $ref: next } } })))).message).toMatch(/too large/);
-    expect(() => checkSchema(chain(6, (next) => ({ properties: { a: { $ref: next }, b: { $ref: next } } })))).not.toThrow();
+    expect(
+      refusal(() => checkSchema({ $ref: "#/$defs/a", $defs: { a: { properties: { b: { $ref: "#/$defs/a" } } } } }))
+        .message,
+    ).toMatch(/itself/);
+    expect(
+      refusal(() => checkSchema(chain(14, (next) => ({ allOf: [{ $ref: next }, { $ref: next }] })))).message,
+    ).toMatch(/too large/);
+    expect(
+      refusal(() =>
+        checkSchema(chain(9, (next) => ({ properties: { a: { $ref: next }, b: { $ref: next }, c: { $ref: next } } }))),
+      ).message,
+    ).toMatch(/too large/);
+    expect(() =>
+      checkSchema(chain(6, (next) => ({ properties: { a: { $ref: next }, b: { $ref: next } } }))),
+    ).not.toThrow();
   });
 
   it("refuses depth and number of parts", () => {
     let deep: JsonSchema = { type: "string" };
     for (let depth = 0; depth < 40; depth++) deep = { items: deep };
     expect(refusal(() => checkSchema(deep)).message).toMatch(/nested deeper/);
-    expect(refusal(() => checkSchema({ anyOf: Array.from({ length: 1_100 }, () => true) })).message).toMatch(/parts|too large/);
+    expect(refusal(() => checkSchema({ anyOf: Array.from({ length: 1_100 }, () => true) })).message).toMatch(
+      /parts|too large/,
+    );
   });
 
   it("answers any JSON at all with an error of ours or nothing", () => {
-    const keyword = fc.constantFrom("type", "properties", "items", "$ref", "$defs", "allOf", "pattern", "required", "enum", "uniqueItems", "maxItems", "if", "x-use");
+    const keyword = fc.constantFrom(
+      "type",
+      "properties",
+      "items",
+      "$ref",
+      "$defs",
+      "allOf",
+      "pattern",
+      "required",
+      "enum",
+      "uniqueItems",
+      "maxItems",
+      "if",
+      "x-use",
+    );
     fc.assert(
       fc.property(fc.dictionary(keyword, fc.jsonValue({ maxDepth: 3 })), (schema) => {
         try {
@@ -81,13 +117,33 @@ describe("checkSchema", () => {
 
 describe("compileSchema", () => {
   it.each<[JsonSchema, unknown, boolean]>([
-    [{ type: "object", properties: { a: { type: "string", maxLength: 2 } }, required: ["a"], additionalProperties: false }, { a: "x" }, true],
+    [
+      {
+        type: "object",
+        properties: { a: { type: "string", maxLength: 2 } },
+        required: ["a"],
+        additionalProperties: false,
+      },
+      { a: "x" },
+      true,
+    ],
     [{ type: "object", properties: { a: { type: "string" } }, additionalProperties: false }, { a: "x", b: 1 }, false],
-    [{ type: "object", properties: { a: { type: "string" } }, additionalProperties: false }, JSON.parse('{"__proto__":{"a":1}}'), false],
+    [
+      { type: "object", properties: { a: { type: "string" } }, additionalProperties: false },
+      JSON.parse('{"__proto__":{"a":1}}'),
+      false,
+    ],
     [{ type: "object", required: ["a"] }, {}, false],
     [{ type: "integer" }, "1", false],
     [{ type: "number" }, Number.NaN, false],
-    [{ type: "array", uniqueItems: true, maxItems: 3 }, [{ a: 1, b: 2 }, { b: 2, a: 1 }], false],
+    [
+      { type: "array", uniqueItems: true, maxItems: 3 },
+      [
+        { a: 1, b: 2 },
+        { b: 2, a: 1 },
+      ],
+      false,
+    ],
     [{ type: "array", uniqueItems: true, maxItems: 3 }, [1, "1", true], true],
     [{ $schema: "https://json-schema.org/draft/2020-12/schema", type: "string" }, "x", true],
     [{ $schema: "http://json-schema.org/draft-07/schema#", type: "string" }, 1, false],
@@ -104,11 +160,22 @@ describe("compileSchema", () => {
   ])("%j checks %j: %s", (schema, value, ok) => expect(accepts(schema, value)).toBe(ok));
 
   it("says where and what, without the value", () => {
-    const schema: JsonSchema = { type: "object", properties: { list: { type: "array", items: { type: "object", properties: { "a b": { type: "string" } }, additionalProperties: false } } } };
+    const schema: JsonSchema = {
+      type: "object",
+      properties: {
+        list: {
+          type: "array",
+          items: { type: "object", properties: { "a b": { type: "string" } }, additionalProperties: false },
+        },
+      },
+    };
     const answer = compileSchema(schema).check({ list: [{}, { "a b": 1_234_567 }] });
     expect(answer).toEqual({ ok: false, problems: [{ path: 'list[1]["a b"]', problem: "must be string" }] });
     const unknown = compileSchema(schema).check({ list: [{ "evil\u202e": "hunter2" }] });
-    expect(unknown).toEqual({ ok: false, problems: [{ path: "list[0]", problem: 'has the unknown property "evil\\\\u{202e}"' }] });
+    expect(unknown).toEqual({
+      ok: false,
+      problems: [{ path: "list[0]", problem: 'has the unknown property "evil\\\\u{202e}"' }],
+    });
   });
 
   it("bounds the problems that it lists", () => {
@@ -155,10 +222,65 @@ describe("compileSchema", () => {
 
 describe("patterns", () => {
   it("reads them as ECMAScript does", () => {
-    const atom = fc.constantFrom("a", "b", ".", "\\d", "\\w", "\\s", "\\S", "[ab]", "[^a]", "[\\s\\d]", "[a&&b]", "[[a]", "\\u0061", "\\x62", "\\u{63}", "\\n", "\\/", "\\.", "\\b", "^", "$", "(?:a|b)", "(a)", "(?<n>b)", "é", "\\p{L}", "|", "\\v");
+    const atom = fc.constantFrom(
+      "a",
+      "b",
+      ".",
+      "\\d",
+      "\\w",
+      "\\s",
+      "\\S",
+      "[ab]",
+      "[^a]",
+      "[\\s\\d]",
+      "[a&&b]",
+      "[[a]",
+      "\\u0061",
+      "\\x62",
+      "\\u{63}",
+      "\\n",
+      "\\/",
+      "\\.",
+      "\\b",
+      "^",
+      "$",
+      "(?:a|b)",
+      "(a)",
+      "(?<n>b)",
+      "é",
+      "\\p{L}",
+      "|",
+      "\\v",
+    );
     const times = fc.constantFrom("", "", "*", "+", "?", "{2}", "{1,2}", "*?");
-    const pattern = fc.array(fc.tuple(atom, times).map(([one, many]) => one + (/^(?:\^|\$|\||\\b)$/.test(one) ? "" : many)), { maxLength: 5 }).map((parts) => parts.join(""));
-    const text = fc.string({ unit: fc.constantFrom("a", "b", "c", "&", "[", "1", " ", "\n", "\r", "\u00a0", "\u2028", "\ufeff", "\v", "é", "😀", "/", "."), maxLength: 6 });
+    const pattern = fc
+      .array(
+        fc.tuple(atom, times).map(([one, many]) => one + (/^(?:\^|\$|\||\\b)$/.test(one) ? "" : many)),
+        { maxLength: 5 },
+      )
+      .map((parts) => parts.join(""));
+    const text = fc.string({
+      unit: fc.constantFrom(
+        "a",
+        "b",
+        "c",
+        "&",
+        "[",
+        "1",
+        " ",
+        "\n",
+        "\r",
+        "\u00a0",
+        "\u2028",
+        "\ufeff",
+        "\v",
+        "é",
+        "😀",
+        "/",
+        ".",
+      ),
+      maxLength: 6,
+    });
     let compared = 0;
     fc.assert(
       fc.property(pattern, fc.array(text, { minLength: 5, maxLength: 10 }), (source, texts) => {
@@ -182,11 +304,35 @@ describe("patterns", () => {
 
   it("keeps the patterns of one schema, and of two, apart", () => {
     const schema: JsonSchema = { properties: { a: { pattern: "^a$" }, b: { pattern: "^b$" } } };
-    expect([accepts(schema, { a: "a", b: "b" }), accepts(schema, { a: "b" }), accepts(schema, { b: "a" })]).toEqual([true, false, false]);
+    expect([accepts(schema, { a: "a", b: "b" }), accepts(schema, { a: "b" }), accepts(schema, { b: "a" })]).toEqual([
+      true,
+      false,
+      false,
+    ]);
     expect([accepts({ pattern: "^c$" }, "c"), accepts({ pattern: "^c$" }, "a")]).toEqual([true, false]);
   });
 
-  it.each(["(?i)a", "a(?-s:.)", "(?<=a)b", "(?<!a)b", "(?!a)", "\\1", "[]", "[^]", "\\cA", "\\0", "\\pL", "\\Qa\\E", "\\A", "\\z", "[[:alpha:]", "[[:alpha:][a]", "\\ud800", "a++", "\\p{Script=Greek}"])("refuses %s or reads it as ECMAScript", (source) => {
+  it.each([
+    "(?i)a",
+    "a(?-s:.)",
+    "(?<=a)b",
+    "(?<!a)b",
+    "(?!a)",
+    "\\1",
+    "[]",
+    "[^]",
+    "\\cA",
+    "\\0",
+    "\\pL",
+    "\\Qa\\E",
+    "\\A",
+    "\\z",
+    "[[:alpha:]",
+    "[[:alpha:][a]",
+    "\\ud800",
+    "a++",
+    "\\p{Script=Greek}",
+  ])("refuses %s or reads it as ECMAScript", (source) => {
     let linear;
     try {
       linear = linearPattern(source);
@@ -194,7 +340,8 @@ describe("patterns", () => {
       expect(error).toMatchObject({ code: "schema_unsupported" });
       return;
     }
-    for (const text of ["a", ":a", "ba", ":", "l", "[", "x", "1", ""]) expect(linear.test(text)).toBe(new RegExp(source, "u").test(text));
+    for (const text of ["a", ":a", "ba", ":", "l", "[", "x", "1", ""])
+      expect(linear.test(text)).toBe(new RegExp(source, "u").test(text));
   });
 });
 
@@ -217,18 +364,35 @@ describe("what was slow elsewhere", () => {
   });
 
   it("compares unique items in one pass", () => {
-    const items = Array.from({ length: 256 }, (_, index) => Array.from({ length: 2_000 }, (_item, at) => (at === 1_999 ? index : 1)));
+    const items = Array.from({ length: 256 }, (_, index) =>
+      Array.from({ length: 2_000 }, (_item, at) => (at === 1_999 ? index : 1)),
+    );
     const schema = compileSchema({ type: "array", maxItems: 256, uniqueItems: true });
     expect(schema.check(items).ok).toBe(true);
     expect(schema.check([...items.slice(0, 255), items[0]]).ok).toBe(false);
   });
 
   it("does work in proportion to its input: reads of it are counted", () => {
-    const schema: JsonSchema = { type: "array", items: { allOf: [{ $ref: "#/$defs/a" }, { $ref: "#/$defs/a" }] }, $defs: { a: { anyOf: [{ type: "string" }, { type: "object", properties: { k: { type: "integer" } }, additionalProperties: false }] } } };
+    const schema: JsonSchema = {
+      type: "array",
+      items: { allOf: [{ $ref: "#/$defs/a" }, { $ref: "#/$defs/a" }] },
+      $defs: {
+        a: {
+          anyOf: [
+            { type: "string" },
+            { type: "object", properties: { k: { type: "integer" } }, additionalProperties: false },
+          ],
+        },
+      },
+    };
     const compiled = compileSchema(schema);
     const readsFor = (length: number): number => {
       let reads = 0;
-      const counted = <T extends object>(target: T): T => new Proxy(target, { get: (object, key, receiver) => (reads++, Reflect.get(object, key, receiver)), ownKeys: (object) => (reads++, Reflect.ownKeys(object)) });
+      const counted = <T extends object>(target: T): T =>
+        new Proxy(target, {
+          get: (object, key, receiver) => (reads++, Reflect.get(object, key, receiver)),
+          ownKeys: (object) => (reads++, Reflect.ownKeys(object)),
+        });
       expect(compiled.check(counted(Array.from({ length }, (_, k) => counted({ k })))).ok).toBe(true);
       return reads;
     };

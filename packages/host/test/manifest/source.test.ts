@@ -17,7 +17,12 @@ describe("hostile YAML", () => {
     ["nineteen thousand dashes", "- ".repeat(19_000)],
     ["a staircase", Array.from({ length: 700 }, (_, depth) => `${" ".repeat(depth)}a:`).join("\n")],
     ["sixty-six levels", `a: ${"[".repeat(66)}${"]".repeat(66)}`],
-    ["many keys", Array.from({ length: 25_000 }, (_, index) => `k${index}: 1`).join("\n").slice(0, SIZE)],
+    [
+      "many keys",
+      Array.from({ length: 25_000 }, (_, index) => `k${index}: 1`)
+        .join("\n")
+        .slice(0, SIZE),
+    ],
     ["many items", `[${fill("a,").slice(2)}]`],
     ["many documents", fill("---\n")],
     ["empty collections", fill("[]\n")],
@@ -29,7 +34,7 @@ describe("hostile YAML", () => {
   });
 
   it.each([
-    ["a bomb of anchors", `a: &a [x]\n${"b: [*a, *a]\n"}`, /anchor/],
+    ["a bomb of anchors", "a: &a [x]\nb: [*a, *a]\n", /anchor/],
     ["ninety thousand anchors", fill("&a "), /anchor/],
     ["an alias", "a: *b\n", /alias/],
     ["a tag", "a: !!js/function 'x'\n", /tag/],
@@ -37,7 +42,7 @@ describe("hostile YAML", () => {
     ["a directive", "%YAML 1.1\n---\na: yes\n", /directive/],
     ["two documents", "a: 1\n---\nb: 2\n", /more than one YAML document/],
     ["a duplicate key", "id: a\nid: b\n", /there twice/],
-    ["a duplicate key in flow", "a: {b: 1, \"b\": 2}\n", /there twice/],
+    ["a duplicate key in flow", 'a: {b: 1, "b": 2}\n', /there twice/],
     ["a number as key", "1: a\n", /not text/],
     ["a list as key", "? [a]\n: b\n", /not text/],
     ["a boolean as key", "true: a\n", /not text/],
@@ -61,8 +66,14 @@ describe("hostile YAML", () => {
   });
 
   it("refuses what is not UTF-8", () => {
-    for (const bytes of [[0xff, 0xfe, 0x69, 0x00], [0x61, 0x3a, 0x20, 0xc0, 0xaf], [0x61, 0x3a, 0x20, 0xed, 0xa0, 0x80]]) {
-      expect(refusal(() => readManifest({ name: "plugin.yml", bytes: new Uint8Array(bytes) })).message).toMatch(/UTF-8/);
+    for (const bytes of [
+      [0xff, 0xfe, 0x69, 0x00],
+      [0x61, 0x3a, 0x20, 0xc0, 0xaf],
+      [0x61, 0x3a, 0x20, 0xed, 0xa0, 0x80],
+    ]) {
+      expect(refusal(() => readManifest({ name: "plugin.yml", bytes: new Uint8Array(bytes) })).message).toMatch(
+        /UTF-8/,
+      );
     }
   });
 });
@@ -80,24 +91,63 @@ describe("hostile JSON", () => {
     ["a long key", `{"${"k".repeat(200_000)}":1}`, "manifest_too_large"],
   ])("refuses %s", (_, text, code) => expect(refusal(() => readText(text, "plugin.json")).code).toBe(code));
 
-  it.each(['{"id":"a","id":"b"}', '{"id":"a","\\u0069d":"b"}', '{"a":[{"b":1,"c":{"b":2},"b":3}]}'])("refuses the duplicate key of %s", (text) => {
-    expect(refusal(() => readText(text, "plugin.json")).message).toMatch(/is there twice/);
-  });
+  it.each(['{"id":"a","id":"b"}', '{"id":"a","\\u0069d":"b"}', '{"a":[{"b":1,"c":{"b":2},"b":3}]}'])(
+    "refuses the duplicate key of %s",
+    (text) => {
+      expect(refusal(() => readText(text, "plugin.json")).message).toMatch(/is there twice/);
+    },
+  );
 
   it("takes equal keys of different objects, and quotes in keys, for what they are", () => {
-    expect(refusal(() => readText('{"a":{"b":1},"c":{"b":1},"x\\"":1,"y":"x\\":"}', "plugin.json")).message).not.toMatch(/twice/);
+    expect(
+      refusal(() => readText('{"a":{"b":1},"c":{"b":1},"x\\"":1,"y":"x\\":"}', "plugin.json")).message,
+    ).not.toMatch(/twice/);
   });
 });
 
 describe("what people cannot see", () => {
-  const hidden = ["\u202e", "\u2066", "\u200b", "\u200d", "\u00ad", "\u0000", "\u001b", "\u2028", "\ufeff", "\u{e0041}"];
+  const hidden = [
+    "\u202e",
+    "\u2066",
+    "\u200b",
+    "\u200d",
+    "\u00ad",
+    "\u0000",
+    "\u001b",
+    "\u2028",
+    "\ufeff",
+    "\u{e0041}",
+  ];
   const places: readonly [string, (text: string) => unknown][] = [
     ["name", (text) => minimal({ name: text })],
     ["description", (text) => minimal({ description: text })],
-    ["contributes.tools[0].description", (text) => minimal({ contributes: { tools: [{ name: "a", description: text, input_schema: {} }] } })],
-    ["contributes.tools[0].input_schema.properties.a.description", (text) => minimal({ contributes: { tools: [{ name: "a", description: "a", input_schema: { type: "object", properties: { a: { description: text } } } }] } })],
-    ["permissions.network[0].reason", (text) => minimal({ permissions: { network: [{ host: "a.test", reason: text }] } })],
-    ["config_schema.properties.a.enum[0]", (text) => minimal({ config_schema: { type: "object", properties: { a: { enum: [text] } } } })],
+    [
+      "contributes.tools[0].description",
+      (text) => minimal({ contributes: { tools: [{ name: "a", description: text, input_schema: {} }] } }),
+    ],
+    [
+      "contributes.tools[0].input_schema.properties.a.description",
+      (text) =>
+        minimal({
+          contributes: {
+            tools: [
+              {
+                name: "a",
+                description: "a",
+                input_schema: { type: "object", properties: { a: { description: text } } },
+              },
+            ],
+          },
+        }),
+    ],
+    [
+      "permissions.network[0].reason",
+      (text) => minimal({ permissions: { network: [{ host: "a.test", reason: text }] } }),
+    ],
+    [
+      "config_schema.properties.a.enum[0]",
+      (text) => minimal({ config_schema: { type: "object", properties: { a: { enum: [text] } } } }),
+    ],
   ];
   it.each(places)("is refused in %s, with the path", (path, place) => {
     for (const char of hidden) {
@@ -115,7 +165,23 @@ describe("what people cannot see", () => {
 
 describe("whatever is given", () => {
   const json = fc.jsonValue({ maxDepth: 4 });
-  const mutated = fc.record({ key: fc.constantFrom("id", "version", "entry", "contributes", "permissions", "config_schema", "limits", "engines", "capabilities", "required_permissions", "actions", "categories"), value: json });
+  const mutated = fc.record({
+    key: fc.constantFrom(
+      "id",
+      "version",
+      "entry",
+      "contributes",
+      "permissions",
+      "config_schema",
+      "limits",
+      "engines",
+      "capabilities",
+      "required_permissions",
+      "actions",
+      "categories",
+    ),
+    value: json,
+  });
 
   it("is read, or refused with code, path and file, and never anything else", () => {
     const attempt = (run: () => unknown): void => {
@@ -127,10 +193,25 @@ describe("whatever is given", () => {
         expect(error.data).toMatchObject({ path: expect.any(String), file: expect.any(String) });
       }
     };
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom("plugin.yml", "plugin.json"), (bytes, name) => attempt(() => readManifest({ name, bytes }))));
-    fc.assert(fc.property(fc.string({ unit: fc.constantFrom(..."[]{}:-?#&*!|>'\"%@` \n\tab1.,<~") }), (text) => attempt(() => readText(text))), { numRuns: 1000 });
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom("plugin.yml", "plugin.json"), (bytes, name) =>
+        attempt(() => readManifest({ name, bytes })),
+      ),
+    );
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom(...Array.from("[]{}:-?#&*!|>'\"%@` \n\tab1.,<~")) }), (text) =>
+        attempt(() => readText(text)),
+      ),
+      { numRuns: 1000 },
+    );
     fc.assert(fc.property(json, (value) => attempt(() => read(value))));
-    fc.assert(fc.property(mutated, ({ key, value }) => attempt(() => read(minimal({ [key]: value })))), { numRuns: 500 });
-    fc.assert(fc.property(json, (value) => attempt(() => read(minimal({ permissions: value })))), { numRuns: 500 });
+    fc.assert(
+      fc.property(mutated, ({ key, value }) => attempt(() => read(minimal({ [key]: value })))),
+      { numRuns: 500 },
+    );
+    fc.assert(
+      fc.property(json, (value) => attempt(() => read(minimal({ permissions: value })))),
+      { numRuns: 500 },
+    );
   });
 });

@@ -10,7 +10,16 @@ export function minimal(change: Record<string, unknown> = {}): Record<string, un
     version: "1.0.0",
     description: "Forecasts.",
     entry: "plugin.js",
-    contributes: { tools: [{ name: "forecast", description: "Forecast.", effect: "read", input_schema: { type: "object", additionalProperties: false } }] },
+    contributes: {
+      tools: [
+        {
+          name: "forecast",
+          description: "Forecast.",
+          effect: "read",
+          input_schema: { type: "object", additionalProperties: false },
+        },
+      ],
+    },
     permissions: {},
     config_schema: { type: "object" },
   };
@@ -51,6 +60,8 @@ export function refusal(run: () => unknown): Refusal {
     fix: caught.fix,
     file: caught.data["file"],
     path: caught.data["path"],
-    paths: Array.isArray(problems) ? problems.map((problem: unknown) => String(Reflect.get(Object(problem), "path"))) : [],
+    paths: Array.isArray(problems)
+      ? problems.map((problem: unknown) => String(Reflect.get(Object(problem), "path")))
+      : [],
   };
 }

@@ -48,7 +48,9 @@ function createAjv(): Ajv2020 {
 
 function areUnique(wanted: boolean, items: readonly unknown[]): boolean {
   if (!wanted) return true;
-  return new Set(items.map((item) => (hasObject(item) ? canonicalJson(item) : JSON.stringify(item)))).size === items.length;
+  return (
+    new Set(items.map((item) => (hasObject(item) ? canonicalJson(item) : JSON.stringify(item)))).size === items.length
+  );
 }
 
 /** Without objects there is no order of keys, and the native writer is far quicker. */
@@ -80,18 +82,25 @@ export function compileSchema(schema: JsonSchema): CompiledSchema {
 function compileNew(schema: JsonSchema, digest: string): CompiledSchema {
   try {
     // an instance of its own: ajv keeps every schema and value that it ever saw
-    const validate: ValidateFunction = createAjv().compile(typeof schema === "boolean" ? schema : structuredClone(schema));
+    const validate: ValidateFunction = createAjv().compile(
+      typeof schema === "boolean" ? schema : structuredClone(schema),
+    );
     return {
       digest,
       check: (value) => (validate(value) ? OK : { ok: false, problems: problemsOf(validate.errors ?? []) }),
     };
   } catch (error) {
-    throw new SallyportError("schema_unsupported", "The schema does not compile.", { fix: "Simplify it.", cause: error });
+    throw new SallyportError("schema_unsupported", "The schema does not compile.", {
+      fix: "Simplify it.",
+      cause: error,
+    });
   }
 }
 
 function problemsOf(errors: readonly ErrorObject[]): readonly ValueProblem[] {
-  return errors.slice(0, MAX_PROBLEMS).map((error) => ({ path: pathOf(error.instancePath), problem: problemOf(error) }));
+  return errors
+    .slice(0, MAX_PROBLEMS)
+    .map((error) => ({ path: pathOf(error.instancePath), problem: problemOf(error) }));
 }
 
 function quoted(value: unknown): string {

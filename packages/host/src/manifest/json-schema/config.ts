@@ -8,10 +8,18 @@ import { compileSchema } from "./compile.ts";
  * @throws {SallyportError} `schema_unsupported`.
  */
 export function configSchema(schema: JsonSchema): JsonSchema {
-  if (schema === true || schema === false) return Object.freeze({ type: "object", properties: {}, additionalProperties: schema });
-  const closed = { type: "object", ...schema, ...("additionalProperties" in schema ? {} : { additionalProperties: false }) };
+  if (schema === true || schema === false)
+    return Object.freeze({ type: "object", properties: {}, additionalProperties: schema });
+  const closed = {
+    type: "object",
+    ...schema,
+    ...("additionalProperties" in schema ? {} : { additionalProperties: false }),
+  };
   if (closed.type !== "object") {
-    throw new SallyportError("schema_unsupported", "A plugin's configuration is an object.", { fix: "Write type: object.", data: { path: "type" } });
+    throw new SallyportError("schema_unsupported", "A plugin's configuration is an object.", {
+      fix: "Write type: object.",
+      data: { path: "type" },
+    });
   }
   return closed;
 }
@@ -21,12 +29,19 @@ export function configSchema(schema: JsonSchema): JsonSchema {
  * allows them in so many words. The values given are not changed.
  * @throws {SallyportError} `plugin_config_invalid`; `data.problems` is [{path, problem}]. No message holds a value.
  */
-export function validateConfig(schema: JsonSchema, values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+export function validateConfig(
+  schema: JsonSchema,
+  values: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
   const size = sizeOf(values);
   if (size === undefined || size > LIMITS.schemaBytes) {
-    throw new SallyportError("plugin_config_invalid", `The configuration is no plain JSON object of at most ${LIMITS.schemaBytes} bytes.`, {
-      fix: "Use text, numbers, true, false, null, lists and objects.",
-    });
+    throw new SallyportError(
+      "plugin_config_invalid",
+      `The configuration is no plain JSON object of at most ${LIMITS.schemaBytes} bytes.`,
+      {
+        fix: "Use text, numbers, true, false, null, lists and objects.",
+      },
+    );
   }
   const enforced = configSchema(schema);
   checkSchema(enforced, "config_schema", { config: true });
@@ -36,7 +51,8 @@ export function validateConfig(schema: JsonSchema, values: Readonly<Record<strin
   const [first] = answer.problems;
   const where = first === undefined || first.path === "" ? "The configuration" : first.path;
   throw new SallyportError("plugin_config_invalid", `${where} ${first?.problem ?? "is not valid"}.`, {
-    detail: "The plugin's configuration is checked with its config_schema whenever it is written and whenever it is loaded.",
+    detail:
+      "The plugin's configuration is checked with its config_schema whenever it is written and whenever it is loaded.",
     fix: "Correct the value, or look at the schema with `sallyport plugin info`.",
     data: { path: first?.path ?? "", problems: answer.problems },
   });
@@ -56,8 +72,8 @@ function defaultsOf(schema: JsonSchema): Record<string, unknown> {
   if (typeof properties !== "object" || properties === null) return {};
   const defaults: Record<string, unknown> = {};
   for (const [key, property] of Object.entries<unknown>({ ...properties })) {
-    if (typeof property === "object" && property !== null && "default" in property) defaults[key] = structuredClone(property.default);
+    if (typeof property === "object" && property !== null && "default" in property)
+      defaults[key] = structuredClone(property.default);
   }
   return defaults;
 }
-

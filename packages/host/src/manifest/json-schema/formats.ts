@@ -7,7 +7,8 @@ const TIME = /^(\d{2}):(\d{2}):(\d{2})(?:\.\d{1,9})?(?:Z|z|[+-](\d{2}):(\d{2}))$
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i;
 const LOCAL_PART = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}$/;
-const DURATION = /^P(?:\d{1,9}W|(?=[\dT])(?:\d{1,9}Y)?(?:\d{1,9}M)?(?:\d{1,9}D)?(?:T(?=\d)(?:\d{1,9}H)?(?:\d{1,9}M)?(?:\d{1,9}S)?)?)$/;
+const DURATION =
+  /^P(?:\d{1,9}W|(?=[\dT])(?:\d{1,9}Y)?(?:\d{1,9}M)?(?:\d{1,9}D)?(?:T(?=\d)(?:\d{1,9}H)?(?:\d{1,9}M)?(?:\d{1,9}S)?)?)$/;
 const POINTER = /^(?:\/(?:[^~/]|~[01])*)*$/;
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
@@ -22,11 +23,19 @@ function isDate(text: string): boolean {
 function isTime(text: string): boolean {
   const [, hour, minute, second, offsetHour = "0", offsetMinute = "0"] = TIME.exec(text) ?? [];
   if (hour === undefined) return false;
-  return Number(hour) < 24 && Number(minute) < 60 && Number(second) <= 60 && Number(offsetHour) < 24 && Number(offsetMinute) < 60;
+  return (
+    Number(hour) < 24 &&
+    Number(minute) < 60 &&
+    Number(second) <= 60 &&
+    Number(offsetHour) < 24 &&
+    Number(offsetMinute) < 60
+  );
 }
 
 function isDateTime(text: string): boolean {
-  return /^[Tt ]$/.test(text.charAt(10)) && text.charAt(10) !== " " && isDate(text.slice(0, 10)) && isTime(text.slice(11));
+  return (
+    /^[Tt ]$/.test(text.charAt(10)) && text.charAt(10) !== " " && isDate(text.slice(0, 10)) && isTime(text.slice(11))
+  );
 }
 
 function isHostname(text: string): boolean {
@@ -36,7 +45,14 @@ function isHostname(text: string): boolean {
 function isEmail(text: string): boolean {
   const at = text.lastIndexOf("@");
   const local = text.slice(0, at);
-  return at > 0 && LOCAL_PART.test(local) && !local.startsWith(".") && !local.endsWith(".") && !local.includes("..") && isHostname(text.slice(at + 1));
+  return (
+    at > 0 &&
+    LOCAL_PART.test(local) &&
+    !local.startsWith(".") &&
+    !local.endsWith(".") &&
+    !local.includes("..") &&
+    isHostname(text.slice(at + 1))
+  );
 }
 
 function isIpv4(text: string): boolean {
@@ -49,7 +65,12 @@ function isIpv6(text: string): boolean {
 }
 
 function isUri(text: string): boolean {
-  return /^[a-z][a-z0-9+.-]{0,63}:/i.test(text) && /^[\x21-\x7e]+$/.test(text) && !/[<>"{}|\\^`]/.test(text) && URL.canParse(text);
+  return (
+    /^[a-z][a-z0-9+.-]{0,63}:/i.test(text) &&
+    /^[\x21-\x7e]+$/.test(text) &&
+    !/[<>"{}|\\^`]/.test(text) &&
+    URL.canParse(text)
+  );
 }
 
 function isBase64(text: string): boolean {
@@ -73,7 +94,12 @@ const SHORT_FORMATS: Readonly<Record<string, (text: string) => boolean>> = {
 
 /** Format name → check. Text over 8 KiB is none of them, but for `base64` (`byte`), which is read once. */
 export const FORMATS: Readonly<Record<string, (text: string) => boolean>> = {
-  ...Object.fromEntries(Object.entries(SHORT_FORMATS).map(([name, check]) => [name, (text: string) => text.length <= MAX_TEXT && check(text)])),
+  ...Object.fromEntries(
+    Object.entries(SHORT_FORMATS).map(([name, check]) => [
+      name,
+      (text: string) => text.length <= MAX_TEXT && check(text),
+    ]),
+  ),
   base64: isBase64,
   byte: isBase64,
 };

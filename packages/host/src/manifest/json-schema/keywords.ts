@@ -78,7 +78,15 @@ export const KEYWORDS: Readonly<Record<string, Shape>> = {
   "x-use": "use",
 };
 
-export const TYPES: ReadonlySet<unknown> = new Set(["null", "boolean", "object", "array", "number", "integer", "string"]);
+export const TYPES: ReadonlySet<unknown> = new Set([
+  "null",
+  "boolean",
+  "object",
+  "array",
+  "number",
+  "integer",
+  "string",
+]);
 
 export const DIALECTS: ReadonlySet<unknown> = new Set([
   "https://json-schema.org/draft/2020-12/schema",

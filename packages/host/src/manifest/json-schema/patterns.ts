@@ -13,9 +13,13 @@ export interface LinearPattern {
 }
 
 function refuse(pattern: string, why: string): never {
-  throw new SallyportError("schema_unsupported", `The pattern ${JSON.stringify(displayLine(pattern, 80))} is refused: ${why}.`, {
-    fix: "Use a pattern without look-around and back-references, of moderate size.",
-  });
+  throw new SallyportError(
+    "schema_unsupported",
+    `The pattern ${JSON.stringify(displayLine(pattern, 80))} is refused: ${why}.`,
+    {
+      fix: "Use a pattern without look-around and back-references, of moderate size.",
+    },
+  );
 }
 
 /**
@@ -43,14 +47,15 @@ function compile(pattern: string): RE2JS {
   }
 }
 
-const SPACE = "\\t\\n\\x{b}\\f\\r \\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}\\x{feff}";
+const SPACE =
+  "\\t\\n\\x{b}\\f\\r \\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}\\x{feff}";
 const SAME_ESCAPE = /^[dDwWtnrf^$\\.*+?()[\]{}|/-]$/;
 
 /** Writes a valid ECMAScript pattern so that RE2 reads it the same way. What could be read otherwise is refused. */
 function translate(pattern: string): string {
   let out = "";
   let inClass = false;
-  for (let index = 0; index < pattern.length; ) {
+  for (let index = 0; index < pattern.length;) {
     const char = pattern.charAt(index);
     if (char === "\\") {
       const [text, length] = translateEscape(pattern, index, inClass);
@@ -68,7 +73,8 @@ function translate(pattern: string): string {
       out += negated ? "[^" : "[";
       if (negated) index++;
     } else if (char === "(" && pattern.charAt(index + 1) === "?") {
-      if (!/^\(\?(?::|<[A-Za-z][A-Za-z0-9]*>)/.test(pattern.slice(index, index + 64))) refuse(pattern, "it has look-around or inline flags");
+      if (!/^\(\?(?::|<[A-Za-z][A-Za-z0-9]*>)/.test(pattern.slice(index, index + 64)))
+        refuse(pattern, "it has look-around or inline flags");
       out += pattern.charAt(index + 2) === "<" ? "(?P" : "(?";
       index++;
     } else out += char === "." ? "[^\\n\\r\\x{2028}\\x{2029}]" : char;
@@ -84,7 +90,9 @@ function translateEscape(pattern: string, start: number, inClass: boolean): read
   if (next === "v") return ["\\x{b}", 2];
   if (next === "s") return [inClass ? SPACE : `[${SPACE}]`, 2];
   if (next === "S" && !inClass) return [`[^${SPACE}]`, 2];
-  const code = /^\\(?:u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2}))/.exec(pattern.slice(start, start + 12));
+  const code = /^\\(?:u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2}))/.exec(
+    pattern.slice(start, start + 12),
+  );
   if (code) {
     const value = Number.parseInt(code[1] ?? code[2] ?? code[3] ?? "", 16);
     if (value >= 0xd800 && value <= 0xdfff) refuse(pattern, "it has half a surrogate pair");
