@@ -1,4 +1,9 @@
-import { type PluginNotificationMethod, type PluginRequestMethod, RPC_ERRORS } from "@sallyport/sdk/protocol/v1";
+import {
+  type PluginNotificationMethod,
+  type PluginRequestMethod,
+  type Requests,
+  RPC_ERRORS,
+} from "@sallyport/sdk/protocol/v1";
 import { type HostPort, sallyportError } from "@sallyport/sdk/runtime";
 import { jsonOf, type Writer } from "./wire.ts";
 
@@ -37,7 +42,7 @@ export function createPeer(writer: Writer): Peer {
   const error = (id: number, body: object): void => writer.line(`{"jsonrpc":"2.0","id":${id},"error":${jsonOf(body)}}`);
 
   return {
-    request<Method extends PluginRequestMethod>(method: Method, params: object) {
+    request<Method extends PluginRequestMethod>(method: Method, params: object): Promise<Requests[Method]["result"]> {
       return new Promise((resolve, reject) => {
         const id = ++lastId;
         writer.line(`{"jsonrpc":"2.0","id":${id},"method":"${method}","params":${jsonOf(params)}}`);

@@ -166,7 +166,8 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 
 function messageOf(thrown: unknown): string {
   try {
-    if (thrown instanceof Error) return String(thrown.message) || thrown.name;
+    const message: unknown = thrown instanceof Error ? thrown.message : undefined;
+    if (thrown instanceof Error) return String(message) || thrown.name;
     return typeof thrown === "string" && thrown !== "" ? thrown : "The plugin threw something that is no error.";
   } catch {
     return "The plugin threw an error that cannot be read.";

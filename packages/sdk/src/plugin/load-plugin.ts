@@ -79,13 +79,13 @@ function instanceOf(exported: unknown): Shape {
   );
 }
 
-function isClass(candidate: Fn | (new () => unknown) | object): boolean {
-  const { prototype } = candidate as { prototype?: unknown };
+function isClass(candidate: object): boolean {
+  const prototype: unknown = Reflect.get(candidate, "prototype");
   if (!isRecord(prototype)) return false;
   return (
     fn(prototype, "execute") !== undefined ||
     fn(prototype, "initialize") !== undefined ||
-    /^class\b/.test(String(candidate))
+    /^class\b/.test(Function.prototype.toString.call(candidate))
   );
 }
 
@@ -116,7 +116,11 @@ async function availableActions(plugin: Shape): Promise<readonly string[]> {
 
 function fn(object: Shape, name: string): Fn | undefined {
   const member = object[name];
-  return typeof member === "function" ? (member as Fn) : undefined;
+  return isFunction(member) ? member : undefined;
+}
+
+function isFunction(value: unknown): value is Fn {
+  return typeof value === "function";
 }
 
 function isRecord(value: unknown): value is Shape {

@@ -1,4 +1,4 @@
-import type { CallId, LogLevel, LogParams } from "../protocol/v1/index.ts";
+import type { CallId, Json, LogLevel, LogParams } from "../protocol/v1/index.ts";
 import {
   type Context,
   type Files,
@@ -150,7 +150,7 @@ function createSecrets(secrets: Readonly<Record<string, string>>): Secrets {
 }
 
 export function createLogger(port: HostPort, call: CallId): Logger {
-  const at = (level: LogLevel) => (message: string, fields?: Readonly<Record<string, unknown>>) => {
+  const at = (level: LogLevel) => (message: unknown, fields?: Readonly<Record<string, unknown>>) => {
     port.notify("log", logParams(call, level, String(message), fields));
   };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
@@ -172,11 +172,13 @@ function plainFields(fields: Readonly<Record<string, unknown>>): NonNullable<Log
   try {
     const json = JSON.stringify(fields);
     if (json.length > LOG_CHARS) return { note: `Fields of ${json.length} characters were left out.` };
-    const plain: unknown = JSON.parse(json);
-    return typeof plain === "object" && plain !== null && !Array.isArray(plain)
-      ? (plain as NonNullable<LogParams["fields"]>)
-      : { value: plain as null };
+    const plain: Json = JSON.parse(json);
+    return isObject(plain) ? plain : { value: plain };
   } catch {
     return { note: "Fields that are no JSON were left out." };
   }
+}
+
+function isObject(value: Json): value is { readonly [key: string]: Json } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

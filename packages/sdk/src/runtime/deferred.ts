@@ -6,7 +6,11 @@ export interface Deferred<Value> {
 
 /** `Promise.withResolvers`, which Node 20 has not. */
 export function deferred<Value>(): Deferred<Value> {
-  const parts: Partial<Deferred<Value>> = {};
-  const promise = new Promise<Value>((resolve, reject) => Object.assign(parts, { resolve, reject }));
-  return Object.assign(parts, { promise }) as Deferred<Value>;
+  let resolve!: (value: Value) => void;
+  let reject!: (reason: unknown) => void;
+  const promise = new Promise<Value>((succeed, fail) => {
+    resolve = succeed;
+    reject = fail;
+  });
+  return { promise, resolve, reject };
 }

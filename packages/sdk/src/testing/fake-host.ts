@@ -12,6 +12,8 @@ import { createFakeFiles } from "./fake-files.ts";
 import { createFakeNetwork } from "./fake-network.ts";
 import type { Fakes } from "./fakes.ts";
 
+type Notes = { readonly [Method in PluginNotificationMethod]: (params: Notifications[Method]) => unknown };
+
 type Handlers = {
   readonly [Method in PluginRequestMethod]: (
     params: Requests[Method]["params"],
@@ -56,6 +58,8 @@ export function createFakeHost(fakes: Fakes): FakeHost {
     "kv.list": ({ prefix }) => ({ keys: [...kv.keys()].filter((key) => key.startsWith(prefix)).toSorted() }),
   };
 
+  const notes: Notes = { log: (line) => logs.push(line), progress: (step) => progress.push(step) };
+
   return {
     requests,
     logs,
@@ -64,13 +68,12 @@ export function createFakeHost(fakes: Fakes): FakeHost {
     kv,
     async request<Method extends PluginRequestMethod>(method: Method, params: Requests[Method]["params"]) {
       const sent = asJson(params);
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- method and params belong together; TypeScript cannot say so
       requests.push({ method, params: sent } as RecordedRequest);
       return asJson(await handlers[method](sent));
     },
     notify<Method extends PluginNotificationMethod>(method: Method, params: Notifications[Method]) {
-      const sent = asJson(params);
-      if (method === "log") logs.push(sent as LogParams);
-      else progress.push(sent as ProgressParams);
+      notes[method](asJson(params));
     },
   };
 }
