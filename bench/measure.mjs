@@ -6,7 +6,7 @@ export function quantile(sorted, q) {
 
 export const median = (values) =>
   quantile(
-    [...values].sort((a, b) => a - b),
+    values.toSorted((a, b) => a - b),
     0.5,
   );
 

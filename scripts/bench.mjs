@@ -7,7 +7,9 @@ import { join } from "node:path";
 await import("./setup.mjs");
 const folder = fileURLToPath(new URL("../bench", import.meta.url));
 const NOT_RUN = ["measure", "home"];
-const all = readdirSync(folder).flatMap((name) => (name.endsWith(".mjs") && !NOT_RUN.includes(name.slice(0, -4)) ? [name.slice(0, -4)] : []));
+const all = readdirSync(folder).flatMap((name) =>
+  name.endsWith(".mjs") && !NOT_RUN.includes(name.slice(0, -4)) ? [name.slice(0, -4)] : [],
+);
 const names = process.argv.slice(2).filter((arg) => !arg.startsWith("-"));
 const flags = process.argv.slice(2).filter((arg) => arg.startsWith("-"));
 for (const name of names.length > 0 ? names : all) {

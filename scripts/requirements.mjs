@@ -10,7 +10,11 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 
 function rows() {
   const text = readFileSync(join(root, "docs/requirements.md"), "utf8");
-  return [...text.matchAll(/^(S\d-\d+) (.+)$/gm)].map(([, id, statement]) => ({ id, statement, tests: [] }));
+  return [...text.matchAll(/^(S\d-\d+) (.+)$/gm)].map(([, id, statement]) => {
+    /** @type {string[]} */
+    const tests = [];
+    return { id, statement, tests };
+  });
 }
 
 function* testFiles(folder) {
@@ -27,7 +31,8 @@ function* namedTests(path) {
   for (const line of readFileSync(path, "utf8").split("\n")) {
     if (/^\s*(\/\/|\*|\/\*)/.test(line)) continue;
     for (const [, list] of line.matchAll(/\[(S\d-\d+(?:\s*,\s*S\d-\d+)*)\]/g)) {
-      for (const id of list.split(",")) yield { id: id.trim(), title: line.trim().slice(0, 200), file: relative(root, path) };
+      for (const id of list.split(","))
+        yield { id: id.trim(), title: line.trim().slice(0, 200), file: relative(root, path) };
     }
   }
 }

@@ -1,6 +1,15 @@
 import type { AuditLog } from "./audit/index.ts";
 import type { PermissionRequest, Scope } from "./capability/index.ts";
-import type { Caller, Capability, Decision, Effect, ErrorCode, IsolationLevel, PluginRef, Risk } from "./kernel/index.ts";
+import type {
+  Caller,
+  Capability,
+  Decision,
+  Effect,
+  ErrorCode,
+  IsolationLevel,
+  PluginRef,
+  Risk,
+} from "./kernel/index.ts";
 import type { JsonSchema, Manifest } from "./manifest/index.ts";
 import type { Progress } from "./supervisor/index.ts";
 
@@ -126,7 +135,12 @@ export interface PluginInfo extends PluginSummary {
   /** Effective configuration, `x-sensitive` values masked. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly installedAt: number;
-  readonly grant: { readonly id: string; readonly grantedBy: string; readonly grantedAt: number; readonly expiresAt?: number } | null;
+  readonly grant: {
+    readonly id: string;
+    readonly grantedBy: string;
+    readonly grantedAt: number;
+    readonly expiresAt?: number;
+  } | null;
 }
 
 export interface InstallRequest {
@@ -175,16 +189,28 @@ export interface PluginsApi {
   info(id: string): Promise<PluginInfo>;
   approve(operator: Operator, id: string, request: ApproveRequest): Promise<PluginInfo>;
   deny(operator: Operator, id: string, reason?: string): Promise<PluginSummary>;
-  load(operator: Operator, id: string, options?: { readonly config?: Readonly<Record<string, unknown>>; readonly version?: string }): Promise<PluginSummary>;
+  load(
+    operator: Operator,
+    id: string,
+    options?: { readonly config?: Readonly<Record<string, unknown>>; readonly version?: string },
+  ): Promise<PluginSummary>;
   unload(operator: Operator, id: string): Promise<PluginSummary>;
   enable(operator: Operator, id: string): Promise<PluginSummary>;
   disable(operator: Operator, id: string): Promise<PluginSummary>;
-  uninstall(operator: Operator, id: string, options?: { readonly version?: string; readonly purge?: boolean }): Promise<void>;
+  uninstall(
+    operator: Operator,
+    id: string,
+    options?: { readonly version?: string; readonly purge?: boolean },
+  ): Promise<void>;
   revoke(operator: Operator, id: string, reason?: string): Promise<PluginSummary>;
   /** Effective configuration, sensitive values masked. */
   config(id: string): Promise<Readonly<Record<string, unknown>>>;
   /** Replaces the operator's values; validated now, used at the next load. */
-  setConfig(operator: Operator, id: string, values: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>>;
+  setConfig(
+    operator: Operator,
+    id: string,
+    values: Readonly<Record<string, unknown>>,
+  ): Promise<Readonly<Record<string, unknown>>>;
   /** The last log lines of the plugin, oldest first. */
   logs(id: string): readonly LogLine[];
 }
@@ -222,13 +248,19 @@ export interface ApprovalView {
 
 export interface ApprovalsApi {
   list(filter?: { readonly state?: ApprovalView["state"] }): Promise<readonly ApprovalView[]>;
-  approve(operator: Operator, id: string, options?: { readonly expiresAt?: number; readonly uses?: number }): Promise<ApprovalView>;
+  approve(
+    operator: Operator,
+    id: string,
+    options?: { readonly expiresAt?: number; readonly uses?: number },
+  ): Promise<ApprovalView>;
   deny(operator: Operator, id: string, reason?: string): Promise<ApprovalView>;
 }
 
 export interface SecretsApi {
   /** Names, bound origins and times; never values. */
-  list(): Promise<readonly { readonly name: string; readonly origins: readonly string[]; readonly updatedAt: number }[]>;
+  list(): Promise<
+    readonly { readonly name: string; readonly origins: readonly string[]; readonly updatedAt: number }[]
+  >;
   set(operator: Operator, name: string, value: string, origins: readonly string[]): Promise<void>;
   remove(operator: Operator, name: string): Promise<void>;
 }
@@ -250,7 +282,12 @@ export interface DoctorReport {
   /** The strongest level available here; `null` when there is none. */
   readonly level: IsolationLevel | null;
   readonly available: readonly IsolationLevel[];
-  readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string; readonly fix?: string }[];
+  readonly checks: readonly {
+    readonly name: string;
+    readonly ok: boolean;
+    readonly detail: string;
+    readonly fix?: string;
+  }[];
 }
 
 export interface HostStats {

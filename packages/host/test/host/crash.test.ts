@@ -45,19 +45,25 @@ async function pluginProcesses(): Promise<readonly string[]> {
 }
 
 describe("a host that is killed with -9 while it works", () => {
-  it(`leaves a home that opens, a chain that verifies, every acknowledged call, and no process: ${KILLS} times`, { timeout: 600_000 }, async () => {
-    for (let round = 0; round < KILLS; round++) {
-      const calls = await runAndKill(AFTER[round % AFTER.length] ?? 0);
-      expect(calls.filter((line) => line.startsWith("failed"))).toEqual([]);
-      const host = await home.open();
-      expect(await host.audit.verify()).toMatchObject({ ok: true, problems: [] });
-      for (const call of calls.slice(-20)) {
-        expect(await host.audit.query({ call, order: "asc", limit: 1 })).toMatchObject([{ phase: "intent", call_id: call }]);
+  it(
+    `leaves a home that opens, a chain that verifies, every acknowledged call, and no process: ${KILLS} times`,
+    { timeout: 600_000 },
+    async () => {
+      for (let round = 0; round < KILLS; round++) {
+        const calls = await runAndKill(AFTER[round % AFTER.length] ?? 0);
+        expect(calls.filter((line) => line.startsWith("failed"))).toEqual([]);
+        const host = await home.open();
+        expect(await host.audit.verify()).toMatchObject({ ok: true, problems: [] });
+        for (const call of calls.slice(-20)) {
+          expect(await host.audit.query({ call, order: "asc", limit: 1 })).toMatchObject([
+            { phase: "intent", call_id: call },
+          ]);
+        }
+        expect(["idle", "stopped"]).toContain((await host.plugins.info("echo")).state);
+        if ((await host.plugins.info("echo")).state === "stopped") await host.plugins.load({ name: "tester" }, "echo");
+        await host.close();
+        await expect.poll(pluginProcesses, { timeout: 5_000 }).toEqual([]);
       }
-      expect(["idle", "stopped"]).toContain((await host.plugins.info("echo")).state);
-      if ((await host.plugins.info("echo")).state === "stopped") await host.plugins.load({ name: "tester" }, "echo");
-      await host.close();
-      await expect.poll(pluginProcesses, { timeout: 5_000 }).toEqual([]);
-    }
-  });
+    },
+  );
 });

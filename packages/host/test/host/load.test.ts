@@ -182,7 +182,7 @@ describe("loading a plugin", () => {
   });
 
   it("runs at runtime level only when the operator lowered the floor, never when the plugin itself requires a kernel level", async () => {
-    home = await makeHome(`${starterConfig({ pluginsEnabled: true }).replace("minimum: kernel", "minimum: runtime")}`);
+    home = await makeHome(starterConfig({ pluginsEnabled: true }).replace("minimum: kernel", "minimum: runtime"));
     const host = await home.open({ overrides: { bwrapCandidates: [] } });
     const id = await installed(host, await loudPlugin());
     expect((await host.plugins.info(id)).isolation).toBe("runtime");

@@ -187,5 +187,5 @@ it("names the version of the package", async () => {
   const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8")) as {
     version: string;
   };
-  expect((await client.next())?.result.serverInfo.version).toBe(version);
+  expect((await client.next())?.result?.serverInfo.version).toBe(version);
 });

@@ -148,7 +148,8 @@ describe.each(Object.entries(CLIENTS))("an MCP client: %s", (_name, connect) => 
     expect((await client.listTools()).tools[0]?.description).toBe("Safe\\u{202e}tool");
     fake.answer = async () => success({ text: "a\u202eb\u{e0041}" });
     const { content } = await client.callTool({ name: "demo__echo", arguments: { text: "x" } });
-    const [{ text }] = content as [{ text: string }];
+    const [first] = content;
+    const text = first?.type === "text" ? first.text : "";
     expect(text).toBe('{"text":"a\\u202eb\\udb40\\udc41"}');
     expect(JSON.parse(text)).toEqual({ text: "a\u202eb\u{e0041}" });
     fake.answer = async () => success("a\u202eb");

@@ -35,7 +35,7 @@ describe("policy", () => {
       { id: "ask", plugin: "weather", decision: "require_approval" },
       { id: "deny", effect: ["external", "destructive"], decision: "deny" },
     ];
-    for (const order of [rules, [...rules].reverse()]) {
+    for (const order of [rules, rules.toReversed()]) {
       expect(compilePolicy(order, starter).decide(query)).toMatchObject({ decision: "deny", rule: "deny" });
     }
   });

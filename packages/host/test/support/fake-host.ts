@@ -199,6 +199,7 @@ export async function createFakeHost(): Promise<FakeHost> {
     audit: {
       healthy: true,
       record: async () => undefined,
+      commit: async () => undefined,
       note: () => undefined,
       flush: async () => undefined,
       async query(filter) {

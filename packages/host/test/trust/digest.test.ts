@@ -39,7 +39,7 @@ describe("treeDigest", () => {
     fc.assert(
       fc.property(treeAndIndex, ([files, index]) => {
         const before = treeDigest(files);
-        const file = files[index];
+        const file = files[index]!;
         expect(treeDigest(replaced(files, index, { sha256: sha256(`${file.sha256}!`) }))).not.toBe(before);
         expect(treeDigest(replaced(files, index, { size: file.size + 1 }))).not.toBe(before);
         expect(treeDigest(replaced(files, index, { mode: file.mode ^ 0o111 }))).not.toBe(before);
