@@ -32,7 +32,8 @@ export async function readAttacks(folder: string): Promise<readonly Attack[]> {
 /** Contained: it ended as the list allows. An answer without evidence proves nothing, unless the list says that any will do. */
 export function judge({ contained }: Attack, ending: Ending): Verdict {
   if ("code" in ending) return { contained: contained.codes.includes(ending.code), how: `ended with ${ending.code}` };
-  if (contained.evidence === "any") return { contained: true, how: "the host did not notice" };
+  if (contained.evidence === "any")
+    return { contained: true, how: "it did as it liked inside, and nothing came of it" };
   const parsed = evidence.safeParse(ending.answer);
   if (contained.evidence === undefined || !parsed.success) return { contained: false, how: "it got an answer through" };
   const attempts = parsed.data.evidence;

@@ -52,11 +52,15 @@ export async function runDemo(io: Io, options: DemoOptions): Promise<DemoEnd> {
     },
   };
   await play(stage);
-  return { home, held: tell.broken.length === 0, remove: async () => {
+  return {
+    home,
+    held: tell.broken.length === 0,
+    remove: async () => {
       const hostIsRoot = process.getuid?.() === 0;
       if (hostIsRoot) await rm(dirname(storeRoot(home, { hostIsRoot })), { recursive: true, force: true });
       await rm(folder, { recursive: true, force: true });
-    } };
+    },
+  };
 }
 
 async function play(stage: Stage): Promise<void> {
@@ -186,10 +190,9 @@ async function attackAll(stage: Stage, agent: DemoAgent): Promise<void> {
     seen.add(attack.plugin);
     const ending = await perform(stage, agent, join(folder, attack.plugin), attack);
     const verdict = judge(attack, ending);
-    stage.tell.step(
-      verdict.contained,
-      `${attack.plugin} ${attack.tries} → ${verdict.contained ? "contained" : "NOT CONTAINED"}: ${verdict.how}`,
-    );
+    const well = "answer" in (await agent.call("data-processor__aggregate", { data: [1, 2], operation: "sum" }));
+    const outcome = verdict.contained ? (well ? "contained" : "the host no longer answers") : "NOT CONTAINED";
+    stage.tell.step(verdict.contained && well, `${attack.plugin} ${attack.tries} → ${outcome}: ${verdict.how}`);
     await runCommand(stage.home, ["plugin", "revoke", attack.plugin, "--yes"], stage.env);
   }
 }
