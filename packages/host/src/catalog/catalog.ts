@@ -106,7 +106,11 @@ export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): 
         for (let index = 1; index < edges.length; index++) {
           assertLegalEdge(record.ref.id, edges[index - 1] ?? record.state, edges[index] ?? last);
         }
-        const events = edges.map((to, index) => lifecycleEvent(clock, record.ref, edges[index - 1], to, move));
+        const [discovered, ...later] = edges.map((to, index) =>
+          lifecycleEvent(clock, record.ref, edges[index - 1], to, move),
+        );
+        // Where it came from, for whoever has nothing but an export.
+        const events = discovered ? [{ ...discovered, data: { source: record.source } }, ...later] : later;
         const stored = { ...record, state: last };
         await audit.commit([insertPlugin(stored), ...(move.statements ?? [])], [...events, ...(move.events ?? [])]);
         return put(stored);

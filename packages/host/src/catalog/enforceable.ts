@@ -8,6 +8,7 @@ const SERVED: readonly Capability[] = ["network", "filesystem", "secrets", "tool
 /** What the manifest contributes, or the grant allows, that this version does not enforce yet, in plain words. */
 export function unenforceable(manifest: Manifest, granted: readonly Scope[]): readonly string[] {
   const problems: string[] = [];
+  if (manifest.routes.length > 0) problems.push("routes");
   if (manifest.hooks.length > 0) problems.push("hooks");
   if (manifest.mcpServers.length > 0) problems.push("MCP servers");
   for (const capability of new Set(granted.map((scope) => scope.capability))) {

@@ -1,6 +1,13 @@
 import type { InstallAnswer, InstallRequest, Operator } from "../host-api.ts";
 import { riskOf, sentenceOf } from "../capability/index.ts";
-import { type Clock, newId, type PluginRef, PolicyViolationError, SallyportError } from "../kernel/index.ts";
+import {
+  type Capability,
+  type Clock,
+  newId,
+  type PluginRef,
+  PolicyViolationError,
+  SallyportError,
+} from "../kernel/index.ts";
 import type { Manifest } from "../manifest/index.ts";
 import type { InstalledSource } from "../registry/index.ts";
 import { findRevocation, insertApproval, type StoredApproval, type StoredPlugin } from "../store/index.ts";
@@ -121,13 +128,22 @@ async function answer(deps: PluginsDeps, record: StoredPlugin, warnings: readonl
 }
 
 function expectMetadata(manifest: Manifest, expected: InstallRequest["expect"]): void {
-  for (const key of ["id", "name", "version"] as const) {
+  for (const key of ["id", "name", "version", "author", "description"] as const) {
     const wanted = expected?.[key];
     if (wanted === undefined || wanted === manifest[key] || (key === "name" && wanted === manifest.id)) continue;
-    throw mismatch(key, wanted, manifest[key]);
+    throw mismatch(key, wanted, manifest[key] ?? "nothing");
   }
   const missing = expected?.categories?.find((category) => !manifest.categories.some((own) => own === category));
   if (missing !== undefined) throw mismatch("capabilities", missing, manifest.categories.join(", ") || "none");
+  if (expected?.capabilities === undefined) return;
+  const wanted = sorted(expected.capabilities);
+  const asked = sorted(manifest.permissions.map((request) => request.capability));
+  if (wanted !== asked) throw mismatch("required permissions", wanted || "none", asked || "none");
+}
+
+/** What other systems call permissions: not the tools that a plugin offers. */
+function sorted(capabilities: readonly Capability[]): string {
+  return [...new Set(capabilities.filter((capability) => capability !== "tools"))].toSorted().join(", ");
 }
 
 function mismatch(key: string, expected: string, actual: string): SallyportError {

@@ -130,7 +130,7 @@ function enforcementOf(
   level: IsolationLevel | null,
 ): PermissionView["enforced"] {
   const [missing] = request.scope
-    ? unenforceable({ ...record.manifest, hooks: [], mcpServers: [] }, [request.scope])
+    ? unenforceable({ ...record.manifest, routes: [], hooks: [], mcpServers: [] }, [request.scope])
     : [];
   if (missing !== undefined)
     return { not: `this version of Sallyport does not serve ${missing}, so the plugin does not start with it` };

@@ -368,13 +368,13 @@ describe("the gates of Missy's loader", () => {
     own = await makeHome(config("'homeassistant.local:8123'"));
     try {
       const limited = await own.open({ overrides: { network: internet.network } });
-      const wants = (id: string, host: string) => ({
+      const wants = (id: string, place: string) => ({
         "plugin.yml": manifestOf(
           id,
           [toolLine("get")],
-          `permissions: { network: [{ host: '${host}', scheme: http }] }`,
+          `permissions: { network: [{ host: '${place}', scheme: http }] }`,
         ),
-        "plugin.js": `export default { tools: { get: async () => ({ text: await (await fetch("http://${host}/")).text() }) } };`,
+        "plugin.js": `export default { tools: { get: async () => ({ text: await (await fetch("http://${place}/")).text() }) } };`,
       });
       for (const [id, name] of [
         ["other-host", "api.example.com"],

@@ -1,0 +1,429 @@
+import { Hono } from "hono";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { starterConfig } from "../../src/config/index.ts";
+import type { Host } from "../../src/host-api.ts";
+import { createApi } from "../../src/index.ts";
+import { AGENT, makeHome, manifestOf, OPERATOR, repositoryPlugin, type TestHome, toolLine } from "../support/home.ts";
+import { call, edges, openInternet, type Internet, refusal, result, run } from "./support.ts";
+
+let home: TestHome;
+let host: Host;
+let internet: Internet;
+beforeAll(async () => {
+  internet = openInternet();
+  home = await makeHome(starterConfig({ pluginsEnabled: true }));
+  host = await home.open({ overrides: { network: internet.network } });
+});
+afterAll(async () => {
+  await home.remove();
+  internet.close();
+});
+
+afterEach(async () => {
+  for (const { id } of await host.plugins.list()) await host.plugins.uninstall(OPERATOR, id, { purge: true });
+});
+
+/** The API mounted into an application that was there before. */
+async function send(method: string, path: string, body?: unknown) {
+  const app = new Hono().get("/hello", (context) => context.text("mine"));
+  app.route("/", createApi(host, { identify: () => ({ kind: "operator", name: "ada" }) }));
+  const response = await app.request(path, {
+    method,
+    ...(body === undefined ? {} : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
+  });
+  return { status: response.status, text: await response.clone().text(), answer: () => response.json() };
+}
+const answerOf = async (method: string, path: string, body?: unknown) => (await send(method, path, body)).answer();
+
+const METADATA = {
+  name: "data_processor",
+  version: "1.0.0",
+  author: "Powerhouse Team",
+  description: "Data processing plugin.",
+  capabilities: ["data_processing"],
+  required_permissions: [],
+};
+const ACTIONS = [
+  {
+    name: "transform",
+    description: "Transforms data.",
+    parameters: { data: "list", operation: "str", factor: "float" },
+  },
+  { name: "settings", description: "What it was configured with.", parameters: {} },
+];
+
+/** Powerhouse's class plugin as its documentation writes it, in TypeScript's words. */
+const CLASS_PLUGIN = `
+import { Plugin } from "@sallyport/sdk";
+export default class DataProcessor extends Plugin {
+  config = {};
+  getMetadata() { return ${JSON.stringify(METADATA)}; }
+  initialize(config) { this.config = config; console.log("initialized " + JSON.stringify(config)); return true; }
+  execute(action, params) {
+    if (action === "settings") return { success: true, result: this.config };
+    if (params.operation !== "multiply") return { success: false, error: "Unknown operation: " + params.operation };
+    return { success: true, result: params.data.map((n) => n * params.factor) };
+  }
+  getAvailableActions() { return ${JSON.stringify(ACTIONS)}; }
+  shutdown() { console.log("shut down"); return true; }
+}`;
+
+const processor = (version = "1.0.0", change: Record<string, unknown> = {}, code = CLASS_PLUGIN) =>
+  home.plugin(`data_processor-${version}-${Object.keys(change).join("")}`, {
+    "plugin.json": JSON.stringify({ ...METADATA, version, actions: ACTIONS, ...change }),
+    "plugin.js": code,
+  });
+
+describe("Powerhouse's REST interface, on the real host", () => {
+  it("takes a plugin from install to uninstall in a host that was not restarted [S3-1] [S3-13] [S3-24] [S3-30] [S3-31] [S3-32] [S3-37] [S3-38] [S3-46] [S3-48] [S3-50] [S3-52] [S3-53] [S3-54] [S3-55] [S3-58] [S3-59] [S3-60]", async () => {
+    const plugin_path = await processor();
+    expect(
+      await answerOf("POST", "/api/plugins/install", { plugin_path, metadata: METADATA, auto_load: false }),
+    ).toMatchObject({
+      success: true,
+      plugin: { id: "data-processor", name: "data_processor", version: "1.0.0", state: "pending_approval" },
+    });
+    expect(await answerOf("POST", "/api/plugins/approve/data_processor", {})).toMatchObject({ success: true });
+    const config = { max_retries: 3, timeout: 30, custom_setting: "value" };
+    expect(await answerOf("POST", "/api/plugins/load/data_processor", { version: "1.0.0", config })).toMatchObject({
+      success: true,
+      plugin: { state: "running" },
+    });
+    const multiply = { params: { data: [1, 2, 3, 4, 5], operation: "multiply", factor: 2 } };
+    await allow("data-processor");
+    expect(await answerOf("POST", "/api/plugins/execute/data_processor/transform", multiply)).toMatchObject({
+      success: true,
+      result: [2, 4, 6, 8, 10],
+    });
+    expect(await answerOf("GET", "/api/plugins/loaded")).toMatchObject({
+      result: [{ id: "data-processor", state: "running" }],
+    });
+    expect(await answerOf("GET", "/api/plugins/info/data_processor")).toMatchObject({
+      result: {
+        name: "data_processor",
+        version: "1.0.0",
+        health: { status: "healthy" },
+        execution_count: 1,
+        error_count: 0,
+        manifest: {
+          author: "Powerhouse Team",
+          description: "Data processing plugin.",
+          categories: ["data_processing"],
+        },
+      },
+    });
+    expect(await answerOf("POST", "/api/plugins/unload/data_processor", {})).toMatchObject({
+      plugin: { state: "stopped" },
+    });
+    expect(await answerOf("GET", "/api/plugins/loaded")).toMatchObject({ result: [] });
+    expect(await answerOf("DELETE", "/api/plugins/uninstall/data_processor?version=1.0.0")).toMatchObject({
+      success: true,
+    });
+    expect((await send("GET", "/api/plugins/info/data_processor")).status).toBe(404);
+    expect(await edges(host, "data-processor")).toEqual([
+      "→discovered",
+      "discovered→validated",
+      "validated→pending_approval",
+      "pending_approval→approved",
+      "approved→starting",
+      "starting→running",
+      "running→validated (asked_again)",
+      "validated→pending_approval (asked_again)",
+      "pending_approval→approved",
+      "approved→starting",
+      "starting→running",
+      "running→stopped (unloaded)",
+      "stopped→uninstalled",
+    ]);
+  });
+
+  /** What a Powerhouse manifest says of no action's effect counts as destructive, until an operator allows it. */
+  async function allow(id: string) {
+    const tools = (await host.plugins.info(id)).manifest.tools.map(({ name }) => name);
+    await host.plugins.approve(OPERATOR, id, { allowTools: tools });
+    await host.plugins.load(OPERATOR, id);
+  }
+
+  it("gives initialize(config) what load was given, counts failures, and calls shutdown() [S3-42] [S3-43] [S3-44] [S3-45] [S3-51] [S3-93] [S3-94] [S3-100] [S3-101]", async () => {
+    const config = { max_retries: 3, timeout: 30, custom_setting: "value" };
+    await answerOf("POST", "/api/plugins/install", { plugin_path: await processor(), metadata: METADATA });
+    await host.plugins.approve(OPERATOR, "data-processor", { allowTools: ["transform", "settings"] });
+    await answerOf("POST", "/api/plugins/load/data-processor", { config });
+    expect(await answerOf("POST", "/api/plugins/execute/data-processor/settings", { params: {} })).toMatchObject({
+      success: true,
+      result: config,
+    });
+    expect(
+      await answerOf("POST", "/api/plugins/execute/data-processor/transform", {
+        params: { data: [1], operation: "cube", factor: 1 },
+      }),
+    ).toMatchObject({
+      success: false,
+      code: "tool_failed",
+      error: expect.stringContaining("Unknown operation: cube"),
+    });
+    expect((await answerOf("GET", "/api/plugins/info/data-processor")).result).toMatchObject({
+      execution_count: 2,
+      error_count: 1,
+    });
+    expect(
+      (await answerOf("GET", "/api/plugins/info/data-processor")).result.tools.map(
+        ({ tool }: { tool: string }) => tool,
+      ),
+    ).toEqual(["transform", "settings"]);
+    await answerOf("POST", "/api/plugins/unload/data-processor", {});
+    const lines = host.plugins.logs("data-processor").map(({ message }) => message);
+    expect(lines).toContain(`initialized ${JSON.stringify(config)}`);
+    expect(lines.at(-1)).toBe("shut down");
+  });
+
+  it("loads at once with auto_load what an operator approved before, and nothing else [S3-49]", async () => {
+    const plugin_path = await processor();
+    const body = { plugin_path, metadata: METADATA, auto_load: true };
+    expect((await answerOf("POST", "/api/plugins/install", body)).code).toBe("not_allow_listed");
+    expect((await host.plugins.info("data-processor")).state).toBe("pending_approval");
+    await host.plugins.approve(OPERATOR, "data-processor", {});
+    expect(await answerOf("POST", "/api/plugins/install", body)).toMatchObject({
+      success: true,
+      plugin: { state: "running" },
+      result: { loaded: true },
+    });
+  });
+
+  it("refuses metadata that is not the plugin's, and keeps nothing of it [S3-22] [S3-29] [S3-47] [S3-88]", async () => {
+    const plugin_path = await processor();
+    for (const wrong of [
+      { name: "other" },
+      { version: "2.0.0" },
+      { author: "Somebody" },
+      { description: "Something else." },
+      { capabilities: ["monitoring"] },
+      { required_permissions: ["NETWORK_ACCESS"] },
+    ]) {
+      const answer = await answerOf("POST", "/api/plugins/install", {
+        plugin_path,
+        metadata: { ...METADATA, ...wrong },
+      });
+      expect([wrong, answer.success, answer.code]).toEqual([wrong, false, "manifest_invalid"]);
+    }
+    expect((await answerOf("GET", "/api/plugins/available")).result).toEqual([]);
+  });
+
+  it("refuses a manifest that does not validate before anything is registered [S3-22] [S3-25] [S3-26] [S3-29] [S3-103]", async () => {
+    for (const change of [
+      { capabilities: ["mining"] },
+      { required_permissions: ["ROOT"] },
+      { version: "1.0" },
+      { name: "../x" },
+      { entry: "../plugin.js" },
+    ]) {
+      const refused = await refusal(host.plugins.install(OPERATOR, { source: await processor("1.0.0", change) }));
+      expect([change, refused.code]).toEqual([change, expect.stringMatching(/^manifest_invalid|entry_invalid$/)]);
+      expect(refused.message).toContain(Object.keys(change)[0]);
+    }
+    expect(await host.plugins.list()).toEqual([]);
+  });
+
+  it("mounts into an application that was there before [S3-108]", async () => {
+    expect((await send("GET", "/hello")).text).toBe("mine");
+    expect(await answerOf("GET", "/healthz")).toMatchObject({ success: true });
+    expect((await send("POST", "/api/plugins/install", {})).status).toBe(400);
+  });
+
+  it("lists what is available by what it is for [S3-14] [S3-15] [S3-16] [S3-17] [S3-18] [S3-19] [S3-56] [S3-57]", async () => {
+    const kinds = ["data_processing", "model_inference", "agent_skill", "integration", "visualization", "monitoring"];
+    for (const kind of kinds) {
+      const name = `kind_${kind}`;
+      await host.plugins.install(OPERATOR, {
+        source: await processor("1.0.0", { name, capabilities: [kind.toUpperCase()] }),
+      });
+    }
+    expect((await answerOf("GET", "/api/plugins/available")).result).toHaveLength(kinds.length);
+    for (const kind of kinds) {
+      const { result: found } = await answerOf("GET", `/api/plugins/available?capability=${kind}`);
+      expect(found.map(({ id }: { id: string }) => id)).toEqual([`kind-${kind.replace("_", "-")}`]);
+    }
+  });
+
+  it("counts loaded, installed and active plugins [S3-39] [S3-89] [S3-90] [S3-91] [S3-92]", async () => {
+    const stats = async () => (await answerOf("GET", "/api/stats")).result;
+    expect(await stats()).toMatchObject({ loaded_plugins: 0, registry: { total_plugins: 0, active_plugins: 0 } });
+    await host.plugins.install(OPERATOR, { source: await processor() });
+    expect(await stats()).toMatchObject({ loaded_plugins: 0, registry: { total_plugins: 1, active_plugins: 0 } });
+    await host.plugins.approve(OPERATOR, "data-processor", {});
+    await host.plugins.load(OPERATOR, "data-processor");
+    expect(await stats()).toMatchObject({ loaded_plugins: 1, registry: { total_plugins: 1, active_plugins: 1 } });
+    expect((await host.plugins.info("data-processor")).health).toEqual({ status: "healthy" });
+    await host.plugins.unload(OPERATOR, "data-processor");
+    expect(await stats()).toMatchObject({ loaded_plugins: 0, registry: { total_plugins: 1, active_plugins: 0 } });
+    expect((await host.plugins.info("data-processor")).health).toEqual({ status: "stopped" });
+  });
+});
+
+describe("versions and dependencies", () => {
+  const numbered = (version: string) =>
+    home.plugin(`numbered-${version}`, {
+      "plugin.yml": manifestOf("numbered", [toolLine("which")]).replace("version: 1.0.0", `version: ${version}`),
+      "plugin.js": `export default { tools: { which: () => ({ version: "${version}" }) } };`,
+    });
+
+  it("keeps versions beside each other, runs the one that is asked for, and removes one alone [S3-10] [S3-60]", async () => {
+    for (const version of ["1.9.0", "1.10.0"]) {
+      await host.plugins.install(OPERATOR, { source: await numbered(version) });
+      await host.plugins.approve(OPERATOR, "numbered", {});
+    }
+    for (const version of ["1.9.0", "1.10.0", "1.9.0"]) {
+      await host.plugins.load(OPERATOR, "numbered", { version });
+      expect(result(await call(host, "numbered__which"))).toEqual({ version });
+    }
+    await host.plugins.uninstall(OPERATOR, "numbered", { version: "1.9.0" });
+    expect(await refusal(host.plugins.load(OPERATOR, "numbered", { version: "1.9.0" }))).toMatchObject({
+      code: "not_found",
+    });
+    expect((await call(host, "numbered__which")).success).toBe(false);
+    await host.plugins.load(OPERATOR, "numbered", { version: "1.10.0" });
+    expect(result(await call(host, "numbered__which"))).toEqual({ version: "1.10.0" });
+  });
+
+  it("does not load a plugin without the plugins that it depends on, in their range [S3-12]", async () => {
+    const dependant = await home.plugin("dependant", {
+      "plugin.yml": manifestOf(
+        "dependant",
+        [toolLine("hello")],
+        "permissions: {}\ndependencies: { numbered: ^1.10.0 }",
+      ),
+      "plugin.js": "export default { tools: { hello: () => ({}) } };",
+    });
+    await host.plugins.install(OPERATOR, { source: dependant });
+    await host.plugins.approve(OPERATOR, "dependant", {});
+    const load = () => host.plugins.load(OPERATOR, "dependant");
+    expect(await refusal(load())).toMatchObject({
+      code: "dependency_missing",
+      fix: expect.stringContaining("numbered"),
+    });
+    await run(host, await numbered("1.9.0"));
+    expect(await refusal(load())).toMatchObject({
+      code: "dependency_missing",
+      detail: expect.stringContaining("1.9.0"),
+    });
+    await host.plugins.uninstall(OPERATOR, "numbered");
+    await host.plugins.install(OPERATOR, { source: await numbered("1.10.2") });
+    expect(await refusal(load())).toMatchObject({ code: "dependency_missing" });
+    await host.plugins.approve(OPERATOR, "numbered", {});
+    await load();
+    expect((await call(host, "dependant__hello")).success).toBe(true);
+  });
+});
+
+describe("the sandbox and its permissions", () => {
+  it("is what every load goes through; a load that has none is refused [S3-5] [S3-21] [S3-28] [S3-83]", async () => {
+    const bare = await makeHome();
+    try {
+      const without = await bare.open({ overrides: { bwrapCandidates: [] } });
+      await without.plugins.install(OPERATOR, { source: repositoryPlugin("data-processor") });
+      await without.plugins.approve(OPERATOR, "data-processor", {});
+      expect(await refusal(without.plugins.load(OPERATOR, "data-processor"))).toMatchObject({
+        code: "isolation_unavailable",
+      });
+    } finally {
+      await bare.remove();
+    }
+    await run(host, repositoryPlugin("data-processor"));
+    const answered = await call(host, "data-processor__normalize", { data: [1, 3] });
+    await host.audit.flush();
+    expect(await host.audit.query({ call: answered.callId, limit: 1 })).toMatchObject([
+      { isolation: "namespace", contained: true },
+    ]);
+  });
+
+  it("are as fine as method, host, port and path, and what was not granted is refused [S3-6] [S3-84] [S4-68]", async () => {
+    const seen = await internet.serve(8080, (_request, response) => response.end("ok"));
+    const source = await home.plugin("fine", {
+      "plugin.yml": manifestOf(
+        "fine",
+        [toolLine("ask")],
+        `permissions:
+  network:
+    - { host: api.example.com, port: 8080, scheme: http, methods: [GET], paths: ["/v1/*/public"] }
+    - { host: api.example.com, port: 8080, scheme: http, methods: [POST], paths: ["/v1/**"], optional: true }`,
+      ),
+      "plugin.js": `export default { tools: { async ask({ method, path }) { return { status: (await fetch("http://api.example.com:8080" + path, { method })).status }; } } };`,
+    });
+    await host.plugins.install(OPERATOR, { source });
+    const [, first] = (await host.plugins.info("fine")).permissions;
+    expect(first).toMatchObject({ sentence: expect.stringContaining("api.example.com") });
+    await host.plugins.approve(OPERATOR, "fine", {
+      only: ["tools", first?.key ?? ""],
+      scopes: ["network+loopback=http://api.example.com:8080/v1/*/public,methods=GET"],
+      allowTools: ["ask"],
+    });
+    await host.plugins.load(OPERATOR, "fine");
+    const ask = async (method: string, path: string) => (await call(host, "fine__ask", { method, path })).success;
+    expect(await ask("GET", "/v1/users/public")).toBe(true);
+    for (const [method, path] of [
+      ["POST", "/v1/users/public"],
+      ["DELETE", "/v1/users/public"],
+      ["GET", "/v1/users/private"],
+      ["GET", "/v1/a/b/public"],
+      ["GET", "/v1/users%2fx/public"],
+      ["GET", "/v1/../v1/users/private"],
+    ] as const)
+      expect([method, path, await ask(method, path)]).toEqual([method, path, false]);
+    expect(seen.map(({ line }) => line)).toEqual(["GET /v1/users/public"]);
+  });
+});
+
+describe("an error of a plugin", () => {
+  it("is found through its logs, the types it wants, its state and its counts [S3-105]", async () => {
+    const source = await home.plugin("buggy", {
+      "plugin.yml": manifestOf("buggy", [
+        "{ name: divide, description: Divides., effect: read, input_schema: { type: object, properties: { by: { type: number } }, required: [by], additionalProperties: false } }",
+      ]),
+      "plugin.js": `export default { tools: { divide({ by }) { console.error("dividing by", by); if (by === 0) throw new Error("division by zero"); return { n: 1 / by }; } } };`,
+    });
+    await run(host, source);
+    expect(await call(host, "buggy__divide", { by: "two" })).toMatchObject({
+      code: "invalid_input",
+      error: expect.stringMatching(/by .*number/),
+      fix: expect.stringContaining("tool info buggy__divide"),
+    });
+    expect((await host.tools.info(AGENT, "buggy__divide")).inputSchema).toMatchObject({
+      properties: { by: { type: "number" } },
+    });
+    const answered = await call(host, "buggy__divide", { by: 0 });
+    expect(answered).toMatchObject({ code: "tool_failed", error: expect.stringContaining("division by zero") });
+    expect(host.plugins.logs("buggy")).toMatchObject([
+      { level: "error", message: "dividing by 0", call: answered.callId },
+      { level: "debug", message: expect.stringMatching(/division by zero\n.*bundle.mjs:\d+/), call: answered.callId },
+    ]);
+    expect(await host.plugins.info("buggy")).toMatchObject({
+      state: "running",
+      executionCount: 1,
+      errorCount: 1,
+      lastError: expect.stringContaining("division by zero"),
+    });
+  });
+
+  it("at load is told by its cause: permissions, imports, metadata, bytes", async () => {
+    const code = async (files: Record<string, string>) =>
+      (await refusal(host.plugins.install(OPERATOR, { source: await home.plugin(`cause-${Math.random()}`, files) })))
+        .code;
+    const yml = manifestOf("cause", [toolLine("hello")]);
+    expect(
+      await code({ "plugin.yml": yml, "plugin.js": 'import "node:child_process"; export default { tools: {} };' }),
+    ).toBe("bundle_failed");
+    expect(
+      await code({ "plugin.yml": yml.replace("version: 1.0.0", "version: one"), "plugin.js": "export default {};" }),
+    ).toBe("manifest_invalid");
+    expect(await code({ "plugin.js": "export default {};" })).toBe("manifest_missing");
+    await host.plugins.install(OPERATOR, {
+      source: await home.plugin("cause", {
+        "plugin.yml": yml,
+        "plugin.js": "export default { tools: { hello: () => ({}) } };",
+      }),
+    });
+    const { fix } = await refusal(host.plugins.load(OPERATOR, "cause"));
+    expect(fix).toContain("plugin approve cause");
+    expect((await edges(host, "cause")).at(-1)).toBe("pending_approval→pending_approval (not_allow_listed)");
+  });
+});
