@@ -1,4 +1,4 @@
-import { type Catalog, isLive, type LoadPermit, type Move, type PluginState } from "../catalog/index.ts";
+import { type Catalog, isLegalEdge, isLive, type LoadPermit, type Move, type PluginState } from "../catalog/index.ts";
 import {
   type Clock,
   type IsolationLevel,
@@ -9,6 +9,7 @@ import {
 } from "../kernel/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import type { Launcher, LaunchPlan, PluginProcess } from "../supervisor/index.ts";
+import { createSlots, hold, type Slot } from "./slots.ts";
 
 export interface RuntimeDeps {
   readonly catalog: Catalog;
@@ -25,102 +26,95 @@ export interface Runtime {
   /** The process of exactly these bytes, when it runs. */
   running(plugin: PluginRef): PluginProcess | undefined;
   levelOf(plugin: PluginRef): IsolationLevel | undefined;
-  /** Starts a plugin through every gate; joins a start that is under way. */
+  /** Passes the gates before a launch and starts nothing. A refusal is an event. @throws {SallyportError} as the gates. */
+  check(record: StoredPlugin, actor: string): Promise<LoadPermit>;
+  /** Starts a plugin through every gate; joins a start that is under way, waits for a process that is on its way out. */
   start(record: StoredPlugin, actor: string): Promise<PluginProcess>;
   /** For a call: the process, or a start of a plugin that is idle or restarting. @throws {SallyportError} `plugin_not_running`. */
   wake(plugin: PluginRef): Promise<PluginProcess>;
-  /** Ends the process, if any, and moves the plugin. Calls in flight are ended by the process's own stop. */
+  /**
+   * Ends the process or the start that is under way, and moves the plugin; resolves when the process is gone. Calls in
+   * flight are ended by the process's own stop.
+   */
   stop(record: StoredPlugin, to: PluginState, move: Move): Promise<StoredPlugin>;
   /** Ends every process; live plugins become idle, so that the next owner wakes them at a call. */
   close(): Promise<void>;
 }
 
-interface Slot {
-  readonly ref: PluginRef;
-  process?: PluginProcess;
-  starting?: Promise<PluginProcess>;
-  abort?: AbortController;
-  /** While a process that ended by itself is being accounted for. */
-  ending?: Promise<void>;
-  crashes: number[];
-}
-
 const HOST = "host";
 const CRASH_BUDGET = 3;
 const CRASH_WINDOW_MS = 5 * 60 * 1000;
+/** Where the host itself may start a plugin from. From anywhere else, an operator has to. */
+const WAKEABLE: readonly PluginState[] = ["idle", "unhealthy"];
 
 export function createRuntime(deps: RuntimeDeps): Runtime {
   const { catalog, clock } = deps;
-  const slots = new Map<string, Slot>();
+  const slots = createSlots();
   let closing = false;
 
-  function slotOf(ref: PluginRef): Slot {
-    const known = slots.get(ref.id);
-    if (known && sameBytes(known.ref, ref)) return known;
-    if (known?.process || known?.starting) {
-      throw new SallyportError("conflict", `Another version of ${ref.id} is running.`, {
-        fix: `Unload it first: sallyport plugin unload ${ref.id}`,
-      });
-    }
-    const slot: Slot = { ref, crashes: [] };
-    slots.set(ref.id, slot);
-    return slot;
-  }
+  const latest = (record: StoredPlugin): StoredPlugin => catalog.current(record.ref) ?? record;
 
-  async function launch(slot: Slot, record: StoredPlugin, actor: string, signal: AbortSignal): Promise<PluginProcess> {
-    let permit: LoadPermit;
+  async function check(record: StoredPlugin, actor: string): Promise<LoadPermit> {
     try {
-      permit = await deps.permit(record);
+      return await deps.permit(record);
     } catch (thrown) {
       throw await refused(deps, record, actor, toSallyportError(thrown));
     }
-    const policySnapshot = deps.policySnapshot();
-    const starting = await catalog.move(record, "starting", { actor, isolation: permit.level, policySnapshot });
+  }
+
+  async function launch(slot: Slot, record: StoredPlugin, actor: string, signal: AbortSignal): Promise<PluginProcess> {
+    const permit = await check(record, actor);
+    if (signal.aborted) throw notRunning(record);
+    const facts: Move = { actor, isolation: permit.level, policySnapshot: deps.policySnapshot() };
+    const starting = await catalog.move(record, "starting", facts);
     let process: PluginProcess;
     try {
       process = await deps.launcher.launch(deps.plan(starting, permit), signal);
     } catch (thrown) {
       const error = toSallyportError(thrown);
-      if (catalog.current(record.ref)?.state === "starting") {
-        await catalog.move(starting, "failed", {
-          actor,
-          reason: error.code,
-          lastError: error.message,
-          isolation: permit.level,
-        });
-      }
+      // Whoever aborted a start moves the plugin to where it belongs.
+      if (!signal.aborted) await catalog.move(starting, "failed", { ...facts, reason: error.code, lastError: error.message });
       throw error;
     }
-    if (signal.aborted || catalog.current(record.ref)?.state !== "starting") {
-      await process.kill("the plugin was stopped while it started");
-      throw notRunning(record);
-    }
     slot.process = process;
-    void process.exited.then((exit) => {
-      slot.ending = ended(slot, process, exit.expected ? null : exit.reason).finally(() => delete slot.ending);
-    });
-    await catalog.move(starting, "running", { actor, isolation: process.level, policySnapshot, lastError: null });
+    try {
+      if (signal.aborted) throw notRunning(record);
+      await catalog.move(starting, "running", { ...facts, isolation: process.level, lastError: null });
+    } catch (error) {
+      if (slot.process === process) delete slot.process;
+      await process.kill("the plugin was stopped while it started");
+      throw error;
+    }
+    // Only now: a process that died meanwhile is found dead in a plugin that runs, and accounted for as a crash.
+    void process.exited.then((exit) => hold(slot, ended(slot, process, exit.expected ? null : exit.reason)));
+    if (signal.aborted) throw notRunning(record);
     return process;
   }
 
   async function start(record: StoredPlugin, actor: string): Promise<PluginProcess> {
-    const slot = slotOf(record.ref);
-    // A process that is dying has to be gone, and its end accounted for, before there can be another.
-    if (slot.process && slot.process.state !== "running") await slot.process.exited;
-    await slot.ending;
-    if (slot.starting) return slot.starting;
-    if (slot.process) return slot.process;
-    if (actor !== HOST) slot.crashes = [];
-    return begin(slot, catalog.current(record.ref) ?? record, actor);
+    for (;;) {
+      const slot = slots.take(record.ref);
+      if (slot.starting) return slot.starting;
+      if (slot.process?.state === "running") return slot.process;
+      const leaving = slot.ending ?? slot.process?.exited;
+      if (leaving === undefined) return begin(slot, latest(record), actor, new AbortController());
+      await leaving;
+    }
   }
 
-  function begin(slot: Slot, record: StoredPlugin, actor: string): Promise<PluginProcess> {
-    if (closing) return Promise.reject(notRunning(record));
-    const abort = new AbortController();
+  async function begin(
+    slot: Slot,
+    record: StoredPlugin,
+    actor: string,
+    abort: AbortController,
+  ): Promise<PluginProcess> {
+    const byHost = actor === HOST;
+    if (closing || (byHost && !WAKEABLE.includes(record.state))) throw notRunning(record);
+    if (!byHost) slot.crashes = [];
     slot.abort = abort;
     const starting = launch(slot, record, actor, abort.signal).finally(() => {
       delete slot.starting;
-      delete slot.abort;
+      if (slot.abort === abort) delete slot.abort;
     });
     slot.starting = starting;
     return starting;
@@ -134,72 +128,87 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     if (crash === null || closing || record?.state !== "running") return;
     const now = clock.monotonic();
     slot.crashes = [...slot.crashes.filter((time) => now - time < CRASH_WINDOW_MS), now];
+    const abort = (slot.abort = new AbortController());
     const move: Move = { actor: HOST, reason: crash, lastError: crash, isolation: process.level };
     try {
       const unhealthy = await catalog.move(record, "unhealthy", move);
-      if (slot.crashes.length >= CRASH_BUDGET) {
-        await catalog.move(unhealthy, "failed", { ...move, reason: "crash_budget" });
-      } else {
-        // Whoever needs it joins this start; a refusal or failure has moved the plugin and told the audit.
-        begin(slot, unhealthy, HOST).catch(() => undefined);
-      }
+      // An operator who stopped the plugin meanwhile has the last word.
+      if (abort.signal.aborted) return;
+      if (slot.crashes.length >= CRASH_BUDGET) await catalog.move(unhealthy, "failed", { ...move, reason: "crash_budget" });
+      else void begin(slot, unhealthy, HOST, abort).catch((error: unknown) => givenUp(unhealthy, abort.signal, error));
     } catch {
-      // An operator was faster: the plugin is stopped, disabled or revoked already.
+      // The same, told by the catalog; or the audit cannot be written, and then no call runs either.
     }
+  }
+
+  /** A restart that a gate refused has to show; one that failed, or was stopped, does already. */
+  async function givenUp(record: StoredPlugin, signal: AbortSignal, thrown: unknown): Promise<void> {
+    if (signal.aborted || closing || catalog.current(record.ref)?.state !== "unhealthy") return;
+    const { code, message } = toSallyportError(thrown);
+    await catalog.move(record, "failed", { actor: HOST, reason: code, lastError: message }).catch(() => undefined);
   }
 
   async function stop(record: StoredPlugin, to: PluginState, move: Move): Promise<StoredPlugin> {
-    const slot = slots.get(record.ref.id);
-    const mine = slot && sameBytes(slot.ref, record.ref) ? slot : undefined;
-    mine?.abort?.abort();
-    const process = mine?.process;
-    if (mine) delete mine.process;
-    const current = catalog.current(record.ref) ?? record;
-    const level = process?.level;
-    const stopping = to === "revoked" ? process?.kill("the plugin was revoked") : process?.stop(LIMITS.shutdownGraceMs);
+    const slot = slots.of(record.ref);
+    if (!slot) return catalog.move(latest(record), to, move);
+    const { process, starting } = slot;
+    slot.abort?.abort();
+    delete slot.process;
+    const going = to === "revoked" ? process?.kill("the plugin was revoked") : process?.stop(LIMITS.shutdownGraceMs);
+    const moved = starting
+      ? starting.then(ignore, ignore).then(() => moveAfterAbort(record, to, move))
+      : catalog.move(latest(record), to, { isolation: process?.level, ...move });
+    hold(slot, Promise.allSettled([going, moved]));
     try {
-      return await catalog.move(current, to, { isolation: level, ...move });
+      return await moved;
     } finally {
-      await stopping;
-      await mine?.starting?.catch(() => undefined);
-      if (mine && !isLive(to)) slots.delete(record.ref.id);
+      await slot.ending;
+      if (!isLive(to)) slots.release(slot);
     }
   }
 
+  /** The start may have been ended before it changed anything. */
+  async function moveAfterAbort(record: StoredPlugin, to: PluginState, move: Move): Promise<StoredPlugin> {
+    const current = latest(record);
+    return current.state === to ? current : catalog.move(current, to, move);
+  }
+
+  async function rest(slot: Slot): Promise<void> {
+    slot.abort?.abort();
+    await slot.starting?.catch(ignore);
+    const { process } = slot;
+    delete slot.process;
+    await process?.stop(LIMITS.shutdownGraceMs);
+    await slot.ending;
+    const current = catalog.current(slot.ref);
+    const move: Move = { actor: HOST, reason: "host_stopped" };
+    if (current?.state === "running") await catalog.move(current, "idle", move);
+    else if (current?.state === "starting" || current?.state === "unhealthy") await catalog.move(current, "stopped", move);
+  }
+
   return {
-    running: (plugin) => {
-      const slot = slots.get(plugin.id);
-      return slot?.process && sameBytes(slot.ref, plugin) && slot.process.state === "running"
-        ? slot.process
-        : undefined;
+    running(plugin) {
+      const process = slots.of(plugin)?.process;
+      return process?.state === "running" ? process : undefined;
     },
-    levelOf: (plugin) => slots.get(plugin.id)?.process?.level,
+    levelOf: (plugin) => slots.of(plugin)?.process?.level,
+    check,
     start,
     async wake(plugin) {
       const record = catalog.current(plugin);
-      const slot = slots.get(plugin.id);
-      const slotted = slot && sameBytes(slot.ref, plugin) && (slot.starting ?? slot.ending) !== undefined;
-      if (record && (slotted || record.state === "idle")) return start(record, HOST);
+      const slot = slots.of(plugin);
+      const underWay = slot !== undefined && (slot.starting ?? slot.ending) !== undefined;
+      if (record && (underWay || record.state === "idle")) return start(record, HOST);
       throw notRunning({ ref: plugin });
     },
     stop,
     async close() {
       closing = true;
-      const live = catalog.all().filter((record) => isLive(record.state));
-      await Promise.all(live.map((record) => rest(record)));
+      const results = await Promise.allSettled(slots.all().map(rest));
+      const failed = results.find((result) => result.status === "rejected");
+      if (failed) throw failed.reason;
     },
   };
-
-  async function rest(record: StoredPlugin): Promise<void> {
-    const slot = slots.get(record.ref.id);
-    slot?.abort?.abort();
-    await slot?.starting?.catch(() => undefined);
-    const process = slot?.process;
-    if (slot) delete slot.process;
-    await process?.stop(LIMITS.shutdownGraceMs);
-    const current = catalog.current(record.ref);
-    if (current?.state === "running") await catalog.move(current, "idle", { actor: HOST, reason: "host_stopped" });
-  }
 }
 
 /** Approved bytes that are no longer there, or a grant that is gone, take the plugin back to `validated`. */
@@ -213,20 +222,11 @@ async function refused(
   await deps.catalog.refused(record, move);
   const current = deps.catalog.current(record.ref);
   const lost = error.code === "not_approved" || error.code === "digest_mismatch";
-  if (
-    current &&
-    lost &&
-    current.state !== "validated" &&
-    current.state !== "pending_approval" &&
-    current.state !== "denied"
-  ) {
+  // A plugin that was denied stays denied, whoever tries to load it.
+  if (current && lost && current.state !== "denied" && isLegalEdge(current.state, "validated")) {
     await deps.catalog.move(current, "validated", move);
   }
   return error;
-}
-
-function sameBytes(a: PluginRef, b: PluginRef): boolean {
-  return a === b || (a.id === b.id && a.version === b.version && a.digest === b.digest);
 }
 
 function notRunning(record: { readonly ref: PluginRef }): SallyportError {
@@ -234,3 +234,5 @@ function notRunning(record: { readonly ref: PluginRef }): SallyportError {
     fix: `Run: sallyport plugin load ${record.ref.id}`,
   });
 }
+
+function ignore(): void {}
