@@ -15,7 +15,7 @@ const published = new URL("../schemas/protocol-v1.schema.json", import.meta.url)
 const validate = new Ajv2020({ validateFormats: false }).compile(protocolSchema());
 
 describe("protocol v1", () => {
-  it("publishes the schemas that the code has: run scripts/write-protocol-schema.mjs after a change", async () => {
+  it("publishes the schemas that the code has: run npm run docs after a change", async () => {
     expect(JSON.parse(await readFile(published, "utf8"))).toEqual(protocolSchema());
   });
 

@@ -1,4 +1,4 @@
 export { type ApiOptions, createApi } from "./api.ts";
-export { agentName, callerOf, OPERATORS_AGENT, type Principal } from "./principal.ts";
+export { agentName, type Principal } from "./principal.ts";
 export { type Audience, done, type Route } from "./route.ts";
 export { ROUTES } from "./routes.ts";

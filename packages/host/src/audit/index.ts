@@ -1,7 +1,6 @@
 export { encodeEvent } from "./encode.ts";
 export { verifyExport } from "./export.ts";
 export { openAuditLog, type OpenAuditLogOptions } from "./log.ts";
-export { publicKeyText } from "./checkpoint.ts";
 export type {
   AuditEvent,
   AuditEventType,

@@ -26,10 +26,10 @@ export {
 } from "./build.ts";
 export { coveredBy, covers } from "./covers.ts";
 export { canonicalFilePath, DATA_ROOT, pathContains } from "./file-path.ts";
-export { canonicalHost, canonicalHostPattern, hostMatches, isAddress } from "./host-name.ts";
+export { canonicalHost, canonicalHostPattern, hostMatches } from "./host-name.ts";
 export { scopeKey } from "./key.ts";
 export { computeEffect, effectFloor, type EffectOfTool, riskOf } from "./risk.ts";
 export { parseScopeArgument } from "./scope-argument.ts";
 export { sentenceOf } from "./sentence.ts";
-export { canonicalPathPattern, isComparablePath, pathMatches } from "./url-path.ts";
+export { canonicalPathPattern, pathMatches } from "./url-path.ts";
 export { answersRequest, widerThan, withinScope } from "./within.ts";

@@ -1,6 +1,3 @@
-export { agentSetup } from "./agent-setup.ts";
-export { connectOwner, type OwnerClient } from "./owner-client.ts";
-export { MCP_PROTOCOL, runMcp } from "./mcp.ts";
 export { type Owner, type OwnerOptions, MCP_SESSION_VERB, ownerRoutes, serveOwner } from "./owner-server.ts";
 export { ownerStatus, stopOwner } from "./owner-stop.ts";
 export { buildProgram, run } from "./program.ts";

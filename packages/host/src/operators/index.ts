@@ -1,2 +1,2 @@
 export { createOperators, type OperatorsDeps, PASSPHRASE_SETTING, type SettingsPort } from "./operators.ts";
-export { hashPassphrase, matchesPassphrase, PASSPHRASE_LENGTH } from "./passphrase.ts";
+export { hashPassphrase, matchesPassphrase } from "./passphrase.ts";

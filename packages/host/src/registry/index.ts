@@ -1,10 +1,8 @@
 export { type Bundle, type BundleOptions, bundlePlugin } from "./bundle.ts";
 export { type ContentStore, type ContentStoreOptions, createContentStore } from "./content-store.ts";
-export { readDefaults } from "./defaults.ts";
 export { type ReadSourceOptions, readSource, type SourceTree } from "./directory.ts";
 export type { ImportWarning } from "./import-checks.ts";
 export {
-  BUNDLE_PATH,
   type InstalledSource,
   type InstallPorts,
   installSource,

@@ -1,4 +1,4 @@
-export { createPeer, HOST_ERROR } from "./peer.ts";
+export { createPeer } from "./peer.ts";
 export { isRecord, type RemoteError } from "./messages.ts";
 export { createRateCap, type RateCap } from "./rate-cap.ts";
 export { type Alarm, createAlarm, type Timers, systemTimers } from "./timers.ts";

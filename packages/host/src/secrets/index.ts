@@ -9,4 +9,3 @@ export {
   type Vault,
   type VaultOptions,
 } from "./vault.ts";
-export { bindableOrigin } from "./vault-rules.ts";

@@ -1,5 +1,5 @@
 export { createLauncher, type LauncherDeps } from "./launcher.ts";
-export { SUPERVISOR_LIMITS, type SupervisorLimits } from "./limits.ts";
+export type { SupervisorLimits } from "./limits.ts";
 export type {
   BrokerSession,
   CallContext,

@@ -6,7 +6,6 @@ export {
   failureAnswer,
   type FailureAnswer,
   installAnswer,
-  permissionAnswer,
   pluginInfoAnswer,
   pluginSummaryAnswer,
   secretAnswer,

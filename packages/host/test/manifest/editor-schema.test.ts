@@ -7,7 +7,7 @@ import { minimal } from "./support.ts";
 const file = new URL("../../../sdk/schemas/manifest.schema.json", import.meta.url);
 
 describe("the published JSON Schema of the manifest", () => {
-  it("is what the host reads with; else run node packages/host/scripts/manifest-schema.mjs", () => {
+  it("is what the host reads with; else run npm run docs", () => {
     expect(JSON.parse(readFileSync(file, "utf8"))).toEqual(JSON.parse(JSON.stringify(manifestEditorSchema())));
   });
 
