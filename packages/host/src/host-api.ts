@@ -181,14 +181,17 @@ export interface ApproveRequest {
   readonly expiresAt?: number;
   /** Only the grant; no allow-list entry, ceiling or tool rule. */
   readonly grantOnly?: boolean;
+  /** The version that the operator looked at; needed when it is not the one that `info(id)` shows. */
+  readonly version?: string;
 }
 
 export interface PluginsApi {
   install(operator: Operator, request: InstallRequest): Promise<InstallAnswer>;
   list(): Promise<readonly PluginSummary[]>;
-  info(id: string): Promise<PluginInfo>;
+  /** Of the active version unless told. */
+  info(id: string, version?: string): Promise<PluginInfo>;
   approve(operator: Operator, id: string, request: ApproveRequest): Promise<PluginInfo>;
-  deny(operator: Operator, id: string, reason?: string): Promise<PluginSummary>;
+  deny(operator: Operator, id: string, reason?: string, version?: string): Promise<PluginSummary>;
   load(
     operator: Operator,
     id: string,

@@ -10,7 +10,8 @@ import {
   type Statement,
   type StoredPlugin,
 } from "../store/index.ts";
-import { assertLegalEdge, type PluginState } from "./lifecycle.ts";
+import { assertLegalEdge, isLive, type PluginState } from "./lifecycle.ts";
+import { createTurns } from "./turns.ts";
 
 /** Why a plugin moves, and what moves with it in the same transaction. */
 export interface Move {
@@ -38,6 +39,7 @@ export interface Catalog {
   /** @throws {SallyportError} `illegal_transition`; `conflict` when another change came first. */
   move(record: StoredPlugin, to: PluginState, move: Move): Promise<StoredPlugin>;
   activate(record: StoredPlugin): Promise<StoredPlugin>;
+  /** @throws {SallyportError} `conflict` for a live one: its process would be nobody's. */
   remove(record: StoredPlugin, move: Move): Promise<void>;
   /** An attempt that changed no state: a load that a gate refused. */
   refused(record: StoredPlugin, move: Move): Promise<void>;
@@ -70,17 +72,7 @@ export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): 
   }
 
   /** Changes of one plugin take turns, so that each sees the state that the one before left. */
-  const turns = new Map<string, Promise<unknown>>();
-  function inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const result = (turns.get(key) ?? Promise.resolve()).then(work, work);
-    const settled = result.then(
-      () => undefined,
-      () => undefined,
-    );
-    turns.set(key, settled);
-    void settled.then(() => turns.get(key) === settled && turns.delete(key));
-    return result;
-  }
+  const inTurn = createTurns();
 
   return {
     all: () => [...records.values()],
@@ -118,7 +110,7 @@ export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): 
     move: (record, to, move) =>
       inTurn(keyOf(record.ref), async () => {
         const now = records.get(keyOf(record.ref));
-        if (!now) throw new SallyportError("not_found", `${record.ref.id} ${record.ref.version} was uninstalled.`);
+        if (!now) throw uninstalled(record);
         assertLegalEdge(record.ref.id, now.state, to);
         const edge = {
           from: now.state,
@@ -147,7 +139,14 @@ export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): 
     },
     remove: (record, move) =>
       inTurn(keyOf(record.ref), async () => {
-        const event = lifecycleEvent(clock, record.ref, records.get(keyOf(record.ref))?.state, "uninstalled", move);
+        const now = records.get(keyOf(record.ref));
+        if (!now) throw uninstalled(record);
+        if (isLive(now.state)) {
+          throw new SallyportError("conflict", `${record.ref.id} ${record.ref.version} was loaded meanwhile.`, {
+            fix: `Run: sallyport plugin unload ${record.ref.id}`,
+          });
+        }
+        const event = lifecycleEvent(clock, record.ref, now.state, "uninstalled", move);
         await audit.commit([deletePlugin(record.ref), ...(move.statements ?? [])], [event, ...(move.events ?? [])]);
         records.delete(keyOf(record.ref));
         changed();
@@ -169,6 +168,12 @@ export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): 
       return () => listeners.delete(listener);
     },
   };
+}
+
+function uninstalled({ ref }: StoredPlugin): SallyportError {
+  return new SallyportError("not_found", `${ref.id} ${ref.version} was uninstalled.`, {
+    fix: "List what is installed: sallyport plugin list",
+  });
 }
 
 function keyOf(ref: PluginRef): string {

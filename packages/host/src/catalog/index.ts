@@ -11,3 +11,4 @@ export {
 } from "./lifecycle.ts";
 export { unenforceable } from "./enforceable.ts";
 export { grantedScopes, type GrantedScopes, type Yes } from "./yes.ts";
+export { createTurns, type Turns } from "./turns.ts";

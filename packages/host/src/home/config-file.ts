@@ -30,11 +30,24 @@ export async function readConfigFile(home: string): Promise<string> {
   }
 }
 
-/** Calls `onChange` after the file may have changed. The folder is watched, since editors replace the file. */
-export function watchConfigFile(home: string, onChange: () => void): () => void {
+/** Long enough for an editor to write a file that it has just emptied, short enough for a switch that must be off now. */
+const SETTLED_MS = 100;
+
+/**
+ * Calls `onChange` when the file may have changed and nothing has written to it for a moment: half a file must never
+ * count as the operator's word. The folder is watched, since editors replace the file.
+ */
+export function watchConfigFile(home: string, onChange: () => void, onDefect: (error: unknown) => void): () => void {
+  let timer: NodeJS.Timeout | undefined;
   const watcher = watch(home, { persistent: false }, (_event, name) => {
-    if (name === CONFIG_FILE) onChange();
+    if (name !== CONFIG_FILE) return;
+    clearTimeout(timer);
+    timer = setTimeout(onChange, SETTLED_MS);
+    timer.unref();
   });
-  watcher.on("error", () => undefined);
-  return () => watcher.close();
+  watcher.on("error", onDefect);
+  return () => {
+    clearTimeout(timer);
+    watcher.close();
+  };
 }

@@ -1,3 +1,4 @@
 export { readConfigFile, watchConfigFile } from "./config-file.ts";
-export { removeFolder } from "./remove.ts";
+export { hasFolder, removeFolder } from "./folder.ts";
 export { createHome, openHome, resolveHome } from "./home.ts";
+export { realPathOf } from "./real-path.ts";

@@ -1,11 +1,23 @@
 import { decideCall, getApproval } from "../approval/index.ts";
-import type { AuditLog } from "../audit/index.ts";
-import type { ApprovalsApi, ApprovalView, PluginsApi } from "../host-api.ts";
-import { type Clock, SallyportError } from "../kernel/index.ts";
-import { type Database, expireApprovals, listApprovals, type StoredApproval } from "../store/index.ts";
+import type { ApprovalsApi, ApprovalView } from "../host-api.ts";
+import { SallyportError } from "../kernel/index.ts";
+import { expireApprovals, listApprovals, type StoredApproval, type StoredPlugin } from "../store/index.ts";
+import { approvePlugin, denyPlugin } from "./approve.ts";
+import type { PluginsDeps } from "./plugins-deps.ts";
 
-/** Requests of plugins and of calls, in one inbox. An answer to a plugin's request is an approval of the plugin. */
-export function createApprovalsApi(db: Database, audit: AuditLog, clock: Clock, plugins: PluginsApi): ApprovalsApi {
+/** Requests of plugins and of calls, in one inbox. An answer to a plugin's request is an answer to exactly its version. */
+export function createApprovalsApi(deps: PluginsDeps): ApprovalsApi {
+  const { db, audit, clock } = deps;
+
+  /** @throws {SallyportError} `conflict` when it was answered, or its bytes are no longer here. */
+  function askedFor(request: StoredApproval): StoredPlugin {
+    const record = deps.catalog.current(request.plugin);
+    if (request.state === "pending" && record) return record;
+    throw new SallyportError("conflict", `The request ${request.id} is ${record ? request.state : "over"} already.`, {
+      fix: "List what is open: sallyport approval list",
+    });
+  }
+
   return {
     async list(filter = {}) {
       await db.atomically([expireApprovals(clock.now())]);
@@ -22,12 +34,13 @@ export function createApprovalsApi(db: Database, audit: AuditLog, clock: Clock, 
         } as const;
         return toView(await decideCall(db, audit, clock, id, answer));
       }
-      assertOpen(request);
-      await plugins.approve(
-        operator,
-        request.plugin.id,
-        options.expiresAt === undefined ? {} : { expiresAt: options.expiresAt },
-      );
+      if (options.uses !== undefined) {
+        throw new SallyportError("usage", "A plugin's grant has no number of uses.", {
+          fix: "Give it an end with --expires instead.",
+        });
+      }
+      const { expiresAt } = options;
+      await approvePlugin(deps, operator, askedFor(request), expiresAt === undefined ? {} : { expiresAt });
       return toView(await getApproval(db, id));
     },
     async deny(operator, id, reason) {
@@ -35,18 +48,10 @@ export function createApprovalsApi(db: Database, audit: AuditLog, clock: Clock, 
       if (request.kind === "call") {
         return toView(await decideCall(db, audit, clock, id, { state: "denied", operator: operator.name, reason }));
       }
-      assertOpen(request);
-      await plugins.deny(operator, request.plugin.id, reason);
+      await denyPlugin(deps, operator, askedFor(request), reason);
       return toView(await getApproval(db, id));
     },
   };
-}
-
-function assertOpen(request: StoredApproval): void {
-  if (request.state === "pending") return;
-  throw new SallyportError("conflict", `The request ${request.id} is ${request.state} already.`, {
-    fix: "List what is open: sallyport approval list",
-  });
 }
 
 function toView(approval: StoredApproval): ApprovalView {

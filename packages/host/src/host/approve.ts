@@ -1,34 +1,46 @@
 import { decidedEvent } from "../approval/index.ts";
-import { grantedScopes, isLive, type Move } from "../catalog/index.ts";
+import { grantedScopes, type Move } from "../catalog/index.ts";
 import { type Grant, parseScopeArgument, type Scope, scopeKey } from "../capability/index.ts";
-import type { ApproveRequest, Operator, PluginInfo } from "../host-api.ts";
-import { newId, SallyportError } from "../kernel/index.ts";
+import type { ApproveRequest, Operator } from "../host-api.ts";
+import { newId, SallyportError, toSallyportError } from "../kernel/index.ts";
 import {
   decideApproval,
+  deleteToolRule,
   insertGrant,
   saveAllowed,
   saveCeiling,
   saveToolRule,
   type Statement,
   type StoredPlugin,
-  withdrawGrantsOf,
 } from "../store/index.ts";
-import { eventOf, pendingApproval, pendingOf, type PluginsDeps } from "./plugins-deps.ts";
+import { assertGrantable } from "./grantable.ts";
+import { actorOf, eventOf, pendingApproval, type PluginsDeps, withdrawal } from "./plugins-deps.ts";
 import { toolName } from "./route.ts";
-import { infoOf } from "./views.ts";
 
-export async function approve(
+/** What a yes comes to, worked out before anything changes. */
+interface Answer {
+  readonly scopes: readonly Scope[];
+  /** Full names of tools that agents may use without being asked. */
+  readonly tools: readonly string[];
+  readonly grantOnly: boolean;
+  readonly expiresAt: number | undefined;
+}
+
+/**
+ * One yes for one version: the grant and, unless only that is wanted, all else that it takes to use the plugin, in one
+ * transaction. A running plugin is stopped, since its process knows only the grant that it started with.
+ * @throws {SallyportError} `usage`; then nothing has changed. `permission_required`; then the plugin is denied.
+ */
+export async function approvePlugin(
   deps: PluginsDeps,
   operator: Operator,
-  id: string,
+  version: StoredPlugin,
   request: ApproveRequest,
-): Promise<PluginInfo> {
+): Promise<StoredPlugin> {
   const { catalog, clock } = deps;
-  const actor = `operator:${operator.name}`;
-  const record = await approvable(deps, pendingOf(deps, id) ?? catalog.get(id), actor);
-  const scopes = (request.scopes ?? []).map(parseScopeArgument);
-  const { scopes: granted } = grantedScopes(id, record.manifest.permissions, { only: request.only, scopes });
-  const tools = (request.allowTools ?? []).map((name) => declaredTool(record, name));
+  const actor = actorOf(operator);
+  const answer = await readAnswer(deps, operator, version, request);
+  const record = await approvable(deps, version, actor);
   const now = clock.now();
   const grant: Grant = {
     id: newId("grt"),
@@ -36,63 +48,103 @@ export async function approve(
     version: record.ref.version,
     manifestDigest: record.manifestDigest,
     treeDigest: record.ref.digest,
-    scopes: granted,
+    scopes: answer.scopes,
     grantedBy: operator.name,
     grantedAt: now,
-    ...(request.expiresAt === undefined ? {} : { expiresAt: request.expiresAt }),
+    ...(answer.expiresAt === undefined ? {} : { expiresAt: answer.expiresAt }),
   };
   const pending = await pendingApproval(deps, record);
-  const more = request.grantOnly === true ? [] : oneYes(deps, record, granted, tools, operator.name);
-  const move: Move = {
+  const before = withdrawal(deps, record, operator);
+  const approved = await catalog.move(record, "approved", {
     actor,
     lastError: null,
     statements: [
-      withdrawGrantsOf(record.ref, operator.name, now),
+      ...before.statements,
       insertGrant(grant),
-      ...more,
+      ...toolRules(record, answer, operator.name, now),
+      ...(answer.grantOnly ? [] : admission(deps, record, answer.scopes, operator.name, now)),
       ...(pending ? [decideApproval(pending.id, { state: "approved", by: operator.name, at: now })] : []),
     ],
     events: [
+      ...before.events,
       eventOf(clock, "grant.written", actor, {
         plugin: record.ref,
-        scope: granted.map(scopeKey).join(" "),
-        data: { grant: grant.id, tools, ...(request.grantOnly === true ? { grant_only: true } : {}) },
+        scope: answer.scopes.map(scopeKey).join(" "),
+        data: { grant: grant.id, tools: answer.tools, ...(answer.grantOnly ? { grant_only: true } : {}) },
       }),
       ...(pending ? [decidedEvent(clock, pending, { state: "approved", operator: operator.name })] : []),
     ],
-  };
-  const approved = await catalog.move(record, "approved", move);
+  });
   await deps.refresh();
-  return infoOf(deps.views, approved);
+  return approved;
 }
 
-/** Allow-list entry, host ceiling and tool rules: with the grant, all that it takes to use the plugin. */
-function oneYes(
+async function readAnswer(
+  deps: PluginsDeps,
+  operator: Operator,
+  record: StoredPlugin,
+  request: ApproveRequest,
+): Promise<Answer> {
+  const grantOnly = request.grantOnly === true;
+  const tools = (request.allowTools ?? []).map((name) => declaredTool(record, name));
+  if (grantOnly && tools.length > 0) {
+    throw new SallyportError("usage", "A grant alone allows no tools.", { fix: "Leave out --grant-only or --allow-tools." });
+  }
+  const { expiresAt } = request;
+  if (expiresAt !== undefined && !(Number.isSafeInteger(expiresAt) && expiresAt > deps.clock.now())) {
+    throw new SallyportError("usage", "The time at which the grant would end is over.", { fix: "Give a time to come." });
+  }
+  const scopes = await scopesOf(deps, operator, record, request);
+  await assertGrantable(scopes, deps.places);
+  return { scopes, tools, grantOnly, expiresAt };
+}
+
+/** To leave out what a plugin cannot do without is a no. */
+async function scopesOf(
+  deps: PluginsDeps,
+  operator: Operator,
+  record: StoredPlugin,
+  { only, scopes = [] }: ApproveRequest,
+): Promise<readonly Scope[]> {
+  try {
+    return grantedScopes(record.ref.id, record.manifest.permissions, { only, scopes: scopes.map(parseScopeArgument) })
+      .scopes;
+  } catch (thrown) {
+    const error = toSallyportError(thrown);
+    if (error.code === "permission_required") await denyPlugin(deps, operator, record, error.code);
+    throw error;
+  }
+}
+
+/** The rules of its tools are what this yes says; nothing is left of an earlier one, which may have meant other code. */
+function toolRules(record: StoredPlugin, answer: Answer, setBy: string, setAt: number): readonly Statement[] {
+  return [
+    ...record.manifest.tools.map((tool) => deleteToolRule(toolName(record.ref.id, tool.name), null)),
+    ...answer.tools.map((tool) => saveToolRule({ tool, agent: null, decision: "allow", setBy, setAt })),
+  ];
+}
+
+/** Allow-list entry and host ceiling. What other versions of the id were granted stays below the ceiling: they may run. */
+function admission(
   deps: PluginsDeps,
   record: StoredPlugin,
   granted: readonly Scope[],
-  tools: readonly string[],
   by: string,
+  at: number,
 ): readonly Statement[] {
-  const at = deps.clock.now();
+  const { id } = record.ref;
+  const others = deps.catalog.versions(id).filter((other) => other.ref.digest !== record.ref.digest);
+  const scopes = [...granted, ...others.flatMap((other) => deps.views.grantOf(other)?.scopes ?? [])];
   return [
-    saveAllowed({
-      pluginId: record.ref.id,
-      versionRange: null,
-      treeDigest: null,
-      publisher: null,
-      addedBy: by,
-      addedAt: at,
-    }),
-    saveCeiling({ pluginId: record.ref.id, scopes: granted, setBy: by, setAt: at }),
-    ...tools.map((tool) => saveToolRule({ tool, agent: null, decision: "allow", setBy: by, setAt: at })),
+    saveAllowed({ pluginId: id, versionRange: null, treeDigest: null, publisher: null, addedBy: by, addedAt: at }),
+    saveCeiling({ pluginId: id, scopes, setBy: by, setAt: at }),
   ];
 }
 
 function declaredTool(record: StoredPlugin, name: string): string {
   const tool = record.manifest.tools.find((own) => own.name === name || toolName(record.ref.id, own.name) === name);
   if (tool) return toolName(record.ref.id, tool.name);
-  throw new SallyportError("usage", `${record.ref.id} has no tool "${name}".`, {
+  throw new SallyportError("usage", `${record.ref.id} has no tool "${name.slice(0, 100)}".`, {
     fix: `It has: ${record.manifest.tools.map((own) => own.name).join(", ")}.`,
   });
 }
@@ -101,11 +153,9 @@ function declaredTool(record: StoredPlugin, name: string): string {
 async function approvable(deps: PluginsDeps, record: StoredPlugin, actor: string): Promise<StoredPlugin> {
   const { catalog, runtime } = deps;
   const move: Move = { actor, reason: "asked_again" };
-  let current = record;
+  let current = catalog.current(record.ref) ?? record;
   if (current.state !== "pending_approval" && current.state !== "denied" && current.state !== "validated") {
-    current = isLive(current.state)
-      ? await runtime.stop(current, "validated", move)
-      : await catalog.move(current, "validated", move);
+    current = await runtime.stop(current, "validated", move);
   }
   return current.state === "pending_approval" ? current : catalog.move(current, "pending_approval", move);
 }
@@ -116,18 +166,20 @@ export async function denyPlugin(
   record: StoredPlugin,
   reason?: string,
 ): Promise<StoredPlugin> {
-  const actor = `operator:${operator.name}`;
+  const actor = actorOf(operator);
   const current = await approvable(deps, record, actor);
   const pending = await pendingApproval(deps, current);
+  const before = withdrawal(deps, current, operator);
+  const answer = { state: "denied", operator: operator.name, reason } as const;
   const now = deps.clock.now();
   const denied = await deps.catalog.move(current, "denied", {
     actor,
     reason: reason ?? "denied",
     statements: [
-      withdrawGrantsOf(record.ref, operator.name, now),
+      ...before.statements,
       ...(pending ? [decideApproval(pending.id, { state: "denied", by: operator.name, at: now, reason })] : []),
     ],
-    events: pending ? [decidedEvent(deps.clock, pending, { state: "denied", operator: operator.name, reason })] : [],
+    events: [...before.events, ...(pending ? [decidedEvent(deps.clock, pending, answer)] : [])],
   });
   await deps.refresh();
   return denied;

@@ -1,10 +1,10 @@
 import { dirname, join } from "node:path";
 import { createCallApprovals } from "../approval/index.ts";
-import { type BrokerAction, createBroker } from "../broker/index.ts";
-import { isLive, type LoadPermit, passGates } from "../catalog/index.ts";
-import { removeFolder, watchConfigFile } from "../home/index.ts";
+import { type BrokerAction, createBroker, isNeverGrantable } from "../broker/index.ts";
+import { createTurns, isLive, type LoadPermit, passGates } from "../catalog/index.ts";
+import { hasFolder, realPathOf, removeFolder, watchConfigFile } from "../home/index.ts";
 import { requireLevel } from "../isolation/index.ts";
-import type { Host, Operator } from "../host-api.ts";
+import type { Host } from "../host-api.ts";
 import {
   type IsolationLevel,
   LIMITS,
@@ -17,7 +17,7 @@ import { findManifest, readManifest } from "../manifest/index.ts";
 import { createOperators } from "../operators/index.ts";
 import { installSource } from "../registry/index.ts";
 import { createRedactor } from "../secrets/index.ts";
-import { createKvStore, createSettings, findRevocation, type StoredPlugin } from "../store/index.ts";
+import { createKvStore, createSettings, findConfig, findRevocation, type StoredPlugin } from "../store/index.ts";
 import { createLauncher } from "../supervisor/index.ts";
 import { VERSION } from "../version.ts";
 import { createApprovalsApi } from "./approvals.ts";
@@ -30,6 +30,7 @@ import { createLogBook } from "./logs.ts";
 import type { HomeParts } from "./parts.ts";
 import { planLaunch } from "./plan.ts";
 import { createPluginsApi } from "./plugins.ts";
+import type { PluginsDeps } from "./plugins-deps.ts";
 import { createRouteTable, type LoadedTool } from "./route.ts";
 import { createRuntime } from "./runtime.ts";
 import { createSecretsApi } from "./secrets.ts";
@@ -55,22 +56,25 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   const logs = createLogBook();
   const counters = createCounters(db);
   const configs = createPluginConfigs(db, audit, clock);
+  const kv = createKvStore(db);
+  const dataDirOf = (id: string): string => join(options.dataRoot, id.replace("/", "@"));
+  const forbiddenPaths = [
+    parts.home,
+    options.dataRoot,
+    parts.storePath,
+    dirname(parts.engine.deno),
+    dirname(parts.engine.runner),
+  ];
   const broker = createBroker({
     ...parts.overrides.network,
     secrets: vault,
     redactor,
-    kv: createKvStore(db),
+    kv,
     clock,
     onAction: (action) => audit.note(brokerEvent(clock.now(), action)),
     onLog: ({ plugin, time, level, message, callId }) =>
       logs.add(plugin.id, { time, level, message, ...(callId === null ? {} : { call: callId }) }),
-    forbiddenPaths: [
-      parts.home,
-      options.dataRoot,
-      parts.storePath,
-      dirname(parts.engine.deno),
-      dirname(parts.engine.runner),
-    ],
+    forbiddenPaths,
   });
   const runtime = createRuntime({
     catalog,
@@ -83,7 +87,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
         broker,
         config: state.config,
         ceiling: state.decisions.ceilingOf(record.ref.id),
-        dataDir: join(options.dataRoot, record.ref.id.replace("/", "@")),
+        dataDir: dataDirOf(record.ref.id),
         openRuntimePermissions: options.openRuntimePermissions,
       }),
   });
@@ -98,7 +102,14 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   function changed(): void {
     tools = undefined;
     routes.invalidate();
-    for (const listener of toolListeners) listener();
+    for (const listener of toolListeners) {
+      try {
+        listener();
+      } catch (error) {
+        // A listener's defect must not look like a failure of the change that it was told of.
+        options.onDefect(error);
+      }
+    }
   }
   catalog.onChange(changed);
   state.onChange(changed);
@@ -171,14 +182,14 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     refused: counters.refuse,
     async expired(plugin) {
       const record = catalog.current(plugin);
-      if (record) await runtime.stop(record, "validated", { actor: "host", reason: "grant_expired" });
+      if (record && isLive(record.state)) await runtime.stop(record, "validated", { actor: "host", reason: "grant_expired" });
       throw new PolicyViolationError("not_approved", `The approval of ${plugin.id} expired.`, {
         fix: `Run: sallyport plugin approve ${plugin.id}`,
       });
     },
   });
   const toolsApi = createToolsApi({ routes, levelOf, invoke });
-  const plugins = createPluginsApi({
+  const pluginsDeps: PluginsDeps = {
     db,
     audit,
     clock,
@@ -190,10 +201,16 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     installSource: (path, inspect, onStep) =>
       installSource(path, { findManifest, readManifest, inspect, store: parts.store }, onStep),
     removeStored: (digest) => parts.store.remove(digest),
-    removeData: (id) => removeFolder(join(options.dataRoot, id.replace("/", "@"))),
+    removeData: (id) => removeFolder(dataDirOf(id)),
+    hasKept: async (id) =>
+      hasFolder(dataDirOf(id)) || (await kv.usage(id)).keys > 0 || (await findConfig(db, id)) !== null,
     refresh: state.refresh,
     logsOf: logs.of,
-  });
+    forgetLogs: logs.forget,
+    inTurn: createTurns(),
+    places: { realPath: realPathOf, neverGrantable: (path) => isNeverGrantable(path, forbiddenPaths) },
+  };
+  const plugins = createPluginsApi(pluginsDeps);
   const operators = await createOperators({
     settings: createSettings(db),
     clock,
@@ -219,18 +236,20 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   await settleAfterStart(catalog, state.config);
   const counting = setInterval(() => void counters.flush().catch(options.onDefect), COUNTS_MS);
   counting.unref();
-  const unwatch = watchConfigFile(parts.home, () => void reload().catch(options.onDefect));
+  const unwatch = watchConfigFile(parts.home, () => void reload().catch(options.onDefect), options.onDefect);
 
   /** A change of config.yml is in force at once: what it no longer admits stops. */
   async function reload(): Promise<void> {
     if (!(await state.reload())) return;
-    const host: Operator = { name: "host" };
     for (const record of catalog.all().filter(({ state: now }) => isLive(now))) {
       try {
         await permit(record);
       } catch (error) {
         const { code, message } = toSallyportError(error);
-        await runtime.stop(record, "stopped", { actor: host.name, reason: code, lastError: message });
+        // One that cannot be stopped, since it went elsewhere meanwhile, must not keep the others running.
+        await runtime
+          .stop(record, "stopped", { actor: "host", reason: code, lastError: message })
+          .catch(options.onDefect);
       }
     }
   }
@@ -239,8 +258,9 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   async function close(): Promise<void> {
     unwatch();
     clearInterval(counting);
-    await runtime.close();
-    await counters.flush();
+    // Whatever fails on the way, the home is released.
+    await runtime.close().catch(options.onDefect);
+    await counters.flush().catch(options.onDefect);
     await audit
       .record({ v: 1, id: newId("evt"), time: clock.now(), type: "host.stopped", actor: "host" })
       .catch(options.onDefect);
@@ -250,7 +270,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   return {
     plugins,
     tools: toolsApi,
-    approvals: createApprovalsApi(db, audit, clock, plugins),
+    approvals: createApprovalsApi(pluginsDeps),
     secrets: createSecretsApi(vault, audit, clock),
     audit,
     policy: { snapshot: () => state.decisions.policy.snapshot },

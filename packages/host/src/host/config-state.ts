@@ -1,3 +1,4 @@
+import { createTurns } from "../catalog/index.ts";
 import { type HostConfig, parseConfig } from "../config/index.ts";
 import { readConfigFile } from "../home/index.ts";
 import { toSallyportError } from "../kernel/index.ts";
@@ -24,6 +25,24 @@ export async function createConfigState(parts: HomeParts): Promise<ConfigState> 
   let decisions = await readDecisions(parts.db, config);
   const listeners: (() => void)[] = [];
 
+  /** Changes of the file are read one after the other, so that the last one read is the last one written. */
+  const inTurn = createTurns();
+
+  async function reload(): Promise<boolean> {
+    try {
+      const next = await readConfigFile(parts.home);
+      if (next === text) return false;
+      config = parseConfig(next);
+      text = next;
+      problem = null;
+    } catch (error) {
+      problem = toSallyportError(error).message;
+      return false;
+    }
+    await refresh();
+    return true;
+  }
+
   async function refresh(): Promise<void> {
     decisions = await readDecisions(parts.db, config);
     for (const listener of listeners) listener();
@@ -40,20 +59,7 @@ export async function createConfigState(parts: HomeParts): Promise<ConfigState> 
       return problem;
     },
     refresh,
-    async reload() {
-      try {
-        const next = await readConfigFile(parts.home);
-        if (next === text) return false;
-        config = parseConfig(next);
-        text = next;
-        problem = null;
-      } catch (error) {
-        problem = toSallyportError(error).message;
-        return false;
-      }
-      await refresh();
-      return true;
-    },
+    reload: () => inTurn("config", reload),
     onChange: (listener) => void listeners.push(listener),
   };
 }

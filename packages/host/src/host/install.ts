@@ -11,8 +11,10 @@ import {
 import type { Manifest } from "../manifest/index.ts";
 import type { InstalledSource } from "../registry/index.ts";
 import { findRevocation, insertApproval, type StoredApproval, type StoredPlugin } from "../store/index.ts";
-import { approve } from "./approve.ts";
-import { eventOf, pendingApproval, type PluginsDeps } from "./plugins-deps.ts";
+import { approvePlugin } from "./approve.ts";
+import { assertExpected } from "./expect.ts";
+import { load } from "./load.ts";
+import { actorOf, eventOf, pendingApproval, type PluginsDeps } from "./plugins-deps.ts";
 import { permissionsOf, summaryOf } from "./views.ts";
 
 /** Steps of the source, then ours: check and register. */
@@ -28,24 +30,28 @@ export async function install(deps: PluginsDeps, operator: Operator, request: In
   const step = (name: string, index: number): void => request.onStep?.({ name, index, of: STEPS });
   const source = await deps.installSource(
     request.source,
-    (manifest) => expectMetadata(manifest, request.expect),
+    (manifest) => assertExpected(manifest, request.expect ?? {}),
     (own) => step(own.name, own.index),
   );
+  let inherits = false;
   try {
-    step("check", 4);
-    const known = await admit(deps, source);
-    step("register", 5);
-    const record = known ?? (await register(deps, `operator:${operator.name}`, request.source, source));
-    await approveInDevelopment(deps, record);
+    const register = async (): Promise<StoredPlugin> => {
+      step("check", 4);
+      inherits = deps.catalog.find(source.manifest.id) === undefined && (await deps.hasKept(source.manifest.id));
+      const known = await admit(deps, source);
+      step("register", 5);
+      return known ?? add(deps, actorOf(operator), request.source, source);
+    };
+    await approveInDevelopment(deps, await deps.inTurn(source.manifest.id, register));
   } catch (error) {
     const digests = deps.catalog.all().map((record) => record.ref.digest);
     if (source.created && !digests.includes(source.treeDigest)) await deps.removeStored(source.treeDigest);
     throw error;
   }
   const ref = refOf(source);
-  if (request.load === true)
-    await deps.runtime.start(deps.catalog.get(ref.id, ref.version), `operator:${operator.name}`);
-  return answer(deps, deps.catalog.get(ref.id, ref.version), [...source.warnings, ...broadRequests(source.manifest)]);
+  if (request.load === true) await load(deps, operator, deps.catalog.get(ref.id, ref.version));
+  const warnings = [...source.warnings, ...broadRequests(source.manifest), ...(inherits ? [inheritance(ref.id)] : [])];
+  return answer(deps, deps.catalog.get(ref.id, ref.version), warnings);
 }
 
 function refOf(source: InstalledSource<Manifest>): PluginRef {
@@ -78,7 +84,7 @@ async function admit(deps: PluginsDeps, source: InstalledSource<Manifest>): Prom
   return known;
 }
 
-async function register(
+async function add(
   deps: PluginsDeps,
   actor: string,
   path: string,
@@ -113,7 +119,7 @@ async function register(
 async function approveInDevelopment(deps: PluginsDeps, record: StoredPlugin): Promise<void> {
   if (deps.config().mode !== "development" || record.state !== "pending_approval") return;
   if (record.manifest.permissions.some((request) => riskOf(request) !== "low")) return;
-  await approve(deps, { name: "development-mode" }, record.ref.id, {});
+  await approvePlugin(deps, { name: "development-mode" }, record, {});
 }
 
 async function answer(deps: PluginsDeps, record: StoredPlugin, warnings: readonly string[]): Promise<InstallAnswer> {
@@ -127,31 +133,8 @@ async function answer(deps: PluginsDeps, record: StoredPlugin, warnings: readonl
   };
 }
 
-function expectMetadata(manifest: Manifest, expected: InstallRequest["expect"]): void {
-  for (const key of ["id", "name", "version", "author", "description"] as const) {
-    const wanted = expected?.[key];
-    if (wanted === undefined || wanted === manifest[key] || (key === "name" && wanted === manifest.id)) continue;
-    throw mismatch(key, wanted, manifest[key] ?? "nothing");
-  }
-  const missing = expected?.categories?.find((category) => !manifest.categories.some((own) => own === category));
-  if (missing !== undefined) throw mismatch("capabilities", missing, manifest.categories.join(", ") || "none");
-  if (expected?.capabilities === undefined) return;
-  const wanted = sorted(expected.capabilities);
-  const asked = sorted(manifest.permissions.map((request) => request.capability));
-  if (wanted !== asked) throw mismatch("required permissions", wanted || "none", asked || "none");
-}
-
-/** What other systems call permissions: not the tools that a plugin offers. */
-function sorted(capabilities: readonly Capability[]): string {
-  return [...new Set(capabilities.filter((capability) => capability !== "tools"))].toSorted().join(", ");
-}
-
-function mismatch(key: string, expected: string, actual: string): SallyportError {
-  return new SallyportError("manifest_invalid", `The plugin's ${key} is not what the request says.`, {
-    detail: `Expected ${expected}, the manifest says ${actual}.`,
-    fix: "Install the plugin that you mean, or correct the request.",
-    data: { key, expected, actual },
-  });
+function inheritance(id: string): string {
+  return `An earlier plugin named ${id} left data or configuration here, which this one takes over. To start without: uninstall it with --purge and install it again.`;
 }
 
 /** Requests that name no limit worth the name; least privilege is for the author to keep and for the operator to see. */

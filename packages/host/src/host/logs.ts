@@ -4,6 +4,7 @@ import type { LogLine } from "../host-api.ts";
 export interface LogBook {
   add(pluginId: string, line: LogLine): void;
   of(pluginId: string): readonly LogLine[];
+  forget(pluginId: string): void;
 }
 
 const KEPT = 500;
@@ -18,5 +19,6 @@ export function createLogBook(): LogBook {
       lines.set(pluginId, own);
     },
     of: (pluginId) => lines.get(pluginId) ?? [],
+    forget: (pluginId) => void lines.delete(pluginId),
   };
 }

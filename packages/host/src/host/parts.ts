@@ -52,8 +52,11 @@ export async function openHomeParts({ home, clock, vaultKey, overrides }: OpenOp
   const db = await openDatabase({ path: join(home, "state.db"), clock });
   let audit: OwnedAuditLog | undefined;
   const close = async (): Promise<void> => {
-    await audit?.close();
-    await db.close();
+    try {
+      await audit?.close();
+    } finally {
+      await db.close();
+    }
   };
   try {
     const signingKey = await loadOrCreateSigningKey(join(home, "keys", "audit.pem"));

@@ -1,12 +1,20 @@
 import type { AuditEvent, AuditLog } from "../audit/index.ts";
-import type { Catalog } from "../catalog/index.ts";
+import type { Catalog, Turns } from "../catalog/index.ts";
 import type { HostConfig } from "../config/index.ts";
-import type { LogLine } from "../host-api.ts";
-import { type Clock, newId } from "../kernel/index.ts";
+import type { LogLine, Operator } from "../host-api.ts";
+import { type Clock, newId, SallyportError } from "../kernel/index.ts";
 import type { Manifest } from "../manifest/index.ts";
 import type { InstalledSource, InstallStep } from "../registry/index.ts";
-import { type Database, listApprovals, type StoredApproval, type StoredPlugin } from "../store/index.ts";
+import {
+  type Database,
+  listApprovals,
+  type Statement,
+  type StoredApproval,
+  type StoredPlugin,
+  withdrawGrantsOf,
+} from "../store/index.ts";
 import type { PluginConfigs } from "./configs.ts";
+import type { GrantablePlaces } from "./grantable.ts";
 import type { Runtime } from "./runtime.ts";
 import type { ViewSources } from "./views.ts";
 
@@ -19,6 +27,9 @@ export interface PluginsDeps {
   readonly runtime: Runtime;
   readonly configs: PluginConfigs;
   readonly views: ViewSources;
+  readonly places: GrantablePlaces;
+  /** Changes of which versions of an id are installed, one after the other. */
+  readonly inTurn: Turns;
   config(): HostConfig;
   /** Stores a directory's verified bytes; `inspect` may refuse before anything is kept. */
   installSource(
@@ -31,15 +42,50 @@ export interface PluginsDeps {
   /** Reads grants, rules and ceilings again after a change. */
   refresh(): Promise<void>;
   logsOf(pluginId: string): readonly LogLine[];
+  forgetLogs(pluginId: string): void;
+  /** Whether an earlier plugin of this id left data, keys or configuration. */
+  hasKept(pluginId: string): Promise<boolean>;
 }
 
-export function pendingOf(deps: PluginsDeps, id: string): StoredPlugin | undefined {
-  return deps.catalog.versions(id).find((record) => record.state === "pending_approval");
+/**
+ * The version that an operator's answer is about: the one named, else the one that `info(id)` shows. An answer never goes
+ * to another version than the one that was looked at.
+ * @throws {SallyportError} `not_found`; `conflict` when another version waits for an answer and none was named.
+ */
+export function answerable(deps: PluginsDeps, id: string, version?: string): StoredPlugin {
+  const shown = deps.catalog.get(id, version);
+  if (version !== undefined) return shown;
+  const waiting = deps.catalog.versions(id).filter((other) => other !== shown && other.state === "pending_approval");
+  if (waiting.length === 0) return shown;
+  const versions = [shown, ...waiting].map((other) => other.ref.version).join(", ");
+  throw new SallyportError("conflict", `There is more than one version of ${id} to answer: ${versions}.`, {
+    detail: `sallyport plugin info ${id} shows ${shown.ref.version}.`,
+    fix: "Say which version you mean, or answer its request: sallyport approval list",
+    data: { versions: waiting.map((other) => other.ref.version) },
+  });
 }
 
 export async function pendingApproval(deps: PluginsDeps, record: StoredPlugin): Promise<StoredApproval | undefined> {
   const pending = await listApprovals(deps.db, { kind: "plugin", state: "pending", pluginId: record.ref.id });
   return pending.find((approval) => approval.plugin.digest === record.ref.digest);
+}
+
+/** What takes a version's grant away, and says so. */
+export function withdrawal(
+  deps: PluginsDeps,
+  record: StoredPlugin,
+  operator: Operator,
+): { readonly statements: readonly Statement[]; readonly events: readonly AuditEvent[] } {
+  const grant = deps.views.grantOf(record);
+  const facts = { plugin: record.ref, ...(grant ? { data: { grant: grant.id } } : {}) };
+  return {
+    statements: [withdrawGrantsOf(record.ref, operator.name, deps.clock.now())],
+    events: grant ? [eventOf(deps.clock, "grant.withdrawn", actorOf(operator), facts)] : [],
+  };
+}
+
+export function actorOf(operator: Operator): string {
+  return `operator:${operator.name}`;
 }
 
 export function eventOf(clock: Clock, type: AuditEvent["type"], actor: string, facts: Partial<AuditEvent>): AuditEvent {

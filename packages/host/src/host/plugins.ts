@@ -1,9 +1,10 @@
-import { isLive, type Move } from "../catalog/index.ts";
-import type { Operator, PluginsApi } from "../host-api.ts";
+import type { Move } from "../catalog/index.ts";
+import type { PluginsApi } from "../host-api.ts";
 import type { StoredPlugin } from "../store/index.ts";
-import { approve, denyPlugin } from "./approve.ts";
+import { approvePlugin, denyPlugin } from "./approve.ts";
 import { install } from "./install.ts";
-import { pendingOf, type PluginsDeps } from "./plugins-deps.ts";
+import { load } from "./load.ts";
+import { actorOf, answerable, type PluginsDeps } from "./plugins-deps.ts";
 import { revoke, uninstall } from "./retire.ts";
 import { infoOf, summaryOf } from "./views.ts";
 
@@ -21,18 +22,15 @@ export function createPluginsApi(deps: PluginsDeps): PluginsApi {
           .filter((record) => catalog.find(record.ref.id) === record)
           .map(summary),
       ),
-    info: async (id) => infoOf(views, catalog.get(id)),
-    approve: (operator, id, request) => approve(deps, operator, id, request),
-    async deny(operator, id, reason) {
-      const record = pendingOf(deps, id) ?? catalog.get(id);
-      return summary(await denyPlugin(deps, operator, record, reason));
-    },
+    info: async (id, version) => infoOf(views, catalog.get(id, version)),
+    approve: async (operator, id, request) =>
+      infoOf(views, await approvePlugin(deps, operator, answerable(deps, id, request.version), request)),
+    deny: async (operator, id, reason, version) =>
+      summary(await denyPlugin(deps, operator, answerable(deps, id, version), reason)),
     async load(operator, id, options = {}) {
       const record = catalog.get(id, options.version);
       if (options.config) await deps.configs.set(record, actorOf(operator), options.config);
-      if (!record.active) await replaceActive(deps, record, actorOf(operator));
-      await runtime.start(catalog.get(id, record.ref.version), actorOf(operator));
-      return summary(catalog.get(id, record.ref.version));
+      return summary(await load(deps, operator, record));
     },
     async unload(operator, id) {
       return summary(await runtime.stop(catalog.get(id), "stopped", { actor: actorOf(operator), reason: "unloaded" }));
@@ -56,14 +54,4 @@ export function createPluginsApi(deps: PluginsDeps): PluginsApi {
     },
     logs: deps.logsOf,
   };
-}
-
-async function replaceActive(deps: PluginsDeps, record: StoredPlugin, actor: string): Promise<void> {
-  const old = deps.catalog.versions(record.ref.id).find((other) => other.active);
-  if (old && isLive(old.state)) await deps.runtime.stop(old, "stopped", { actor, reason: "replaced" });
-  await deps.catalog.activate(record);
-}
-
-function actorOf(operator: Operator): string {
-  return `operator:${operator.name}`;
 }

@@ -56,13 +56,13 @@ export async function readDecisions(db: Database, config: HostConfig): Promise<D
   };
 }
 
-/** Version of each installed plugin that is approved or live: what a dependant may count on. */
+/** The active version of each plugin, when it is approved or live: what a dependant may count on. */
 export function installedVersions(catalog: Catalog): ReadonlyMap<string, string> {
   const usable = ["approved", "starting", "running", "idle", "stopped", "unhealthy"];
   return new Map(
     catalog
       .all()
-      .flatMap((record) => (usable.includes(record.state) ? [[record.ref.id, record.ref.version] as const] : [])),
+      .flatMap((record) => (record.active && usable.includes(record.state) ? [[record.ref.id, record.ref.version] as const] : [])),
   );
 }
 
@@ -70,7 +70,7 @@ export function installedVersions(catalog: Catalog): ReadonlyMap<string, string>
 export function loadedTools(catalog: Catalog, decisions: Decisions): ReadonlyMap<string, LoadedTool> {
   const tools = new Map<string, LoadedTool>();
   for (const record of catalog.all()) {
-    if (record.state !== "running" && record.state !== "idle") continue;
+    if (!record.active || (record.state !== "running" && record.state !== "idle")) continue;
     const grant = decisions.grantOf(record);
     if (!grant) continue;
     for (const tool of record.manifest.tools) {

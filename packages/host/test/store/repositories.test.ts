@@ -337,7 +337,7 @@ describe("approvals", () => {
     expect(await findApproval(database, "apr_1")).toMatchObject({ state: "approved", usesLeft: null });
     await database.atomically([expireApprovals(100)]);
     expect(await findApproval(database, "apr_1")).toMatchObject({ state: "expired" });
-    await database.atomically([closeApprovalsOf("weather", "ann", 5, "revoked")]);
+    await database.atomically([closeApprovalsOf({ id: "weather" }, "ann", 5, "revoked")]);
     expect(await findApproval(database, "apr_2")).toMatchObject({ state: "denied", reason: "revoked" });
   });
 });

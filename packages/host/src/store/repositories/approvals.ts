@@ -1,4 +1,5 @@
 import type { Selectable } from "kysely";
+import type { PluginRef } from "../../kernel/index.ts";
 import { build, fromJson, toJson } from "../build.ts";
 import type { ApprovalsTable } from "../schema.ts";
 import type { Database, Statement, StoredApproval } from "../types.ts";
@@ -102,16 +103,20 @@ export function expireApprovals(at: number): Statement {
   };
 }
 
-/** Ends every open request of a plugin, when it is revoked, uninstalled or its bytes changed. */
-export function closeApprovalsOf(pluginId: string, by: string, at: number, reason: string): Statement {
-  return {
-    query: build
-      .updateTable("approvals")
-      .set({ state: "denied", decided_by: by, decided_at: at, reason })
-      .where("plugin_id", "=", pluginId)
-      .where("state", "in", ["pending", "approved"])
-      .compile(),
-  };
+/** Ends every open request of a plugin, or of these bytes of it, when they are revoked or uninstalled. */
+export function closeApprovalsOf(
+  plugin: PluginRef | { readonly id: string },
+  by: string,
+  at: number,
+  reason: string,
+): Statement {
+  let query = build
+    .updateTable("approvals")
+    .set({ state: "denied", decided_by: by, decided_at: at, reason })
+    .where("plugin_id", "=", plugin.id)
+    .where("state", "in", ["pending", "approved"]);
+  if ("digest" in plugin) query = query.where("plugin_digest", "=", plugin.digest);
+  return { query: query.compile() };
 }
 
 function toRow(approval: StoredApproval): Selectable<ApprovalsTable> {
