@@ -1,6 +1,7 @@
 import type { CallId } from "../protocol/v1/index.ts";
 import type { Files } from "../plugin/index.ts";
 import { fromBase64, toBase64 } from "./base64.ts";
+import { joined } from "./bytes.ts";
 import type { HostPort } from "./port.ts";
 
 const PIECE_BYTES = 1024 * 1024;
@@ -56,14 +57,4 @@ export function createFiles(port: HostPort, call: CallId): Files {
       await port.request("files.mkdir", { call, path });
     },
   };
-}
-
-function joined(pieces: readonly Uint8Array[], total: number): Uint8Array {
-  const whole = new Uint8Array(total);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
 }

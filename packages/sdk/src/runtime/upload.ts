@@ -1,5 +1,6 @@
 import { type CallId, CHUNK_BYTES } from "../protocol/v1/index.ts";
 import { toBase64 } from "./base64.ts";
+import { joined } from "./bytes.ts";
 import type { HostPort } from "./port.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -30,16 +31,6 @@ export async function bodyOf(request: Request): Promise<Bytes | ReadableStream<B
     next = reader.read();
   }
   return following(pieces, next, reader);
-}
-
-function joined(pieces: readonly Bytes[], total: number): Bytes {
-  const whole = new Uint8Array(total);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
 }
 
 function following(
