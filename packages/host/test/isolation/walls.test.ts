@@ -109,6 +109,8 @@ describe.skipIf(!namespaceAvailable)(`a process at level namespace, seen from th
         "--die-with-parent",
         "--new-session",
         "--clearenv",
+        "--cap-drop",
+        "ALL",
       ]),
     );
   });
