@@ -31,7 +31,8 @@ async function send(method: string, path: string, body?: unknown) {
     method,
     ...(body === undefined ? {} : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
   });
-  return { status: response.status, text: await response.clone().text(), answer: () => response.json() };
+  const text = await response.text();
+  return { status: response.status, text, answer: () => JSON.parse(text) };
 }
 const answerOf = async (method: string, path: string, body?: unknown) => (await send(method, path, body)).answer();
 
