@@ -6,7 +6,7 @@ import { decodeEvent } from "./decode.ts";
 import { encodeEvent } from "./encode.ts";
 import { exportLines } from "./export.ts";
 import { createAppendQueue, type QueueLimits, unavailable } from "./queue.ts";
-import type { AuditFilter, OwnedAuditLog, StoredAuditEvent } from "./types.ts";
+import type { AuditEvent, AuditFilter, OwnedAuditLog, StoredAuditEvent } from "./types.ts";
 import { verifyChain } from "./verify.ts";
 
 export interface OpenAuditLogOptions {
@@ -47,19 +47,43 @@ export async function openAuditLog(options: OpenAuditLogOptions): Promise<OwnedA
   };
   const queue = createAppendQueue((bodies) => chain.append(bodies), onDurable, options.queue);
 
+  /* Notes are encoded when the loop has nothing better to do, so that a call does not wait for its own book-keeping. */
+  let noted: AuditEvent[] = [];
+  const takeNotes = (): void => {
+    const events = noted;
+    noted = [];
+    for (const event of events) queue.add(encodeEvent(event));
+  };
+  const takeNotesLater = (): void => {
+    try {
+      takeNotes();
+    } catch (error) {
+      queue.fail(unavailable(error));
+    }
+  };
+  /* In order: what was noted before comes before. */
+  const flush = (): Promise<void> => {
+    takeNotes();
+    return queue.flush();
+  };
+
   return {
     get healthy() {
       return queue.failure === null;
     },
     async record(event) {
+      takeNotes();
       await queue.push(encodeEvent(event));
     },
     note(event) {
       // A queue that takes nothing more shows in `healthy`; whoever needs a durable event meets it there.
-      queue.add(encodeEvent(event));
+      if (noted.push(event) === 1) setImmediate(takeNotesLater);
     },
-    flush: () => queue.flush(),
+    async flush() {
+      await flush();
+    },
     async commit(statements, events) {
+      takeNotes();
       if (queue.failure) throw queue.failure;
       const bodies = events.map(encodeEvent);
       if (bodies.length === 0) throw new SallyportError("internal", "A change of state needs its event.");
@@ -74,16 +98,16 @@ export async function openAuditLog(options: OpenAuditLogOptions): Promise<OwnedA
       }
     },
     async query(filter) {
-      await flushQuietly(queue.flush());
+      await flushQuietly(flush());
       return (await chain.find(toChainFilter(filter))).map(decodeEvent);
     },
     async verify(expectedHead) {
-      await flushQuietly(queue.flush());
+      await flushQuietly(flush());
       await checkpointing;
       return verifyChain(chain, signingKey, expectedHead);
     },
     async *export() {
-      await flushQuietly(queue.flush());
+      await flushQuietly(flush());
       yield* exportLines(chain, signingKey, () => clock.now());
     },
     subscribe(listener) {
@@ -91,11 +115,11 @@ export async function openAuditLog(options: OpenAuditLogOptions): Promise<OwnedA
       return () => void listeners.delete(listener);
     },
     async head() {
-      await flushQuietly(queue.flush());
+      await flushQuietly(flush());
       return chain.head();
     },
     async close() {
-      await queue.flush();
+      await flush();
       if (head.seq > signedUpTo) checkpoint();
       await checkpointing;
       if (queue.failure) throw queue.failure;
