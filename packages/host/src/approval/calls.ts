@@ -7,10 +7,12 @@ import {
   newId,
   type PluginRef,
   PolicyViolationError,
+  SallyportError,
 } from "../kernel/index.ts";
 import {
   consumeApproval,
   type Database,
+  expireApprovals,
   findApproval,
   insertApproval,
   listApprovals,
@@ -79,6 +81,7 @@ export function createCallApprovals(db: Database, audit: AuditLog, clock: Clock)
       try {
         await db.atomically([consumeApproval(approvalId, { inputDigest, at: clock.now() })]);
       } catch (error) {
+        if (!(error instanceof SallyportError) || error.code !== "conflict") throw error;
         throw new PolicyViolationError("approval_expired", "The approval was spent, withdrawn, or is over.", {
           fix: "Make the call again to ask anew.",
           data: { approval: approvalId },
@@ -121,6 +124,7 @@ function isOver(approval: StoredApproval, now: number): boolean {
 
 async function file(db: Database, audit: AuditLog, clock: Clock, binding: CallBinding): Promise<string> {
   const now = clock.now();
+  await assertRoom(db, binding.agent, now);
   const approval: StoredApproval = {
     id: newId("apr"),
     kind: "call",
@@ -142,6 +146,20 @@ async function file(db: Database, audit: AuditLog, clock: Clock, binding: CallBi
   };
   await audit.commit([insertApproval(approval)], [requested(approval)]);
   return approval.id;
+}
+
+/** An agent must not be able to fill the store, or bury one request under thousands of others. */
+const PENDING_PER_AGENT = 100;
+
+async function assertRoom(db: Database, agent: string, now: number): Promise<void> {
+  const filter = { kind: "call", state: "pending", agent, limit: PENDING_PER_AGENT } as const;
+  const isFull = async (): Promise<boolean> => (await listApprovals(db, filter)).length >= PENDING_PER_AGENT;
+  if (!(await isFull())) return;
+  await db.atomically([expireApprovals(now)]);
+  if (!(await isFull())) return;
+  throw new SallyportError("limit_exceeded", `${PENDING_PER_AGENT} calls of this agent wait for an answer already.`, {
+    fix: "Wait until an operator has answered some of them.",
+  });
 }
 
 const EFFECT_WORDS: Readonly<Record<string, string>> = {

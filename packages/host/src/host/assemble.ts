@@ -174,20 +174,35 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     approvals: createCallApprovals(db, audit, clock),
     running: runtime.running,
     wake: runtime.wake,
-    redact: (value) => redactor.redactJson(value),
+    redact: redactor.redactJson,
+    redactText: redactor.redactText,
+    defect: options.onDefect,
     counted: (plugin, failure) => {
       catalog.count(plugin, failure);
       counters.add(plugin, failure);
     },
     refused: counters.refuse,
     async expired(plugin) {
-      const record = catalog.current(plugin);
-      if (record && isLive(record.state)) await runtime.stop(record, "validated", { actor: "host", reason: "grant_expired" });
+      await stopIfLive(plugin, "grant_expired");
       throw new PolicyViolationError("not_approved", `The approval of ${plugin.id} expired.`, {
         fix: `Run: sallyport plugin approve ${plugin.id}`,
       });
     },
   });
+
+  /** Of several calls that find a grant over, one is the first; the others find the plugin stopped. */
+  async function stopIfLive(plugin: PluginRef, reason: string): Promise<void> {
+    const live = (): StoredPlugin | undefined => {
+      const record = catalog.current(plugin);
+      return record && isLive(record.state) ? record : undefined;
+    };
+    const record = live();
+    if (!record) return;
+    await runtime.stop(record, "validated", { actor: "host", reason }).catch((error: unknown) => {
+      if (live()) throw error;
+    });
+  }
+
   const toolsApi = createToolsApi({ routes, levelOf, invoke });
   const pluginsDeps: PluginsDeps = {
     db,

@@ -55,11 +55,18 @@ export function toolName(pluginId: string, tool: string): string {
   return `${pluginId.replace("/", "_")}__${tool}`;
 }
 
+/** Agents whose decisions are kept; an operator can act under any number of names. */
+const KEPT_AGENTS = 1000;
+/** A grant of hundreds of scopes must not make an event too large to be written. */
+const SCOPE_CHARS = 4000;
+
 export function createRouteTable(sources: RouteSources): RouteTable {
   let perAgent = new Map<string, Map<string, CallRoute>>();
   const routesOf = (agent: string): Map<string, CallRoute> => {
     let routes = perAgent.get(agent);
-    if (!routes) perAgent.set(agent, (routes = new Map()));
+    if (routes) return routes;
+    if (perAgent.size >= KEPT_AGENTS) perAgent = new Map();
+    perAgent.set(agent, (routes = new Map()));
     return routes;
   };
   const find = (caller: Caller, name: string): CallRoute | undefined => {
@@ -97,7 +104,7 @@ function buildRoute(
     effect,
     decision: policy.decide({ agent, plugin: plugin.id, tool: name, effect }),
     policySnapshot: policy.snapshot,
-    scope: [effect, ...scopes.map(scopeKey)].join(" "),
+    scope: [effect, ...scopes.map(scopeKey)].join(" ").slice(0, SCOPE_CHARS),
     definitionDigest: digestOf("sallyport-tool-v1", { plugin: plugin.id, ...tool }),
     timeoutMs: Math.min(tool.timeoutMs, sources.maxTimeoutMs()),
     expiresAt,

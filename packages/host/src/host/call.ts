@@ -1,0 +1,110 @@
+import type { AuditEvent } from "../audit/index.ts";
+import type { InvokeRequest } from "../host-api.ts";
+import {
+  type Caller,
+  type CallOutcome,
+  type Clock,
+  displayLine,
+  hasHiddenCharacters,
+  type IsolationLevel,
+  LIMITS,
+  newId,
+  SallyportError,
+} from "../kernel/index.ts";
+import type { CallRoute } from "./route.ts";
+
+/** One call, from the request to its outcome. Caller and request are copies: nobody else can change them meanwhile. */
+export interface Call {
+  readonly id: string;
+  readonly caller: Caller;
+  readonly request: InvokeRequest;
+  readonly startedAt: number;
+  outcome: CallOutcome;
+  /** The names in it were checked, and can be written as they are. */
+  named: boolean;
+  route?: CallRoute;
+  input?: CallInput;
+  outputDigest?: string;
+  approval?: string;
+  level?: IsolationLevel;
+}
+
+/** The one input of a call: what is checked, approved, audited and executed. */
+export interface CallInput {
+  readonly text: string;
+  readonly digest: string;
+  readonly value: unknown;
+}
+
+const NAME_CHARS = 100;
+const TOOL_CHARS = 200;
+const TRACE_CHARS = 64;
+
+export function newCall(caller: Caller, request: InvokeRequest, clock: Clock): Call {
+  return {
+    id: newId("call"),
+    caller: { ...caller },
+    request: { ...request },
+    startedAt: clock.monotonic(),
+    outcome: "not_started",
+    named: false,
+  };
+}
+
+/** @throws {SallyportError} `usage` for an agent's name that is none, or that would not be shown as it is. */
+export function assertNamed(call: Call): void {
+  const { caller, request } = call;
+  for (const name of [caller.agent, caller.operator ?? "-"]) {
+    if (name.length > 0 && name.length <= NAME_CHARS && !hasHiddenCharacters(name) && name.isWellFormed()) continue;
+    throw new SallyportError("usage", `A caller's name has 1 to ${NAME_CHARS} visible characters.`, {
+      fix: "Call under another name.",
+    });
+  }
+  if (typeof request.tool !== "string") throw new SallyportError("usage", "The request names no tool.");
+  call.named = true;
+}
+
+export interface EventFacts {
+  readonly phase: "intent" | "outcome";
+  readonly time: number;
+  readonly durationMs?: number;
+  /** An error code or a short reason of ours. */
+  readonly reason?: string;
+  /** The input as the audit may keep it. */
+  readonly input?: unknown;
+}
+
+export function invokedEvent(call: Call, facts: EventFacts): AuditEvent {
+  const { caller, route, request } = call;
+  const refused = call.outcome === "not_started" && facts.reason !== undefined;
+  const decision = route?.decision.decision ?? "deny";
+  const shown = (name: string): string => (call.named ? name : displayLine(name, NAME_CHARS));
+  const agent = shown(caller.agent);
+  return {
+    v: 1,
+    id: newId("evt"),
+    time: facts.time,
+    type: "plugin_tool.invoked",
+    actor: caller.operator === undefined ? `agent:${agent}` : `operator:${shown(caller.operator)}`,
+    agent,
+    tool: route?.name ?? displayLine(String(request.tool), TOOL_CHARS),
+    call_id: call.id,
+    phase: facts.phase,
+    decision: refused && decision === "allow" ? "deny" : decision,
+    ...(route ? { plugin: route.plugin, scope: route.scope, rule: route.decision.rule } : {}),
+    ...(route ? { policy_snapshot: route.policySnapshot } : {}),
+    ...(call.approval === undefined ? {} : { approval: call.approval }),
+    ...(call.level === undefined ? {} : { isolation: call.level, contained: call.level !== "in-process" }),
+    ...(call.input === undefined ? {} : { input_digest: call.input.digest }),
+    ...(facts.input === undefined ? {} : { input: facts.input }),
+    ...(request.trace === undefined ? {} : { trace: displayLine(request.trace, TRACE_CHARS) }),
+    ...(facts.reason === undefined ? {} : { reason: facts.reason }),
+    ...(facts.durationMs === undefined ? {} : { duration_ms: Math.round(facts.durationMs * 1000) / 1000 }),
+    ...(facts.phase === "outcome" ? { outcome: call.outcome } : {}),
+    ...(call.outputDigest === undefined ? {} : { output_digest: call.outputDigest }),
+  };
+}
+
+export function fitsAudit(input: CallInput): boolean {
+  return input.text.length <= LIMITS.auditInputBytes;
+}
