@@ -11,8 +11,9 @@ const CLOSED = [
   "--no-code-cache",
 ];
 
-/** The environment of the runtime, whole. */
+/** The environment of the runtime, whole. Its cache is where nothing can be made, so that nothing is kept or left behind. */
 export const RUNTIME_ENVIRONMENT: Readonly<Record<string, string>> = {
+  DENO_DIR: "/dev/null/cache",
   DENO_NO_PACKAGE_JSON: "1",
   DENO_NO_UPDATE_CHECK: "1",
   NO_COLOR: "1",

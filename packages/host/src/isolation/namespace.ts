@@ -55,7 +55,7 @@ export async function planNamespace(spec: SandboxSpec, bwrap: string, prlimit: s
   ];
   if (spec.mainModule === undefined) mounts.push([spec.engine.runner, RUNNER]);
   if (spec.root !== null) mounts.push([spec.root, ROOT]);
-  const environment = Object.entries({ ...RUNTIME_ENVIRONMENT, DENO_DIR: "/cache" });
+  const environment = Object.entries(RUNTIME_ENVIRONMENT);
   return {
     level: "namespace",
     command: bwrap,
@@ -78,7 +78,6 @@ export async function planNamespace(spec: SandboxSpec, bwrap: string, prlimit: s
     env: {},
     ...(spec.hostIsRoot ? { uid: NOBODY, gid: NOBODY } : {}),
     seccomp: buildSeccompProgram(process.arch === "arm64" ? "arm64" : "x64"),
-    scratch: false,
     rootUrl: `file://${ROOT}/`,
   };
 }

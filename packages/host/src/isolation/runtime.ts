@@ -27,7 +27,6 @@ export function planRuntime(spec: SandboxSpec, setpriv: string, prlimit: string)
     ],
     env: RUNTIME_ENVIRONMENT,
     ...(spec.hostIsRoot ? { uid: NOBODY, gid: NOBODY } : {}),
-    scratch: true,
     rootUrl: pathToFileURL(`${root}/`).href,
   };
 }

@@ -1,7 +1,4 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { chown, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Writable } from "node:stream";
 import { isMainThread } from "node:worker_threads";
 import { SallyportError } from "../kernel/index.ts";
@@ -19,27 +16,22 @@ const POLL_LIMIT = 2000;
 export async function spawnSandboxed(plan: SandboxPlan): Promise<SandboxedProcess> {
   // The kernel ties "die with parent" to the thread that spawned, not to the process.
   if (!isMainThread) throw new SallyportError("internal", "Plugins are started from the main thread only.");
-  const scratch = plan.scratch ? await makeScratch(plan) : null;
   const child = spawn(plan.command, plan.args, {
-    env: { ...plan.env, ...(scratch === null ? {} : { DENO_DIR: join(scratch, "cache") }) },
-    cwd: scratch ?? "/",
+    env: { ...plan.env },
+    cwd: "/",
     detached: true,
     stdio: ["pipe", "pipe", "pipe", plan.seccomp === undefined ? "ignore" : "pipe"],
     ...(plan.uid === undefined ? {} : { uid: plan.uid }),
     ...(plan.gid === undefined ? {} : { gid: plan.gid }),
   });
-  const removeScratch = async (): Promise<void> => {
-    if (scratch !== null) await rm(scratch, { recursive: true, force: true });
-  };
   const closed = new Promise<SandboxExit>((resolve) => {
     child.once("close", (code, signal) => resolve({ code, signal }));
   });
-  const pid = await started(child).catch(async (error: unknown) => {
-    await removeScratch();
+  const pid = await started(child).catch((error: unknown) => {
     throw new SallyportError("launch_failed", "The sandbox could not be started.", { cause: error });
   });
   sendSeccomp(child, plan);
-  return wrap(child, pid, closed, removeScratch);
+  return wrap(child, pid, closed);
 }
 
 function started(child: ChildProcess): Promise<number> {
@@ -57,12 +49,7 @@ function sendSeccomp(child: ChildProcess, plan: SandboxPlan): void {
   pipe.end(plan.seccomp);
 }
 
-function wrap(
-  child: ChildProcess,
-  pid: number,
-  closed: Promise<SandboxExit>,
-  cleanUp: () => Promise<void>,
-): SandboxedProcess {
+function wrap(child: ChildProcess, pid: number, closed: Promise<SandboxExit>): SandboxedProcess {
   const { stdin, stdout, stderr } = child;
   if (stdin === null || stdout === null || stderr === null) throw new SallyportError("internal", "A pipe is missing.");
   let ended = false;
@@ -70,7 +57,6 @@ function wrap(
   const gone = closed.then(async (exit) => {
     ended = true;
     await untilGone(pid, members);
-    await cleanUp();
     return exit;
   });
   return {
@@ -112,10 +98,4 @@ async function untilGone(pid: number, members: readonly ProcessId[]): Promise<vo
     if (!signalGroup(pid, "SIGKILL") && !members.some(isAlive)) return;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
-}
-
-async function makeScratch(plan: SandboxPlan): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), "sallyport-"));
-  if (plan.uid !== undefined) await chown(path, plan.uid, plan.gid ?? plan.uid);
-  return path;
 }

@@ -42,8 +42,6 @@ export interface SandboxPlan {
   readonly gid?: number;
   /** Written to descriptor 3, then closed. */
   readonly seccomp?: Buffer;
-  /** Whether the process needs a directory of its own as working directory; inside a namespace it has one. */
-  readonly scratch: boolean;
   /** `file:` URL of the plugin's root as the process sees it, ending in a slash. */
   readonly rootUrl: string;
 }

@@ -235,8 +235,9 @@ describe("requests of the plugin", () => {
   it("outside a call reach the broker without a context, and end with the process", async () => {
     lab.broker.answer = () => new Promise(() => undefined);
     const process = await lab.startRaw(
-      `setTimeout(() => send({ jsonrpc: "2.0", id: 1, method: "kv.get", params: { call: null, key: "k" } }), 50); await behave(() => {});`,
+      `await behave((message) => { answer(message.id, { output: 1 }); send({ jsonrpc: "2.0", id: 1, method: "kv.get", params: { call: null, key: "k" } }); });`,
     );
+    await process.call(toolCall("echo"));
     await until(() => lab.broker.requests.length === 1, "a request");
     expect(lab.broker.requests[0]?.context).toBeNull();
     await process.kill("done");
