@@ -103,7 +103,7 @@ export async function run(host: Host, source: string, approve: ApproveRequest = 
 /** `from→to (reason)` of every lifecycle event of a plugin, oldest first. */
 export async function edges(host: Host, plugin: string): Promise<readonly string[]> {
   await host.audit.flush();
-  const events = await host.audit.query({ type: "plugin.lifecycle", plugin, order: "asc" });
+  const events = await host.audit.query({ type: "plugin.lifecycle", plugin, order: "asc", limit: 1000 });
   return events.map(({ from, to, reason }) => `${from ?? ""}→${to ?? ""}${reason === undefined ? "" : ` (${reason})`}`);
 }
 
