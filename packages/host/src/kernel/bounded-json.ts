@@ -5,12 +5,11 @@ export interface JsonLimits {
   maxDepth: number;
 }
 
-const DANGEROUS_KEYS = new Set(["__proto__", "constructor", "prototype"]);
-
 /**
  * Parses JSON that a stranger wrote. Refuses nesting over `maxDepth` before parsing (a 100,000-deep array parses, then
- * overflows the stack of whoever walks it) and keys that reach prototypes. Size is the caller's to bound.
- * @throws {SallyportError} `limit_exceeded` for depth, `usage` for a syntax error or a dangerous key.
+ * overflows the stack of whoever walks it) and the two ways in which data reaches a prototype: a key `__proto__`, and a
+ * `constructor` that holds a `prototype`. (A racing driver's constructor is just a word.) Size is the caller's to bound.
+ * @throws {SallyportError} `limit_exceeded` for depth, `usage` for a syntax error or such a key.
  */
 export function parseBoundedJson(text: string, limits: JsonLimits): unknown {
   // A valid text needs two characters a level, so a short one cannot be too deep.
@@ -28,9 +27,7 @@ export function parseBoundedJson(text: string, limits: JsonLimits): unknown {
 }
 
 function mayHoldDangerousKey(text: string): boolean {
-  return (
-    text.includes("__proto__") || text.includes("constructor") || text.includes("prototype") || text.includes("\\u")
-  );
+  return text.includes("__proto__") || text.includes("prototype") || text.includes("\\u");
 }
 
 /** Recursion is safe: the depth was bounded. (A reviver would cost four times as much.) */
@@ -41,9 +38,15 @@ function refuseDangerousKeys(value: unknown): void {
     return;
   }
   for (const [key, member] of Object.entries(value)) {
-    if (DANGEROUS_KEYS.has(key)) throw new SallyportError("usage", `The key "${key}" is refused.`);
+    if (key === "__proto__" || (key === "constructor" && reachesPrototype(member))) {
+      throw new SallyportError("usage", `The key "${key}" is refused.`);
+    }
     if (typeof member === "object") refuseDangerousKeys(member);
   }
+}
+
+function reachesPrototype(value: unknown): boolean {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, "prototype");
 }
 
 /** Deepest nesting of brackets outside strings, in one pass and without recursion. */
