@@ -1,13 +1,24 @@
 import { spawn } from "node:child_process";
-import { readdir } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
+let temporary: string;
+
+beforeEach(async () => {
+  temporary = await mkdtemp(join(tmpdir(), "sallyport-demo-test-"));
+});
+afterEach(() => rm(temporary, { recursive: true, force: true }));
+
 async function run(...args: string[]): Promise<{ code: number | null; output: string }> {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, TMPDIR: temporary },
+  });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
   const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
@@ -16,17 +27,21 @@ async function run(...args: string[]): Promise<{ code: number | null; output: st
 
 describe("sallyport demo", () => {
   it("keeps every promise of its transcript and leaves nothing behind [S3-96]", { timeout: 400_000 }, async () => {
-    const before = await readdir(tmpdir());
     const { code, output } = await run("demo", "--once");
     expect(output).not.toContain("✘");
     expect(code, output).toBe(0);
     expect(output).toMatch(/data-processor__transform \[1,2,3,4,5\] × 2 → .*2,4,6,8,10/);
-    for (const attack of ["file-theft", "environment-theft", "network-exfiltration", "undeclared-tool", "forged-handshake"]) {
+    for (const attack of [
+      "file-theft",
+      "environment-theft",
+      "network-exfiltration",
+      "undeclared-tool",
+      "forged-handshake",
+    ]) {
       expect(output).toMatch(new RegExp(`✔ ${attack} .*contained`));
     }
     expect(output).toMatch(/the chain of \d+ events verifies/);
     expect(output).toContain('"mcpServers"');
-    const left = (await readdir(tmpdir())).filter((name) => name.startsWith("sallyport-demo-") && !before.includes(name));
-    expect(left).toEqual([]);
+    expect(await readdir(temporary)).toEqual([]);
   });
 });
