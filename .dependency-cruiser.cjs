@@ -5,7 +5,7 @@
 const layers = [
   ["kernel"],
   ["manifest", "capability"],
-  ["policy", "trust", "isolation", "rpc", "store", "secrets", "audit"],
+  ["policy", "trust", "isolation", "rpc", "store", "secrets", "audit", "home", "wire"],
   ["catalog", "supervisor", "broker", "approval", "registry", "config", "operators", "authoring"],
   ["host"],
   ["api", "cli", "mcp"],

@@ -1,8 +1,8 @@
 export { type AddressClass, classifyAddress } from "./addresses.ts";
 export { createBroker } from "./broker.ts";
 export { isNeverGrantable } from "./forbidden.ts";
-export { FILE_LIMITS, type FileLimits } from "./files-limits.ts";
+export type { FileLimits } from "./files-limits.ts";
 export { KV_LIMITS } from "./kv.ts";
-export { NETWORK_LIMITS, type NetworkLimits } from "./network-limits.ts";
+export type { NetworkLimits } from "./network-limits.ts";
 export type { Resolver } from "./resolve.ts";
 export type { Authority, Broker, BrokerAction, BrokerDeps, BrokerLogLine, PluginSession } from "./types.ts";

@@ -42,11 +42,6 @@ export function parseTarget(text: string, maxBytes: number): Target {
   return { scheme, host, port, origin: originOf({ scheme, host, port }), path: url.pathname, query: url.search };
 }
 
-/** A target on the same server with another path or query. */
-export function withPath(target: Target, path: string, query: string): Target {
-  return { ...target, path, query };
-}
-
 export function targetUrl(target: Target): string {
   return `${target.origin}${target.path}${target.query}`;
 }
