@@ -181,7 +181,7 @@ export interface ApproveRequest {
   readonly expiresAt?: number;
   /** Only the grant; no allow-list entry, ceiling or tool rule. */
   readonly grantOnly?: boolean;
-  /** The version that the operator looked at; needed when it is not the one that `info(id)` shows. */
+  /** The version that the operator looked at; else the one that waits for an answer, else the active one. */
   readonly version?: string;
 }
 

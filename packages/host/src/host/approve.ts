@@ -88,11 +88,15 @@ async function readAnswer(
   const grantOnly = request.grantOnly === true;
   const tools = (request.allowTools ?? []).map((name) => declaredTool(record, name));
   if (grantOnly && tools.length > 0) {
-    throw new SallyportError("usage", "A grant alone allows no tools.", { fix: "Leave out --grant-only or --allow-tools." });
+    throw new SallyportError("usage", "A grant alone allows no tools.", {
+      fix: "Leave out --grant-only or --allow-tools.",
+    });
   }
   const { expiresAt } = request;
   if (expiresAt !== undefined && !(Number.isSafeInteger(expiresAt) && expiresAt > deps.clock.now())) {
-    throw new SallyportError("usage", "The time at which the grant would end is over.", { fix: "Give a time to come." });
+    throw new SallyportError("usage", "The time at which the grant would end is over.", {
+      fix: "Give a time to come.",
+    });
   }
   const scopes = await scopesOf(deps, operator, record, request);
   await assertGrantable(scopes, deps.places);

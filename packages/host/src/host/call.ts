@@ -22,6 +22,8 @@ export interface Call {
   outcome: CallOutcome;
   /** The names in it were checked, and can be written as they are. */
   named: boolean;
+  /** An event said before what the call would do. */
+  announced: boolean;
   route?: CallRoute;
   input?: CallInput;
   outputDigest?: string;
@@ -48,28 +50,28 @@ export function newCall(caller: Caller, request: InvokeRequest, clock: Clock): C
     startedAt: clock.monotonic(),
     outcome: "not_started",
     named: false,
+    announced: false,
   };
 }
 
 /** @throws {SallyportError} `usage` for an agent's name that is none, or that would not be shown as it is. */
 export function assertNamed(call: Call): void {
-  const { caller, request } = call;
+  const { caller } = call;
   for (const name of [caller.agent, caller.operator ?? "-"]) {
     if (name.length > 0 && name.length <= NAME_CHARS && !hasHiddenCharacters(name) && name.isWellFormed()) continue;
     throw new SallyportError("usage", `A caller's name has 1 to ${NAME_CHARS} visible characters.`, {
       fix: "Call under another name.",
     });
   }
-  if (typeof request.tool !== "string") throw new SallyportError("usage", "The request names no tool.");
   call.named = true;
 }
 
 export interface EventFacts {
   readonly phase: "intent" | "outcome";
   readonly time: number;
-  readonly durationMs?: number;
+  readonly durationMs?: number | undefined;
   /** An error code or a short reason of ours. */
-  readonly reason?: string;
+  readonly reason?: string | undefined;
   /** The input as the audit may keep it. */
   readonly input?: unknown;
 }
@@ -87,21 +89,24 @@ export function invokedEvent(call: Call, facts: EventFacts): AuditEvent {
     type: "plugin_tool.invoked",
     actor: caller.operator === undefined ? `agent:${agent}` : `operator:${shown(caller.operator)}`,
     agent,
-    tool: route?.name ?? displayLine(String(request.tool), TOOL_CHARS),
+    tool: route?.name ?? displayLine(request.tool, TOOL_CHARS),
     call_id: call.id,
     phase: facts.phase,
     decision: refused && decision === "allow" ? "deny" : decision,
-    ...(route ? { plugin: route.plugin, scope: route.scope, rule: route.decision.rule } : {}),
-    ...(route ? { policy_snapshot: route.policySnapshot } : {}),
-    ...(call.approval === undefined ? {} : { approval: call.approval }),
-    ...(call.level === undefined ? {} : { isolation: call.level, contained: call.level !== "in-process" }),
-    ...(call.input === undefined ? {} : { input_digest: call.input.digest }),
-    ...(facts.input === undefined ? {} : { input: facts.input }),
-    ...(request.trace === undefined ? {} : { trace: displayLine(request.trace, TRACE_CHARS) }),
-    ...(facts.reason === undefined ? {} : { reason: facts.reason }),
-    ...(facts.durationMs === undefined ? {} : { duration_ms: Math.round(facts.durationMs * 1000) / 1000 }),
-    ...(facts.phase === "outcome" ? { outcome: call.outcome } : {}),
-    ...(call.outputDigest === undefined ? {} : { output_digest: call.outputDigest }),
+    plugin: route?.plugin,
+    scope: route?.scope,
+    rule: route?.decision.rule,
+    policy_snapshot: route?.policySnapshot,
+    approval: call.approval,
+    isolation: call.level,
+    contained: call.level === undefined ? undefined : call.level !== "in-process",
+    input: facts.input,
+    input_digest: call.input?.digest,
+    output_digest: call.outputDigest,
+    trace: request.trace === undefined ? undefined : displayLine(request.trace, TRACE_CHARS),
+    reason: facts.reason,
+    duration_ms: facts.durationMs === undefined ? undefined : Math.round(facts.durationMs * 1000) / 1000,
+    outcome: facts.phase === "outcome" ? call.outcome : undefined,
   };
 }
 

@@ -13,10 +13,12 @@ export function assertExpected(manifest: Manifest, expected: NonNullable<Install
     throw mismatch("name", name, manifest.name);
   }
   const missing = expected.categories?.find((category) => !manifest.categories.some((own) => own === category));
-  if (missing !== undefined) throw mismatch("categories", missing, listed(manifest.categories));
-  const wanted = expected.capabilities && listed(expected.capabilities);
-  const asked = listed(manifest.permissions.map((request) => request.capability));
-  if (wanted !== undefined && wanted !== asked) throw mismatch("capabilities", wanted, asked);
+  if (missing !== undefined) throw mismatch("capabilities", missing, listed(manifest.categories));
+  const wanted = expected.capabilities && listed(expected.capabilities.filter((capability) => capability !== "tools"));
+  // What other systems call permissions: not the tools that a plugin offers.
+  const permissions = manifest.permissions.map((request) => request.capability).filter((capability) => capability !== "tools");
+  const asked = listed(permissions);
+  if (wanted !== undefined && wanted !== asked) throw mismatch("required permissions", wanted, asked);
 }
 
 function listed(names: readonly string[]): string {

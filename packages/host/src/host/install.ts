@@ -1,13 +1,6 @@
 import type { InstallAnswer, InstallRequest, Operator } from "../host-api.ts";
 import { riskOf, sentenceOf } from "../capability/index.ts";
-import {
-  type Capability,
-  type Clock,
-  newId,
-  type PluginRef,
-  PolicyViolationError,
-  SallyportError,
-} from "../kernel/index.ts";
+import { type Clock, newId, type PluginRef, PolicyViolationError, SallyportError } from "../kernel/index.ts";
 import type { Manifest } from "../manifest/index.ts";
 import type { InstalledSource } from "../registry/index.ts";
 import { findRevocation, insertApproval, type StoredApproval, type StoredPlugin } from "../store/index.ts";

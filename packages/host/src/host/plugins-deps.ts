@@ -48,20 +48,18 @@ export interface PluginsDeps {
 }
 
 /**
- * The version that an operator's answer is about: the one named, else the one that `info(id)` shows. An answer never goes
- * to another version than the one that was looked at.
- * @throws {SallyportError} `not_found`; `conflict` when another version waits for an answer and none was named.
+ * The version that an operator's answer is about: the one named, else the one that waits for an answer, else the active one.
+ * @throws {SallyportError} `not_found`; `conflict` when several wait, so that no yes goes to another than was meant.
  */
 export function answerable(deps: PluginsDeps, id: string, version?: string): StoredPlugin {
-  const shown = deps.catalog.get(id, version);
-  if (version !== undefined) return shown;
-  const waiting = deps.catalog.versions(id).filter((other) => other !== shown && other.state === "pending_approval");
-  if (waiting.length === 0) return shown;
-  const versions = [shown, ...waiting].map((other) => other.ref.version).join(", ");
-  throw new SallyportError("conflict", `There is more than one version of ${id} to answer: ${versions}.`, {
-    detail: `sallyport plugin info ${id} shows ${shown.ref.version}.`,
+  if (version !== undefined) return deps.catalog.get(id, version);
+  const waiting = deps.catalog.versions(id).filter((record) => record.state === "pending_approval");
+  const [first = deps.catalog.get(id), ...more] = waiting;
+  if (more.length === 0) return first;
+  const versions = waiting.map((record) => record.ref.version);
+  throw new SallyportError("conflict", `Several versions of ${id} wait for an answer: ${versions.join(", ")}.`, {
     fix: "Say which version you mean, or answer its request: sallyport approval list",
-    data: { versions: waiting.map((other) => other.ref.version) },
+    data: { versions },
   });
 }
 

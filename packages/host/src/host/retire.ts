@@ -64,9 +64,7 @@ async function remove(deps: PluginsDeps, operator: Operator, record: StoredPlugi
 /** Tools that no other installed version declares: a later plugin of the same id must not find their rules. */
 function toolsOnlyOf(record: StoredPlugin, others: readonly StoredPlugin[]): readonly string[] {
   const kept = new Set(others.flatMap((other) => other.manifest.tools.map((tool) => tool.name)));
-  return record.manifest.tools
-    .filter((tool) => !kept.has(tool.name))
-    .map((tool) => toolName(record.ref.id, tool.name));
+  return record.manifest.tools.filter((tool) => !kept.has(tool.name)).map((tool) => toolName(record.ref.id, tool.name));
 }
 
 /**

@@ -73,7 +73,8 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     } catch (thrown) {
       const error = toSallyportError(thrown);
       // Whoever aborted a start moves the plugin to where it belongs.
-      if (!signal.aborted) await catalog.move(starting, "failed", { ...facts, reason: error.code, lastError: error.message });
+      if (!signal.aborted)
+        await catalog.move(starting, "failed", { ...facts, reason: error.code, lastError: error.message });
       throw error;
     }
     slot.process = process;
@@ -134,7 +135,8 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
       const unhealthy = await catalog.move(record, "unhealthy", move);
       // An operator who stopped the plugin meanwhile has the last word.
       if (abort.signal.aborted) return;
-      if (slot.crashes.length >= CRASH_BUDGET) await catalog.move(unhealthy, "failed", { ...move, reason: "crash_budget" });
+      if (slot.crashes.length >= CRASH_BUDGET)
+        await catalog.move(unhealthy, "failed", { ...move, reason: "crash_budget" });
       else void begin(slot, unhealthy, HOST, abort).catch((error: unknown) => givenUp(unhealthy, abort.signal, error));
     } catch {
       // The same, told by the catalog; or the audit cannot be written, and then no call runs either.
@@ -183,7 +185,8 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     const current = catalog.current(slot.ref);
     const move: Move = { actor: HOST, reason: "host_stopped" };
     if (current?.state === "running") await catalog.move(current, "idle", move);
-    else if (current?.state === "starting" || current?.state === "unhealthy") await catalog.move(current, "stopped", move);
+    else if (current?.state === "starting" || current?.state === "unhealthy")
+      await catalog.move(current, "stopped", move);
   }
 
   return {

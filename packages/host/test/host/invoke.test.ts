@@ -53,7 +53,7 @@ async function stateOf(host: Host, id: string, wanted: PluginState): Promise<voi
 const failed = (answer: InvokeAnswer) => (answer.success ? expect.fail("it succeeded") : answer);
 
 describe("a call", () => {
-  it("leaves an intent and an outcome, with tool, scope, rule, policy snapshot and level [S0-7, S0-39, S2-58, S2-59, S2-61, S4-53, S4-54, S4-55]", async () => {
+  it("that reads leaves one event, with tool, scope, rule, policy snapshot and level [S0-7, S0-39, S2-58, S2-59, S2-61, S4-53, S4-54, S4-55]", async () => {
     await fresh();
     const host = await openWith(repositoryPlugin("echo"));
     const answers = [];
@@ -61,11 +61,12 @@ describe("a call", () => {
       answers.push(await host.invoke(AGENT, { tool: "echo__echo", input: { text: `n${n}` } }));
     for (const [n, answer] of answers.entries()) {
       expect(answer).toMatchObject({ success: true, result: { text: `n${n}` } });
-      const [intent, outcome, ...more] = await events(host, answer.callId);
+      const [outcome, ...more] = await events(host, answer.callId);
       expect(more).toEqual([]);
-      expect(intent).toMatchObject({
+      expect(outcome).toMatchObject({
         type: "plugin_tool.invoked",
-        phase: "intent",
+        phase: "outcome",
+        outcome: "succeeded",
         actor: "agent:local",
         agent: "local",
         tool: "echo__echo",
@@ -77,12 +78,23 @@ describe("a call", () => {
         contained: true,
         input: { text: `n${n}` },
       });
-      expect(outcome).toMatchObject({ phase: "outcome", outcome: "succeeded" });
       expect(outcome?.output_digest).toMatch(/^sha256:/);
       expect(outcome?.duration_ms).toBeGreaterThan(0);
     }
     expect((await host.plugins.info("echo")).executionCount).toBe(3);
     expect(await host.audit.verify()).toMatchObject({ ok: true });
+  });
+
+  it("that does more leaves an intent before and an outcome after", async () => {
+    await fresh();
+    const host = await openWith(repositoryPlugin("echo"), { allowTools: ["note"] });
+    const { callId } = await host.invoke(AGENT, { tool: "echo__note", input: { text: "x" } });
+    const [intent, outcome, ...more] = await events(host, callId);
+    expect(more).toEqual([]);
+    expect(intent).toMatchObject({ phase: "intent", scope: "write tools", input: { text: "x" } });
+    expect(intent?.outcome).toBeUndefined();
+    expect(outcome).toMatchObject({ phase: "outcome", outcome: "succeeded" });
+    expect(outcome?.input).toBeUndefined();
   });
 
   it("of an unknown tool, or of one of a plugin that is not loaded, is refused and audited [S0-38, S1-46]", async () => {

@@ -157,7 +157,12 @@ const plan: LaunchPlan = {
   root: "/nowhere",
   bundle: "bundle.mjs",
   limits: { memoryMb: 64, concurrency: 1 },
-  broker: { handle: () => Promise.resolve(null), notify: () => undefined, endCall: () => undefined, close: () => undefined },
+  broker: {
+    handle: () => Promise.resolve(null),
+    notify: () => undefined,
+    endCall: () => undefined,
+    close: () => undefined,
+  },
 };
 
 async function addApproved(catalog: Catalog, version: string): Promise<StoredPlugin> {

@@ -54,32 +54,38 @@ describe("at most one process of a plugin", () => {
 });
 
 describe("an operator who stops a plugin", () => {
-  it.each(["stopped", "disabled", "revoked"] as const)("has the last word over a start in its gates: %s", async (to) => {
-    const permit = gate();
-    bench.onPermit = () => permit.promise;
-    const started = bench.runtime.start(plugin, OPERATOR);
-    const stopped = bench.runtime.stop(plugin, to, UNLOAD).catch((error: unknown) => error);
-    permit.open();
-    await expect(started).rejects.toMatchObject({ code: "plugin_not_running" });
-    await stopped;
-    expect(bench.launched).toEqual([]);
-    expect(bench.state(plugin)).toBe(to === "stopped" ? "approved" : to);
-  });
+  it.each(["stopped", "disabled", "revoked"] as const)(
+    "has the last word over a start in its gates: %s",
+    async (to) => {
+      const permit = gate();
+      bench.onPermit = () => permit.promise;
+      const started = bench.runtime.start(plugin, OPERATOR);
+      const stopped = bench.runtime.stop(plugin, to, UNLOAD).catch((error: unknown) => error);
+      permit.open();
+      await expect(started).rejects.toMatchObject({ code: "plugin_not_running" });
+      await stopped;
+      expect(bench.launched).toEqual([]);
+      expect(bench.state(plugin)).toBe(to === "stopped" ? "approved" : to);
+    },
+  );
 
-  it.each(["stopped", "disabled", "revoked"] as const)("ends a start at its launch, and no process is left: %s", async (to) => {
-    const launching = gate();
-    bench.onLaunch = (_process, signal) => {
-      launching.open();
-      return new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(new Error("aborted"))));
-    };
-    const started = bench.runtime.start(plugin, OPERATOR);
-    started.catch(() => undefined);
-    await launching.promise;
-    expect(await bench.runtime.stop(plugin, to, UNLOAD)).toMatchObject({ state: to });
-    await expect(started).rejects.toThrow();
-    expect(bench.alive()).toEqual([]);
-    expect((await bench.edges()).slice(-2)).toEqual(["approved→starting", `starting→${to}`]);
-  });
+  it.each(["stopped", "disabled", "revoked"] as const)(
+    "ends a start at its launch, and no process is left: %s",
+    async (to) => {
+      const launching = gate();
+      bench.onLaunch = (_process, signal) => {
+        launching.open();
+        return new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(new Error("aborted"))));
+      };
+      const started = bench.runtime.start(plugin, OPERATOR);
+      started.catch(() => undefined);
+      await launching.promise;
+      expect(await bench.runtime.stop(plugin, to, UNLOAD)).toMatchObject({ state: to });
+      await expect(started).rejects.toThrow();
+      expect(bench.alive()).toEqual([]);
+      expect((await bench.edges()).slice(-2)).toEqual(["approved→starting", `starting→${to}`]);
+    },
+  );
 
   it("ends a start whose process is up already but not yet recorded as running", async () => {
     const launching = gate();

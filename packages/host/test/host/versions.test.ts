@@ -3,7 +3,16 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { starterConfig } from "../../src/config/index.ts";
 import type { Host } from "../../src/host-api.ts";
-import { AGENT, AS_OPERATOR, installed, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
+import {
+  AGENT,
+  AS_OPERATOR,
+  installed,
+  makeHome,
+  manifestOf,
+  OPERATOR,
+  type TestHome,
+  toolLine,
+} from "../support/home.ts";
 
 let home: TestHome;
 let host: Host;
@@ -23,7 +32,12 @@ interface Version {
 }
 
 /** A version of the plugin `t`; its tools answer with the version. */
-function version({ version = "1.0.0", tools = [toolLine("look")], permissions, folder = version }: Version): Promise<string> {
+function written({
+  version = "1.0.0",
+  tools = [toolLine("look")],
+  permissions,
+  folder = version,
+}: Version): Promise<string> {
   const names = tools.map((line) => /name: (\w+)/.exec(line)?.[1] ?? "");
   return home.plugin(`t-${folder}`, {
     "plugin.yml": manifestOf("t", tools, permissions).replace("version: 1.0.0", `version: ${version}`),
@@ -32,16 +46,17 @@ function version({ version = "1.0.0", tools = [toolLine("look")], permissions, f
 }
 
 async function install(wanted: Version): Promise<string> {
-  const { approval } = await host.plugins.install(OPERATOR, { source: await version(wanted) });
+  const { approval } = await host.plugins.install(OPERATOR, { source: await written(wanted) });
   return approval?.id ?? "";
 }
 
 const look = () => host.invoke(AGENT, { tool: "t__look", input: {} });
-const grantsOf = async (type: string) => (await host.audit.query({ type, plugin: "t", order: "asc" })).map((event) => event.plugin?.version);
+const grantsOf = async (type: string) =>
+  (await host.audit.query({ type, plugin: "t", order: "asc" })).map((event) => event.plugin?.version);
 
 describe("a second version of a plugin", () => {
   it("waits for its own yes while the old one runs, and takes its place only when it is loaded", async () => {
-    await installed(host, await version({}));
+    await installed(host, await written({}));
     const request = await install({ version: "2.0.0" });
     expect(await look()).toMatchObject({ result: { version: "1.0.0" } });
     await host.approvals.approve(OPERATOR, request);
@@ -52,9 +67,11 @@ describe("a second version of a plugin", () => {
   });
 
   it("that a gate refuses leaves the old one running", async () => {
-    await installed(host, await version({}));
+    await installed(host, await written({}));
     await install({ version: "2.0.0" });
-    await expect(host.plugins.load(OPERATOR, "t", { version: "2.0.0" })).rejects.toMatchObject({ code: "not_approved" });
+    await expect(host.plugins.load(OPERATOR, "t", { version: "2.0.0" })).rejects.toMatchObject({
+      code: "not_approved",
+    });
     expect(await host.plugins.info("t")).toMatchObject({ version: "1.0.0", state: "running" });
     expect(await look()).toMatchObject({ result: { version: "1.0.0" } });
     expect(await failedInstallAndLoad("2.0.0")).toMatchObject({ code: "not_approved" });
@@ -62,7 +79,7 @@ describe("a second version of a plugin", () => {
   });
 
   async function failedInstallAndLoad(number: string): Promise<unknown> {
-    const source = await version({ version: number });
+    const source = await written({ version: number });
     return host.plugins.install(OPERATOR, { source, load: true }).then(
       () => expect.fail("it was loaded"),
       (error: unknown) => error,
@@ -84,7 +101,7 @@ describe("a second version of a plugin", () => {
   });
 
   it("does not take from the running one what only that one was granted", async () => {
-    const source = await version({ permissions: NETWORK });
+    const source = await written({ permissions: NETWORK });
     await installed(host, source);
     const request = await install({ version: "2.0.0" });
     await host.approvals.approve(OPERATOR, request);
@@ -93,21 +110,24 @@ describe("a second version of a plugin", () => {
   });
 
   it("with the same number and other bytes is refused, also when both come at once", async () => {
-    const sources = await Promise.all([version({}), version({ folder: "other", tools: [toolLine("look"), toolLine("more")] })]);
+    const sources = await Promise.all([
+      written({}),
+      written({ folder: "other", tools: [toolLine("look"), toolLine("more")] }),
+    ]);
     const results = await Promise.allSettled(sources.map((source) => host.plugins.install(OPERATOR, { source })));
     expect(results.map((result) => result.status).toSorted()).toEqual(["fulfilled", "rejected"]);
     expect(await host.plugins.list()).toHaveLength(1);
   });
 
   it("leaves the other's request open when it is uninstalled", async () => {
-    await installed(host, await version({}));
+    await installed(host, await written({}));
     const request = await install({ version: "2.0.0" });
     await host.plugins.uninstall(OPERATOR, "t", { version: "1.0.0" });
     expect(await host.approvals.approve(OPERATOR, request)).toMatchObject({ state: "approved" });
   });
 
   it("is revoked together with the one that runs", async () => {
-    await installed(host, await version({}));
+    await installed(host, await written({}));
     await install({ version: "2.0.0" });
     await host.plugins.revoke(OPERATOR, "t", "it lied");
     expect(await host.plugins.info("t", "1.0.0")).toMatchObject({ state: "revoked" });
@@ -131,11 +151,19 @@ describe("development mode", () => {
 
 describe("the one yes", () => {
   const tools = [toolLine("look"), toolLine("change", "write")];
-  const decisions = async () => Object.fromEntries((await host.tools.list(AGENT)).map((tool) => [tool.tool, tool.decision]));
+  const decisions = async () =>
+    Object.fromEntries((await host.tools.list(AGENT)).map((tool) => [tool.tool, tool.decision]));
 
   it("changes nothing when it is not understood: the plugin runs on", async () => {
-    await installed(host, await version({}));
-    for (const wrong of [{ scopes: ["nonsense"] }, { scopes: ["filesystem=/srv:r"] }, { only: ["exec"] }, { allowTools: ["none"] }, { expiresAt: 1 }, { grantOnly: true, allowTools: ["look"] }]) {
+    await installed(host, await written({}));
+    for (const wrong of [
+      { scopes: ["nonsense"] },
+      { scopes: ["filesystem=/srv:r"] },
+      { only: ["exec"] },
+      { allowTools: ["none"] },
+      { expiresAt: 1 },
+      { grantOnly: true, allowTools: ["look"] },
+    ]) {
       await expect(host.plugins.approve(OPERATOR, "t", wrong)).rejects.toMatchObject({ code: "usage" });
     }
     expect(await look()).toMatchObject({ success: true });
@@ -143,13 +171,15 @@ describe("the one yes", () => {
 
   it("denies the plugin when it leaves out what the plugin requires", async () => {
     await install({ permissions: NETWORK });
-    await expect(host.plugins.approve(OPERATOR, "t", { only: ["tools"] })).rejects.toMatchObject({ code: "permission_required" });
+    await expect(host.plugins.approve(OPERATOR, "t", { only: ["tools"] })).rejects.toMatchObject({
+      code: "permission_required",
+    });
     expect(await host.plugins.info("t")).toMatchObject({ state: "denied", granted: [] });
     expect(await host.approvals.list({ state: "pending" })).toEqual([]);
   });
 
   it("says again for each tool whether agents are asked: nothing is left of an earlier yes", async () => {
-    await installed(host, await version({ tools }), { allowTools: ["change"] });
+    await installed(host, await written({ tools }), { allowTools: ["change"] });
     expect(await decisions()).toEqual({ look: "allow", change: "allow" });
     const request = await install({ version: "2.0.0", tools });
     await host.approvals.approve(OPERATOR, request);
@@ -158,7 +188,7 @@ describe("the one yes", () => {
   });
 
   it("stops a running plugin, so that a narrower grant is the only one there is", async () => {
-    await installed(host, await version({ permissions: NETWORK.replace("reason", "optional: true, reason") }));
+    await installed(host, await written({ permissions: NETWORK.replace("reason", "optional: true, reason") }));
     await host.plugins.approve(OPERATOR, "t", { only: ["tools"] });
     expect(await host.plugins.info("t")).toMatchObject({ state: "approved", granted: [{ capability: "tools" }] });
     expect(await look()).toMatchObject({ code: "unknown_tool" });
@@ -171,10 +201,15 @@ describe("the one yes", () => {
     await symlink(join(folder, "real"), join(folder, "link"));
     await install({ permissions: "permissions: { filesystem_read: true }" });
     for (const path of ["/proc/1", "/root/.ssh", "/etc/shadow", home.path, join(home.path, "data")]) {
-      await expect(host.plugins.approve(OPERATOR, "t", { scopes: [`filesystem=${path}:r`] })).rejects.toMatchObject({ code: "ceiling_exceeded" });
+      await expect(host.plugins.approve(OPERATOR, "t", { scopes: [`filesystem=${path}:r`] })).rejects.toMatchObject({
+        code: "ceiling_exceeded",
+      });
     }
     for (const path of [join(folder, "link"), join(folder, "link", "new")]) {
-      await expect(host.plugins.approve(OPERATOR, "t", { scopes: [`filesystem=${path}:r`] })).rejects.toMatchObject({ code: "usage", fix: expect.stringContaining(join(folder, "real")) });
+      await expect(host.plugins.approve(OPERATOR, "t", { scopes: [`filesystem=${path}:r`] })).rejects.toMatchObject({
+        code: "usage",
+        fix: expect.stringContaining(join(folder, "real")),
+      });
     }
     expect(await host.plugins.info("t")).toMatchObject({ state: "pending_approval", granted: [] });
     await host.plugins.approve(OPERATOR, "t", { scopes: [`filesystem=${join(folder, "real")}:r`] });
@@ -185,7 +220,7 @@ describe("what is left after an uninstall", () => {
   const tools = [toolLine("change", "write")];
 
   it("is nothing that lets other bytes of the same id in", async () => {
-    await installed(host, await version({ tools }), { allowTools: ["change"] });
+    await installed(host, await written({ tools }), { allowTools: ["change"] });
     const request = await install({ version: "2.0.0" });
     await host.approvals.approve(OPERATOR, request);
     await host.plugins.uninstall(OPERATOR, "t");
@@ -194,17 +229,21 @@ describe("what is left after an uninstall", () => {
     expect(await host.plugins.info("t")).toMatchObject({ granted: [], grant: null });
     await host.plugins.approve(OPERATOR, "t", { grantOnly: true });
     await expect(host.plugins.load(OPERATOR, "t")).rejects.toMatchObject({ code: "not_allow_listed" });
-    expect((await host.plugins.info("t")).tools.find((tool) => tool.tool === "change")?.decision).toBe("require_approval");
+    expect((await host.plugins.info("t")).tools.find((tool) => tool.tool === "change")?.decision).toBe(
+      "require_approval",
+    );
   });
 
   it("is said when another plugin of the id would take over data or configuration", async () => {
     const schema = "permissions: {}\n";
-    const source = await version({ permissions: schema });
+    const source = await written({ permissions: schema });
     const first = await host.plugins.install(OPERATOR, { source });
     expect(first.warnings).toEqual([]);
     await host.plugins.setConfig(OPERATOR, "t", {});
     await host.plugins.uninstall(OPERATOR, "t");
-    expect((await host.plugins.install(OPERATOR, { source })).warnings).toEqual([expect.stringContaining("An earlier plugin named t")]);
+    expect((await host.plugins.install(OPERATOR, { source })).warnings).toEqual([
+      expect.stringContaining("An earlier plugin named t"),
+    ]);
     await host.plugins.uninstall(OPERATOR, "t", { purge: true });
     expect((await host.plugins.install(OPERATOR, { source })).warnings).toEqual([]);
   });
@@ -212,7 +251,7 @@ describe("what is left after an uninstall", () => {
 
 describe("verbs that race", () => {
   it("never leave a process without its record, or a record that lies", async () => {
-    await installed(host, await version({}));
+    await installed(host, await written({}));
     await Promise.allSettled([
       host.plugins.unload(OPERATOR, "t"),
       host.plugins.load(OPERATOR, "t"),
@@ -229,8 +268,13 @@ describe("verbs that race", () => {
   });
 
   it("of uninstall and load end with one of the two, whole", async () => {
-    await installed(host, await version({}));
-    await Promise.allSettled([host.plugins.uninstall(OPERATOR, "t"), host.plugins.load(OPERATOR, "t"), host.plugins.unload(OPERATOR, "t"), host.plugins.load(OPERATOR, "t")]);
+    await installed(host, await written({}));
+    await Promise.allSettled([
+      host.plugins.uninstall(OPERATOR, "t"),
+      host.plugins.load(OPERATOR, "t"),
+      host.plugins.unload(OPERATOR, "t"),
+      host.plugins.load(OPERATOR, "t"),
+    ]);
     const list = await host.plugins.list();
     const answer = await look();
     expect(answer.success).toBe(list.some((plugin) => plugin.state === "running"));

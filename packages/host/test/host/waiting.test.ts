@@ -13,7 +13,7 @@ const { manifest } = readManifest({ name: "plugin.yml", bytes: Buffer.from(manif
 const REF = { id: "t", version: "1.0.0", digest: "sha256:one" };
 
 /** `invoke()` over real routes and a real policy, held wherever a test wants to change something. */
-function bench(start: { decision?: Decision } = {}) {
+function held(start: { decision?: Decision } = {}) {
   const events: AuditEvent[] = [];
   const calls: ToolCall[] = [];
   let decision: Decision = start.decision ?? "allow";
@@ -89,7 +89,7 @@ function bench(start: { decision?: Decision } = {}) {
   };
 }
 
-type Bench = ReturnType<typeof bench>;
+type Bench = ReturnType<typeof held>;
 
 /** Makes a call, changes something while its plugin wakes, and gives the answer. */
 async function whileWaking(bench: Bench, change: () => void, input: unknown = {}) {
@@ -102,7 +102,7 @@ async function whileWaking(bench: Bench, change: () => void, input: unknown = {}
 
 describe("a call that waits for its plugin", () => {
   it("runs when nothing changed", async () => {
-    const b = bench();
+    const b = held();
     expect(await whileWaking(b, () => undefined)).toMatchObject({ success: true });
     expect(b.calls).toHaveLength(1);
   });
@@ -111,26 +111,34 @@ describe("a call that waits for its plugin", () => {
     ["policy denies it now", (b) => b.change({ decision: "deny" }), "unknown_tool"],
     ["policy asks now", (b) => b.change({ decision: "require_approval" }), "conflict"],
     ["the plugin is gone", (b) => b.change({ loaded: null }), "unknown_tool"],
-    ["the id has other bytes", (b) => b.change({ loaded: { ...b.tool, plugin: { ...REF, digest: "sha256:two" } } }), "conflict"],
-    ["the tool is another", (b) => b.change({ loaded: { ...b.tool, tool: { ...b.tool.tool, description: "Other." } } }), "conflict"],
+    [
+      "the id has other bytes",
+      (b) => b.change({ loaded: { ...b.tool, plugin: { ...REF, digest: "sha256:two" } } }),
+      "conflict",
+    ],
+    [
+      "the tool is another",
+      (b) => b.change({ loaded: { ...b.tool, tool: { ...b.tool.tool, description: "Other." } } }),
+      "conflict",
+    ],
     ["the grant has ended", (b) => b.change({ loaded: { ...b.tool, expiresAt: 1500 }, now: 1500 }), "not_approved"],
     ["the audit cannot be written", (b) => b.change({ healthy: false }), "audit_unavailable"],
   ])("does not run when meanwhile %s", async (_what, change, code) => {
-    const b = bench();
+    const b = held();
     expect(await whileWaking(b, () => change(b))).toMatchObject({ success: false, code });
     expect(b.calls).toEqual([]);
     expect(b.events.at(-1)).toMatchObject({ phase: "outcome", outcome: "not_started" });
   });
 
   it("and was approved does not run when policy denies it now [S4-30]", async () => {
-    const b = bench({ decision: "require_approval" });
+    const b = held({ decision: "require_approval" });
     expect(await whileWaking(b, () => b.change({ decision: "deny" }))).toMatchObject({ code: "unknown_tool" });
     expect(b.calls).toEqual([]);
     expect(b.events).toMatchObject([{ decision: "deny", outcome: "not_started", approval: "apr_1" }]);
   });
 
   it("runs with what was checked, whatever its caller does to the input meanwhile", async () => {
-    const b = bench();
+    const b = held();
     const input: { list: number[]; text: string } = { list: [1], text: "checked" };
     await whileWaking(
       b,
@@ -145,7 +153,7 @@ describe("a call that waits for its plugin", () => {
   });
 
   it("reads its input once: a getter cannot say one thing to the check and another to the plugin", async () => {
-    const b = bench();
+    const b = held();
     let reads = 0;
     const input = Object.defineProperty({}, "n", { enumerable: true, get: () => ++reads });
     await whileWaking(b, () => undefined, input);
@@ -154,7 +162,7 @@ describe("a call that waits for its plugin", () => {
   });
 
   it("does not follow a request or a caller that changes under it", async () => {
-    const b = bench();
+    const b = held();
     const request = { tool: "t__look", input: {} };
     const caller = { kind: "agent", agent: "local" } as const;
     const answer = b.invoke(caller, request);
@@ -166,7 +174,7 @@ describe("a call that waits for its plugin", () => {
   });
 
   it("is given up when its caller cancels it, and leaves nothing but its outcome", async () => {
-    const b = bench();
+    const b = held();
     const stop = new AbortController();
     const answer = b.invoke(AGENT, { tool: "t__look", input: {}, signal: stop.signal });
     await b.waking;
@@ -178,7 +186,7 @@ describe("a call that waits for its plugin", () => {
   });
 
   it("does not run when the plugin cannot be woken", async () => {
-    const b = bench();
+    const b = held();
     const answer = b.invoke(AGENT, { tool: "t__look", input: {} });
     b.failWake(new SallyportError("plugin_not_running", "No."));
     expect(await answer).toMatchObject({ code: "plugin_not_running" });
@@ -187,20 +195,27 @@ describe("a call that waits for its plugin", () => {
 });
 
 describe("a caller", () => {
-  it.each(["", "x".repeat(101), "a\u001b[2Jb", "a\u202eb", "\ud800"])("has a name that can be shown: not %j", async (agent) => {
-    const b = bench();
-    b.wake();
-    expect(await b.invoke({ kind: "agent", agent }, { tool: "t__look", input: {} })).toMatchObject({ code: "usage" });
-    expect(await b.invoke({ kind: "agent", agent: "a", operator: agent }, { tool: "t__look", input: {} })).toMatchObject({ code: "usage" });
-    expect(b.calls).toEqual([]);
-    expect(b.events).toHaveLength(2);
-    for (const event of b.events) expect(JSON.stringify(event).length).toBeLessThan(1000);
-  });
+  it.each(["", "x".repeat(101), "a\u001b[2Jb", "a\u202eb", "\ud800"])(
+    "has a name that can be shown: not %j",
+    async (agent) => {
+      const b = held();
+      b.wake();
+      expect(await b.invoke({ kind: "agent", agent }, { tool: "t__look", input: {} })).toMatchObject({ code: "usage" });
+      expect(
+        await b.invoke({ kind: "agent", agent: "a", operator: agent }, { tool: "t__look", input: {} }),
+      ).toMatchObject({ code: "usage" });
+      expect(b.calls).toEqual([]);
+      expect(b.events).toHaveLength(2);
+      for (const event of b.events) expect(JSON.stringify(event).length).toBeLessThan(1000);
+    },
+  );
 
   it("cannot make an event too large to be written", async () => {
-    const b = bench();
+    const b = held();
     b.wake();
-    expect(await b.invoke(AGENT, { tool: "t__look", input: {}, trace: "t".repeat(1_000_000) })).toMatchObject({ success: true });
+    expect(await b.invoke(AGENT, { tool: "t__look", input: {}, trace: "t".repeat(1_000_000) })).toMatchObject({
+      success: true,
+    });
     expect(await b.invoke(AGENT, { tool: "x".repeat(1_000_000), input: {} })).toMatchObject({ code: "unknown_tool" });
     for (const event of b.events) expect(JSON.stringify(event).length).toBeLessThan(2000);
   });

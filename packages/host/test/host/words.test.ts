@@ -1,6 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Host } from "../../src/host-api.ts";
-import { AGENT, installed, makeHome, manifestOf, OPERATOR, repositoryPlugin, type TestHome, toolLine } from "../support/home.ts";
+import {
+  AGENT,
+  installed,
+  makeHome,
+  manifestOf,
+  OPERATOR,
+  repositoryPlugin,
+  type TestHome,
+  toolLine,
+} from "../support/home.ts";
 
 const SECRET = "s3cr3t-value-of-the-vault";
 
@@ -26,7 +35,11 @@ describe("what a plugin says", () => {
     await tool(`{ throw new Error("the key ${SECRET} \\u001b[2J is wrong"); }`);
     await host.secrets.set(OPERATOR, "KEY", SECRET, ["https://api.example.com"]);
     const answer = await say();
-    expect(answer).toMatchObject({ success: false, code: "tool_failed", error: expect.stringContaining("[secret KEY]") });
+    expect(answer).toMatchObject({
+      success: false,
+      code: "tool_failed",
+      error: expect.stringContaining("[secret KEY]"),
+    });
     await host.audit.flush();
     const kept = JSON.stringify([answer, await host.plugins.info("t"), await host.audit.query({})]);
     expect(kept).not.toContain(SECRET);
@@ -48,7 +61,8 @@ describe("what a plugin says", () => {
 describe("an agent that asks and asks", () => {
   it("has at most a hundred requests open, and another agent is not kept from asking", async () => {
     await installed(host, repositoryPlugin("echo"));
-    const ask = (agent: string, text: string) => host.invoke({ kind: "agent", agent }, { tool: "echo__note", input: { text } });
+    const ask = (agent: string, text: string) =>
+      host.invoke({ kind: "agent", agent }, { tool: "echo__note", input: { text } });
     for (let n = 0; n < 100; n++) expect(await ask("pushy", `${n}`)).toMatchObject({ code: "approval_required" });
     expect(await ask("pushy", "one more")).toMatchObject({ code: "limit_exceeded" });
     expect(await ask("pushy", "7")).toMatchObject({ code: "approval_required" });
