@@ -157,27 +157,30 @@ describe("trust", () => {
           async ask({ method, params }, ctx) {
             const line = JSON.stringify({ jsonrpc: "2.0", id: ++id, method, params: { call: ctx.call.id, ...params } }) + "\\n";
             (await import(["node", "fs"].join(":"))).writeSync(1, line);
-            return {};
+            return new Promise(() => {});
           },
         } };`,
     });
     await run(host, lowered);
     expect((await host.plugins.info("lowered")).isolation).toBe("namespace");
     const before = (await host.plugins.info("lowered")).grant;
-    const ask = (method: string, params: object) => call(host, "lowered__ask", { method, params });
-    const actions: string[] = [];
-    const last = new Promise<void>((resolve) => {
-      host.audit.subscribe((event) => {
-        if (event.type === "broker.action") actions.push(`${event.method} ${event.outcome}`);
-        if (event.method === "kv.set") resolve();
+    /** What the audit says of one raw request; then the call that it belongs to is cancelled. */
+    const ask = async (method: string, params: object): Promise<string> => {
+      const seen = new AbortController();
+      let said = "";
+      const stop = host.audit.subscribe((event) => {
+        if (event.type !== "broker.action" || event.method !== method) return;
+        said = `${event.method} ${event.outcome}`;
+        seen.abort();
       });
-    });
-    const verbs = ["plugins.approve", "approval.approve", "secret.set", "invoke"];
-    for (const method of verbs) await ask(method, { id: "lowered", operator: "tester" });
+      await host.invoke(AGENT, { tool: "lowered__ask", input: { method, params }, signal: seen.signal });
+      stop();
+      return said;
+    };
+    for (const method of ["plugins.approve", "approval.approve", "secret.set", "invoke"])
+      expect(await ask(method, { id: "lowered", operator: "tester" })).toBe(`${method} failed`);
     // That such a line arrives is shown by one of the few that are served.
-    await ask("kv.set", { key: "raw", value: "arrived" });
-    await last;
-    expect(actions).toEqual([...verbs.map((method) => `${method} failed`), "kv.set succeeded"]);
+    expect(await ask("kv.set", { key: "raw", value: "arrived" })).toBe("kv.set succeeded");
     expect((await host.plugins.info("lowered")).grant).toEqual(before);
     expect((await host.audit.query({ type: "approval.decided", plugin: "lowered" })).length).toBe(1);
   });
