@@ -90,7 +90,7 @@ export function operatorOf(principal: Principal): Operator {
   if (principal.kind === "operator" && principal.actingAs === undefined) return { name: principal.name };
   throw new PolicyViolationError("forbidden", "Only an operator may do this.", {
     detail: "Agents list and call tools; they never install, approve, grant, or read the audit and secrets.",
-    fix: "Ask the operator, who can do it with the sallyport command.",
+    fix: "Ask the operator to do it.",
   });
 }
 

@@ -24,7 +24,7 @@ const auditQuery = z.strictObject({
 const head = z.strictObject({
   head: z
     .string()
-    .regex(/^\d{1,15}:(sha256:)?[0-9a-f]{64}$/, "must be SEQ:HASH as `audit verify` prints it")
+    .regex(/^\d{1,15}:[0-9a-f]{64}$/, "must be SEQ:HASH as `audit verify` prints it")
     .transform((text) => ({ seq: Number(text.slice(0, text.indexOf(":"))), hash: text.slice(text.indexOf(":") + 1) }))
     .optional(),
 });

@@ -1,11 +1,12 @@
 import { z } from "zod";
-import type { ApproveRequest, InstallAnswer, InstallRequest, PluginSummary } from "../host-api.ts";
+import type { ApproveRequest, InstallAnswer, InstallRequest, LogLine, PluginSummary } from "../host-api.ts";
 import { CATEGORIES } from "../manifest/index.ts";
-import { jsonObject, nothing, pluginId, reason, timeMs, toolName, version } from "./fields.ts";
+import { count, jsonObject, nothing, pluginId, reason, timeMs, toolName, version } from "./fields.ts";
 import { toInstallRequest } from "./install-request.ts";
+import { followLog, lastOf } from "./log-feed.ts";
 import { type Answer, done, type Route, type RouteRequest } from "./route.ts";
 import { createFeed } from "./stream.ts";
-import { toInstall, toPluginInfo, toPluginSummary } from "./wire.ts";
+import { toInstall, toLogLine, toPluginInfo, toPluginSummary } from "./wire.ts";
 
 const LOADED: ReadonlySet<string> = new Set(["running", "idle", "unhealthy"]);
 const UNAVAILABLE: ReadonlySet<string> = new Set(["invalid", "denied", "revoked"]);
@@ -16,6 +17,15 @@ const approveBody = z.strictObject({
   allow_tools: z.array(toolName).max(1000).optional(),
   expires_at: timeMs.optional(),
   grant_only: z.boolean().optional(),
+  version: version.optional(),
+});
+const denyBody = reason.extend({ version: version.optional() });
+const ofVersion = z.strictObject({ version: version.optional() });
+
+const MAX_LOG_LINES = 1000;
+const logsQuery = z.strictObject({
+  limit: count.pipe(z.number().max(MAX_LOG_LINES)).optional(),
+  follow: z.enum(["true", "false"]).optional(),
 });
 
 const plugin = (summary: PluginSummary): Answer => {
@@ -72,7 +82,8 @@ export const pluginRoutes: readonly Route[] = [
     verb: "plugin.info",
     audience: "operator",
     needsPassphrase: false,
-    handle: async (request) => done(toPluginInfo(await request.host.plugins.info(id(request)))),
+    handle: async (request) =>
+      done(toPluginInfo(await request.host.plugins.info(id(request), request.query(ofVersion).version))),
   },
   {
     method: "POST",
@@ -93,8 +104,8 @@ export const pluginRoutes: readonly Route[] = [
     audience: "operator",
     needsPassphrase: false,
     handle: async (request) => {
-      const { reason: why } = await request.body(reason);
-      return plugin(await request.host.plugins.deny(request.operator(), id(request), why));
+      const { reason: why, version: of } = await request.body(denyBody);
+      return plugin(await request.host.plugins.deny(request.operator(), id(request), why, of));
     },
   },
   {
@@ -203,9 +214,24 @@ export const pluginRoutes: readonly Route[] = [
     verb: "plugin.logs",
     audience: "operator",
     needsPassphrase: false,
-    handle: async (request) => done(request.host.plugins.logs(id(request))),
+    handle: logs,
   },
 ];
+
+/** The last lines, oldest first; with `follow` each as a line of its own, and every new one until the client goes. */
+async function logs(request: RouteRequest): Promise<Answer> {
+  const { limit = MAX_LOG_LINES, follow } = request.query(logsQuery);
+  const plugins = request.host.plugins;
+  // An unknown id is an error and not an empty log.
+  const { id: known } = await plugins.info(id(request));
+  const read = (): readonly LogLine[] => plugins.logs(known);
+  if (follow !== "true") return done(lastOf(read(), limit).map(toLogLine));
+  return {
+    lines: (async function* () {
+      for await (const line of followLog(read, limit, request.endless)) yield toLogLine(line);
+    })(),
+  };
+}
 
 async function install(request: RouteRequest): Promise<Answer> {
   const operator = request.operator();
@@ -238,5 +264,6 @@ function toApproveRequest(body: z.infer<typeof approveBody>): ApproveRequest {
     ...(body.allow_tools && { allowTools: body.allow_tools }),
     ...(body.expires_at !== undefined && { expiresAt: body.expires_at }),
     ...(body.grant_only !== undefined && { grantOnly: body.grant_only }),
+    ...(body.version !== undefined && { version: body.version }),
   };
 }

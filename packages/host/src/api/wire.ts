@@ -3,6 +3,7 @@ import type {
   HostStats,
   InstallAnswer,
   InvokeAnswer,
+  LogLine,
   PermissionView,
   PluginInfo,
   PluginSummary,
@@ -13,6 +14,7 @@ import type {
   ApprovalAnswer,
   CallAnswer,
   InstallAnswerBody,
+  LogLineAnswer,
   PermissionAnswer,
   PluginInfoAnswer,
   PluginSummaryAnswer,
@@ -131,6 +133,15 @@ export function toInstall(answer: InstallAnswer): InstallAnswerBody {
     ...(answer.approval && { approval: { id: answer.approval.id } }),
     permissions: answer.permissions.map(toPermission),
     warnings: [...answer.warnings],
+  };
+}
+
+export function toLogLine(line: LogLine): LogLineAnswer {
+  return {
+    time: line.time,
+    level: line.level,
+    message: line.message,
+    ...(line.call !== undefined && { call: line.call }),
   };
 }
 

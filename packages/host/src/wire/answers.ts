@@ -67,6 +67,15 @@ export const pluginInfoAnswer = pluginSummaryAnswer.extend({
 });
 export type PluginInfoAnswer = z.infer<typeof pluginInfoAnswer>;
 
+/** A line of a plugin's log; `call` is the call that it belongs to. */
+export const logLineAnswer = z.object({
+  time: z.number(),
+  level: z.enum(["debug", "info", "warn", "error"]),
+  message: z.string(),
+  call: z.string().optional(),
+});
+export type LogLineAnswer = z.infer<typeof logLineAnswer>;
+
 export const installAnswer = z.object({
   plugin: pluginSummaryAnswer,
   loaded: z.boolean(),

@@ -50,7 +50,7 @@ describe("plugin new and plugin types", () => {
 });
 
 describe("plugin dev", () => {
-  it("loads the plugin in a throw-away home, again after a change, says what is wrong, and leaves nothing", async () => {
+  it("loads the plugin in a throw-away home, again after a change, says what is wrong and what it logs, and leaves nothing", async () => {
     const dir = join(root, "plugin");
     await runCommand(["plugin", "new", dir, "--id", "my-plugin"]);
     const child = spawn(process.execPath, [MAIN, "plugin", "dev", dir, "--runtime", "--json"], {
@@ -69,7 +69,10 @@ describe("plugin dev", () => {
       const good = await readFile(source, "utf8");
       await writeFile(source, "export default {");
       expect(await next()).toMatchObject({ success: false, code: "bundle_failed" });
-      await writeFile(source, good.replace("Hello", "Good day"));
+      await writeFile(source, `console.warn("starts\\u202e");\n${good.replace("Hello", "Good day")}`);
+      expect(await next()).toEqual({
+        log: { time: expect.any(Number), level: "warn", message: expect.stringMatching(/^starts/) },
+      });
       expect(await next()).toMatchObject({ success: true, plugin: { state: "running" } });
     } finally {
       const exited = once(child, "exit");

@@ -1,7 +1,8 @@
 import type { AuditEvent, StoredAuditEvent } from "../../src/audit/index.ts";
-import type { Host, PluginInfo, PluginState, ToolSummary } from "../../src/host-api.ts";
+import type { Host, LogLine, PluginInfo, PluginState, ToolSummary } from "../../src/host-api.ts";
 import { PolicyViolationError, SallyportError } from "../../src/kernel/index.ts";
 import { createOperators } from "../../src/operators/index.ts";
+import { checkSecretName } from "../../src/secrets/vault-rules.ts";
 
 export const DIGEST = `sha256:${"ab".repeat(32)}`;
 
@@ -85,6 +86,7 @@ export const WEATHER: PluginInfo = {
 export interface FakeHost extends Host {
   readonly calls: { readonly verb: string; readonly args: readonly unknown[] }[];
   emit(event: Partial<AuditEvent>): void;
+  log(line: LogLine): void;
 }
 
 export async function createFakeHost(): Promise<FakeHost> {
@@ -92,6 +94,7 @@ export async function createFakeHost(): Promise<FakeHost> {
   const settings = new Map<string, string>();
   const events: StoredAuditEvent[] = [];
   const listeners = new Set<(event: StoredAuditEvent) => void>();
+  const log: LogLine[] = [];
   let state: PluginState = "pending_approval";
 
   const note = (verb: string, ...args: unknown[]): void => void calls.push({ verb, args });
@@ -110,6 +113,7 @@ export async function createFakeHost(): Promise<FakeHost> {
 
   return {
     calls,
+    log: (line) => void log.push(line),
     emit(event) {
       const seq = events.length + 1;
       const stored: StoredAuditEvent = {
@@ -141,7 +145,11 @@ export async function createFakeHost(): Promise<FakeHost> {
         };
       },
       list: async () => [{ ...WEATHER, state }],
-      info: async (id) => known(id),
+      async info(id, version) {
+        if (version !== undefined && version !== WEATHER.version)
+          throw new SallyportError("not_found", `There is no ${id} ${version}.`);
+        return known(id);
+      },
       approve: moved("approve", "approved"),
       deny: moved("deny", "denied"),
       load: moved("load", "running"),
@@ -159,7 +167,7 @@ export async function createFakeHost(): Promise<FakeHost> {
         note("setConfig", operator, id, values);
         return values;
       },
-      logs: () => [{ time: 1, level: "info", message: "hello" }],
+      logs: () => log.map((line) => ({ ...line })),
     },
     tools: {
       async list(caller) {
@@ -190,6 +198,7 @@ export async function createFakeHost(): Promise<FakeHost> {
     secrets: {
       list: async () => [{ name: "API_KEY", origins: ["https://api.example.com"], updatedAt: 5 }],
       async set(operator, name, value, origins) {
+        checkSecretName(name);
         note("secrets.set", operator, name, value, origins);
       },
       async remove(operator, name) {

@@ -1,11 +1,12 @@
-import { type PermissionAnswer, pluginInfoAnswer } from "../../wire/index.ts";
+import { z } from "zod";
+import { approvalAnswer, type PermissionAnswer, type PluginInfoAnswer, pluginInfoAnswer } from "../../wire/index.ts";
 import { displayLine, SallyportError } from "../../kernel/index.ts";
 import { isInteractive } from "../io.ts";
 import { askYes } from "../passphrase.ts";
 import { isoTime, parseExpiry } from "../render/index.ts";
 import type { Session } from "../session.ts";
-import { flag, list, path, text, usage } from "./define.ts";
-import { permissionList, summaryLine } from "./views.ts";
+import { flag, list, path, query, text, usage } from "./define.ts";
+import { permissionList, summaryLine, toolTable } from "./views.ts";
 
 /** The one yes: shows what is asked in the host's words, asks, and writes the grant. */
 export async function approve(
@@ -13,7 +14,7 @@ export async function approve(
   [id = ""]: readonly string[],
   options: Readonly<Record<string, unknown>>,
 ) {
-  const plugin = await session.get(pluginInfoAnswer, "GET", path("/api/plugins/info", id));
+  const plugin = await pluginToAnswer(session, id, text(options, "version"));
   const wanted = list(options, "only");
   const only = wanted && keysOf(wanted, plugin.permissions);
   const scopes = list(options, "scope");
@@ -39,6 +40,7 @@ export async function approve(
     if (!(await askYes(session.io, "Grant this?"))) throw new SallyportError("cancelled", "Nothing was granted.");
   }
   const body = {
+    version: plugin.version,
     ...(only && { only }),
     ...(scopes && { scopes }),
     ...(allowTools && { allow_tools: allowTools }),
@@ -46,9 +48,47 @@ export async function approve(
     ...(flag(options, "grantOnly") && { grant_only: true }),
   };
   const answer = await session.call("POST", path("/api/plugins/approve", id), { body });
-  session.print({ success: true, plugin: answer["plugin"] }, () => {
-    return `${summaryLine(session, "Approved", answer["plugin"])}Next: sallyport plugin load ${displayLine(plugin.id)}\n`;
+  const granted = pluginInfoAnswer.parse(answer["plugin"]);
+  const warnings = LIVE.has(plugin.state) && !LIVE.has(granted.state) ? [STOPPED] : [];
+  session.print({ success: true, plugin: answer["plugin"], warnings }, () =>
+    [
+      summaryLine(session, "Approved", granted),
+      grantedList(granted.permissions),
+      toolTable(granted.tools),
+      ...warnings.map((warning) => `${session.style.warn("!")} ${warning}\n`),
+      `Next: sallyport plugin load ${displayLine(plugin.id)}${text(options, "version") === undefined ? "" : ` --version ${displayLine(granted.version)}`}\n`,
+    ].join(""),
+  );
+}
+
+/** States in which a plugin's tools can be called. */
+const LIVE: ReadonlySet<string> = new Set(["starting", "running", "idle", "unhealthy"]);
+const STOPPED = "It was stopped, since a process knows only the grant that it started with; load it again.";
+
+/**
+ * The version named, else the one that `plugin info` shows, unless others wait too: a yes never goes to another version than
+ * the one that was shown.
+ */
+async function pluginToAnswer(session: Session, id: string, version: string | undefined): Promise<PluginInfoAnswer> {
+  const plugin = await session.get(pluginInfoAnswer, "GET", `${path("/api/plugins/info", id)}${query({ version })}`);
+  if (version !== undefined) return plugin;
+  const open = await session.get(z.array(approvalAnswer), "GET", `/api/approvals${query({ state: "pending" })}`);
+  const others = open
+    .filter((request) => request.kind === "plugin" && request.plugin.id === plugin.id)
+    .map((request) => request.plugin.version)
+    .filter((waiting) => waiting !== plugin.version);
+  if (others.length === 0) return plugin;
+  const versions = displayLine([plugin.version, ...others].join(", "));
+  throw new SallyportError("conflict", `There is more than one version of ${plugin.id} to answer: ${versions}.`, {
+    detail: `Without a version this is about ${plugin.version}, which is ${plugin.state}.`,
+    fix: `Say which one you mean: --version ${displayLine(others[0] ?? plugin.version)}`,
   });
+}
+
+function grantedList(permissions: readonly PermissionAnswer[]): string {
+  const granted = permissions.filter((permission) => permission.granted);
+  if (granted.length === 0) return "Nothing was granted: no network, no files, no secrets.\n";
+  return `Granted:\n${granted.map(({ sentence }) => `  - ${displayLine(sentence, 500)}\n`).join("")}`;
 }
 
 /** A capability's name stands for all its requests. */

@@ -45,10 +45,13 @@ export function defineAuditCommands(program: Command, context: CommandContext): 
     context,
     "verify [file]",
     "recompute the chain, of this home or of an export",
-    "sallyport audit verify --head 120:sha256:9f…",
+    `sallyport audit verify --head 120:${"9f86d081884c7d65".repeat(4)}`,
     verify(context),
   )
-    .option("--head <seq:hash>", "a head that was kept elsewhere; a cut tail or a fork shows against it")
+    .option(
+      "--head <seq:hash>",
+      "a head that was kept elsewhere, as this command prints it; a cut tail or a fork shows against it",
+    )
     .option("--key <key>", "for an export: the public key that must have signed it, base64 or a file with it");
   verb(
     audit,
@@ -181,9 +184,12 @@ function isHead(line: string, kept: { seq: number; hash: string }): boolean {
 }
 
 function parseHead(given: string): { seq: number; hash: string } {
-  const match = /^(\d{1,15}):((?:sha256:)?[0-9a-f]{64})$/.exec(given);
+  const match = /^(\d{1,15}):([0-9a-f]{64})$/.exec(given);
   if (match?.[1] === undefined || match[2] === undefined) {
-    throw usage("--head is not SEQ:HASH.", "Write the head as `audit verify` prints it.");
+    throw usage(
+      "--head is not SEQ:HASH.",
+      "Write the head as `sallyport audit verify` prints it: a number, a colon and 64 hexadecimal digits.",
+    );
   }
   return { seq: Number(match[1]), hash: match[2] };
 }

@@ -7,18 +7,20 @@ import { createHome } from "../../home/index.ts";
 import type { Host, PluginInfo } from "../../host-api.ts";
 import { displayLine, toSallyportError } from "../../kernel/index.ts";
 import { VERSION } from "../../version.ts";
+import { createLogReader, LOG_POLL_MS, toLogLine } from "../../api/index.ts";
 import { agentSetup } from "../agent-setup.ts";
 import { serveOwner } from "../owner-server.ts";
 import { renderError, safeJson } from "../render/index.ts";
 import type { Session } from "../session.ts";
 import { untilStopped } from "../signals.ts";
 import { flag, list } from "./define.ts";
+import { logLine } from "./plugin-logs.ts";
 
 const AUTHOR = { name: "author" };
 
 /**
  * The author's own loop: a home that nobody else uses and that is gone afterwards, so that approving what one writes oneself
- * never widens anything in the home where agents work. With `--json` one document a round.
+ * never widens anything in the home where agents work. With `--json` one document a round, and one for each line of the log.
  */
 export async function develop(
   session: Session,
@@ -52,13 +54,22 @@ export async function develop(
         onDefect,
       });
       session.remark(`A throw-away home: ${home}\n${safeJson(agentSetup(home), 2)}\nStop with Ctrl-C.\n`);
+      const log = tellLog(session, host);
       const watch = await watchPlugin({
         dir: folder,
-        onChange: async () => tellRound(session, await round(host, folder, list(options, "scope"))),
+        onChange: async () => {
+          const plugin = await round(host, folder, list(options, "scope"), log).finally(() => log.tell());
+          tellRound(session, plugin);
+        },
         onError: (error) => tellFailure(session, error),
       });
-      await untilStopped(owner);
-      await watch.close();
+      const timer = setInterval(() => log.tell(), LOG_POLL_MS);
+      try {
+        await untilStopped(owner);
+      } finally {
+        clearInterval(timer);
+        await watch.close();
+      }
     } finally {
       await host.close();
     }
@@ -68,10 +79,39 @@ export async function develop(
   }
 }
 
+interface LogTeller {
+  of(pluginId: string): void;
+  tell(): void;
+}
+
+/** Prints what the plugin logged since the last time. */
+function tellLog(session: Session, host: Host): LogTeller {
+  let id: string | undefined;
+  const reader = createLogReader(() => (id === undefined ? [] : host.plugins.logs(id)));
+  return {
+    of: (pluginId) => void (id = pluginId),
+    tell() {
+      for (const line of reader.fresh().map(toLogLine))
+        session.io.stdout.write(session.json ? `${safeJson({ log: line })}\n` : logLine(session, line));
+    },
+  };
+}
+
 /** Replaces what the last round installed by what the folder holds now, grants everything it asks for, and loads it. */
-async function round(host: Host, source: string, scopes: readonly string[] | undefined): Promise<PluginInfo> {
-  for (const { id } of await host.plugins.list()) await host.plugins.uninstall(AUTHOR, id);
+async function round(
+  host: Host,
+  source: string,
+  scopes: readonly string[] | undefined,
+  log: LogTeller,
+): Promise<PluginInfo> {
+  for (const { id } of await host.plugins.list()) {
+    await host.plugins.unload(AUTHOR, id).catch(() => undefined);
+    // What is uninstalled takes its log along.
+    log.tell();
+    await host.plugins.uninstall(AUTHOR, id);
+  }
   const { plugin } = await host.plugins.install(AUTHOR, { source });
+  log.of(plugin.id);
   const { tools } = await host.plugins.info(plugin.id);
   await host.plugins.approve(AUTHOR, plugin.id, {
     allowTools: tools.map(({ tool }) => tool),

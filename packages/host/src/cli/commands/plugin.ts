@@ -1,28 +1,18 @@
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
-import { installAnswer, pluginInfoAnswer, pluginSummaryAnswer } from "../../wire/index.ts";
+import { pluginSummaryAnswer } from "../../wire/index.ts";
 import { displayLine } from "../../kernel/index.ts";
 import { askYes } from "../passphrase.ts";
 import { isInteractive } from "../io.ts";
-import { createProgressBar, fields, isoTime, table } from "../render/index.ts";
+import { table } from "../render/index.ts";
 import type { Session } from "../session.ts";
 import { approve } from "./approve.ts";
+import { install } from "./install.ts";
 import { configure } from "./plugin-config.ts";
-import {
-  collect,
-  collectCommas,
-  type CommandContext,
-  flag,
-  globalOptions,
-  path,
-  query,
-  text,
-  usage,
-  verb,
-} from "./define.ts";
-import { parseObject, permissionList, summaryLine } from "./views.ts";
+import { info } from "./plugin-info.ts";
+import { showLogs } from "./plugin-logs.ts";
+import { collect, collectCommas, type CommandContext, flag, globalOptions, path, query, text, verb } from "./define.ts";
+import { parseObject, summaryLine } from "./views.ts";
 
 const API = "/api/plugins";
 
@@ -45,7 +35,7 @@ export function definePluginCommands(program: Command, context: CommandContext):
     "show a plugin: what it asks for, what it was granted, its tools",
     "sallyport plugin info weather",
     info,
-  );
+  ).option("--version <version>", "which installed version");
   verb(
     plugin,
     context,
@@ -66,6 +56,7 @@ export function definePluginCommands(program: Command, context: CommandContext):
       collectCommas,
     )
     .option("--expires <time>", "when the grant ends: 30m, 12h, 7d or an ISO date")
+    .option("--version <version>", "which installed version")
     .option("--grant-only", "write only the grant: no allow-list entry, ceiling or tool rule")
     .option("-y, --yes", "do not ask");
   verb(
@@ -75,7 +66,9 @@ export function definePluginCommands(program: Command, context: CommandContext):
     "refuse what a plugin asks for",
     "sallyport plugin deny weather --reason 'not needed'",
     change("deny", "Denied"),
-  ).option("--reason <text>", "why, for the audit");
+  )
+    .option("--version <version>", "which installed version")
+    .option("--reason <text>", "why, for the audit");
   verb(plugin, context, "load <id>", "start an approved plugin in its sandbox", "sallyport plugin load weather", load)
     .option("--version <version>", "which installed version")
     .option("--config <json>", "the operator's values for its configuration");
@@ -126,6 +119,16 @@ export function definePluginCommands(program: Command, context: CommandContext):
   verb(
     plugin,
     context,
+    "logs <id>",
+    "show the last lines that a plugin logged since the host started; one JSON document a line with --follow --json",
+    "sallyport plugin logs weather --follow --limit 20",
+    showLogs,
+  )
+    .option("-f, --follow", "go on with each new line, until Ctrl-C")
+    .option("--limit <n>", "at most this many of the last lines, up to 1000");
+  verb(
+    plugin,
+    context,
     "config <id>",
     "show a plugin's configuration, or replace the operator's values",
     `sallyport plugin config weather --set '{"units":"metric"}'`,
@@ -134,29 +137,6 @@ export function definePluginCommands(program: Command, context: CommandContext):
     .option("--set <json>", "the operator's values, as a JSON object; replaces all of them")
     .option("--file <file>", "the same from a YAML or JSON file");
   return plugin;
-}
-
-async function install(session: Session, [source = ""]: readonly string[], options: Readonly<Record<string, unknown>>) {
-  const folder = resolve(source);
-  if (!existsSync(folder))
-    throw usage(`There is no folder ${source}.`, "Give the folder that holds the plugin's manifest.");
-  const bar = createProgressBar(session.io.stderr);
-  const body = { source: folder, load: flag(options, "load") };
-  const answer = await session
-    .get(installAnswer, "POST", `${API}/install`, { body, onStep: (step) => bar.update(step) })
-    .finally(() => bar.end());
-  session.print({ success: true, ...answer }, () => {
-    const { plugin } = answer;
-    const next = answer.loaded
-      ? `Loaded. See its tools: sallyport tool list`
-      : `Next: sallyport plugin approve ${plugin.id}`;
-    return [
-      `${session.style.good("✔")} Installed ${displayLine(plugin.id)} ${displayLine(plugin.version)} (${plugin.digest.slice(0, 19)}…), ${plugin.state}\n`,
-      ...answer.warnings.map((warning) => `${session.style.warn("!")} ${displayLine(warning, 500)}\n`),
-      permissionList(session, answer.permissions),
-      `${next}\n`,
-    ].join("");
-  });
 }
 
 async function listPlugins(session: Session) {
@@ -180,42 +160,6 @@ async function listPlugins(session: Session) {
   });
 }
 
-async function info(session: Session, [id = ""]: readonly string[]) {
-  const { result } = await session.call("GET", path(`${API}/info`, id));
-  session.print(result, () => {
-    const plugin = pluginInfoAnswer.parse(result);
-    const { grant } = plugin;
-    return [
-      fields([
-        ["id", plugin.id],
-        ["name", plugin.name],
-        ["version", plugin.version],
-        ["description", plugin.description],
-        ["state", `${plugin.state}${plugin.enabled ? "" : ", disabled"}`],
-        ["health", plugin.health.status],
-        ["isolation", plugin.isolation ?? "no level here is enough"],
-        ["digest", plugin.digest],
-        ["source", plugin.source],
-        ["calls", `${plugin.execution_count}, ${plugin.error_count} failed`],
-        ...(plugin.last_error === null ? [] : [["last error", plugin.last_error] as const]),
-        [
-          "granted",
-          grant
-            ? `${isoTime(grant.granted_at)} by ${grant.granted_by}${grant.expires_at === undefined ? "" : `, until ${isoTime(grant.expires_at)}`}`
-            : "nothing",
-        ],
-        ["config", JSON.stringify(plugin.config)],
-      ]),
-      permissionList(session, plugin.permissions),
-      table(
-        ["TOOL", "EFFECT", "AGENTS", "DESCRIPTION"],
-        plugin.tools.map((tool) => [tool.name, tool.effect, tool.decision, tool.description]),
-        "It has no tools.",
-      ),
-    ].join("");
-  });
-}
-
 function change(name: "deny" | "unload" | "enable" | "disable" | "revoke", said: string) {
   return async (
     session: Session,
@@ -223,8 +167,9 @@ function change(name: "deny" | "unload" | "enable" | "disable" | "revoke", said:
     options: Readonly<Record<string, unknown>>,
   ): Promise<void> => {
     const reason = text(options, "reason");
+    const version = text(options, "version");
     const { plugin } = await session.call("POST", path(`${API}/${name}`, id), {
-      body: reason === undefined ? {} : { reason },
+      body: { ...(reason !== undefined && { reason }), ...(version !== undefined && { version }) },
     });
     session.print({ success: true, plugin }, () => summaryLine(session, said, plugin));
   };

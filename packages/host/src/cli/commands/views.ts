@@ -1,11 +1,16 @@
 import { z } from "zod";
-import { type PermissionAnswer, pluginSummaryAnswer } from "../../wire/index.ts";
+import { type PermissionAnswer, pluginSummaryAnswer, type ToolAnswer } from "../../wire/index.ts";
 import { displayLine } from "../../kernel/index.ts";
 import type { Session } from "../session.ts";
+import { table } from "../render/index.ts";
 import { usage } from "./define.ts";
 
 /** The permissions in the host's own sentences; the plugin's reason is marked as its word. */
-export function permissionList(session: Session, permissions: readonly PermissionAnswer[]): string {
+export function permissionList(
+  session: Session,
+  permissions: readonly PermissionAnswer[],
+  options: { readonly enforcement?: boolean } = {},
+): string {
   if (permissions.length === 0) return "It asks for nothing: no network, no files, no secrets.\n";
   const line = (permission: PermissionAnswer): string => {
     const risk = permission.risk === "low" ? session.style.dim(permission.risk) : session.style.warn(permission.risk);
@@ -16,9 +21,29 @@ export function permissionList(session: Session, permissions: readonly Permissio
     ].filter((mark) => mark !== "");
     const reason = permission.reason === undefined ? "" : `\n      it says: “${displayLine(permission.reason)}”`;
     const state = permission.granted ? session.style.good(" (granted)") : "";
-    return `  - ${displayLine(permission.sentence, 500)} [${risk}]${state}${marks.length > 0 ? ` (${displayLine(marks.join("; "), 500)})` : ""}${reason}\n      ${session.style.dim(displayLine(permission.key))}\n`;
+    const by =
+      options.enforcement && "by" in permission.enforced
+        ? `\n      ${session.style.dim(`enforced: ${displayLine(permission.enforced.by, 500)}`)}`
+        : "";
+    return `  - ${displayLine(permission.sentence, 500)} [${risk}]${state}${marks.length > 0 ? ` (${displayLine(marks.join("; "), 500)})` : ""}${reason}${by}\n      ${session.style.dim(displayLine(permission.key))}\n`;
   };
   return `It asks for:\n${permissions.map(line).join("")}`;
+}
+
+/** What the policy says when an agent calls a tool. */
+const FOR_AGENTS: Readonly<Record<ToolAnswer["decision"], string>> = {
+  allow: "may call it",
+  require_approval: "must ask you",
+  deny: "may not call it",
+};
+
+/** Each tool with its effect, and what agents may do with it. */
+export function toolTable(tools: readonly ToolAnswer[]): string {
+  return table(
+    ["TOOL", "EFFECT", "AGENTS", "DESCRIPTION"],
+    tools.map((tool) => [tool.name, tool.effect, FOR_AGENTS[tool.decision], tool.description]),
+    "It has no tools.",
+  );
 }
 
 export function summaryLine(session: Session, said: string, answer: unknown): string {
