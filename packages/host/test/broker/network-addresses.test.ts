@@ -1,23 +1,15 @@
 import { readFileSync } from "node:fs";
 import { createServer as createHttps } from "node:https";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { createReach } from "../../src/broker/reach.ts";
 import { createAddressGate, createSystemAddresses } from "../../src/broker/resolve.ts";
 import { parseTarget } from "../../src/broker/target.ts";
 import type { NetworkScope } from "../../src/capability/index.ts";
-import { bench, codeOf, network, serve, type TestServer } from "./support.ts";
+import { bench, codeOf, network, servedByTest } from "./support.ts";
 
 const fixture = (name: string): string => readFileSync(new URL(`fixtures/${name}`, import.meta.url), "utf8");
 const ca = fixture("ca.pem");
-const servers: TestServer[] = [];
-const server = async (...args: Parameters<typeof serve>): Promise<TestServer> => {
-  const started = await serve(...args);
-  servers.push(started);
-  return started;
-};
-afterEach(async () => {
-  await Promise.all(servers.splice(0).map((each) => each.close()));
-});
+const server = servedByTest();
 const named = (port: number, extra = {}) => network(port, { host: "api.test", ...extra });
 
 const gateFor = (address: string, scope: NetworkScope, ownAddresses: readonly string[] = []) => {

@@ -1,17 +1,9 @@
-import { afterEach, describe, expect, it } from "vitest";
-import { bench, codeOf, network, serve, type TestServer } from "./support.ts";
+import { describe, expect, it } from "vitest";
+import { bench, codeOf, network, servedByTest } from "./support.ts";
 
-const servers: TestServer[] = [];
-const server = async (...args: Parameters<typeof serve>): Promise<TestServer> => {
-  const started = await serve(...args);
-  servers.push(started);
-  return started;
-};
+const server = servedByTest();
 const redirecting = (location: string, status = 302) =>
   server((_request, response) => response.writeHead(status, { location }).end());
-afterEach(async () => {
-  await Promise.all(servers.splice(0).map((each) => each.close()));
-});
 
 describe("network: redirects", () => {
   it("follows one that is granted, and says where the answer came from", async () => {

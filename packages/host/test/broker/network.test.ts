@@ -1,15 +1,7 @@
-import { afterEach, describe, expect, it } from "vitest";
-import { bench, codeOf, network, serve, type TestServer } from "./support.ts";
+import { describe, expect, it } from "vitest";
+import { bench, codeOf, network, servedByTest } from "./support.ts";
 
-const servers: TestServer[] = [];
-const server = async (...args: Parameters<typeof serve>): Promise<TestServer> => {
-  const started = await serve(...args);
-  servers.push(started);
-  return started;
-};
-afterEach(async () => {
-  await Promise.all(servers.splice(0).map((each) => each.close()));
-});
+const server = servedByTest();
 
 describe("network: what is granted, and nothing else", () => {
   it("contacts a granted host and port [S0-11] [S0-15] [S0-17] [S1-17] [S3-72]", async () => {

@@ -1,16 +1,8 @@
-import { afterEach, describe, expect, it } from "vitest";
-import { type Bench, bench, codeOf, network, secret, serve, type TestServer } from "./support.ts";
+import { describe, expect, it } from "vitest";
+import { type Bench, bench, codeOf, network, secret, servedByTest, type TestServer } from "./support.ts";
 
 const VALUE = "s3cr3t/value+with=odd&chars";
-const servers: TestServer[] = [];
-const server = async (...args: Parameters<typeof serve>): Promise<TestServer> => {
-  const started = await serve(...args);
-  servers.push(started);
-  return started;
-};
-afterEach(async () => {
-  await Promise.all(servers.splice(0).map((each) => each.close()));
-});
+const server = servedByTest();
 const echo = () => server((_request, response) => response.end("ok"));
 
 const tool = (api: TestServer, place: string, format?: string, extra: Parameters<typeof bench>[0] = {}): Bench =>

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { afterEach } from "vitest";
 import {
   type Authority,
   type BrokerAction,
@@ -218,4 +219,17 @@ export async function codeOf(promise: Promise<unknown>): Promise<string> {
   } catch (error) {
     return error instanceof SallyportError ? error.code : String(error);
   }
+}
+
+/** `serve` for a file of tests: its servers are closed after each test. */
+export function servedByTest(): typeof serve {
+  const servers: TestServer[] = [];
+  afterEach(async () => {
+    await Promise.all(servers.splice(0).map((each) => each.close()));
+  });
+  return async (...args) => {
+    const started = await serve(...args);
+    servers.push(started);
+    return started;
+  };
 }

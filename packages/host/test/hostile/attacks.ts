@@ -1,20 +1,11 @@
-import { readFileSync } from "node:fs";
 import { z } from "zod";
+import { readAttacks } from "../../src/cli/demo/index.ts";
 import { repositoryPlugin } from "../support/home.ts";
 
-const attack = z.strictObject({
-  plugin: z.string(),
-  tries: z.string(),
-  stage: z.enum(["load", "call"]),
-  input: z.record(z.string(), z.unknown()),
-  contained: z.strictObject({ codes: z.array(z.string()), evidence: z.enum(["refused", "any"]).optional() }),
-});
-export type Attack = z.infer<typeof attack>;
+export type { Attack } from "../../src/cli/demo/index.ts";
 
 /** Every run of every hostile plugin, and what containing it means. */
-export const ATTACKS = z
-  .array(attack)
-  .parse(JSON.parse(readFileSync(repositoryPlugin("hostile/attacks.json"), "utf8")));
+export const ATTACKS = await readAttacks(repositoryPlugin("hostile"));
 
 export const Evidence = z.object({
   evidence: z.array(
