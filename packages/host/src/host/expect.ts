@@ -16,7 +16,9 @@ export function assertExpected(manifest: Manifest, expected: NonNullable<Install
   if (missing !== undefined) throw mismatch("capabilities", missing, listed(manifest.categories));
   const wanted = expected.capabilities && listed(expected.capabilities.filter((capability) => capability !== "tools"));
   // What other systems call permissions: not the tools that a plugin offers.
-  const permissions = manifest.permissions.map((request) => request.capability).filter((capability) => capability !== "tools");
+  const permissions = manifest.permissions
+    .map((request) => request.capability)
+    .filter((capability) => capability !== "tools");
   const asked = listed(permissions);
   if (wanted !== undefined && wanted !== asked) throw mismatch("required permissions", wanted, asked);
 }

@@ -93,6 +93,7 @@ async function run(deps: InvokeDeps, call: Call): Promise<unknown> {
   const route = decideAgain(deps, call, decided);
   if (isExpired(deps, route)) return deps.expired(route.plugin);
   if (signal.aborted) throw cancelledBefore();
+  if (!deps.audit.healthy) throw auditUnavailable();
   const intent = writeIntent(deps, call, route, input);
   call.outcome = "unknown";
   const answer = await process.call({

@@ -62,7 +62,9 @@ export function installedVersions(catalog: Catalog): ReadonlyMap<string, string>
   return new Map(
     catalog
       .all()
-      .flatMap((record) => (record.active && usable.includes(record.state) ? [[record.ref.id, record.ref.version] as const] : [])),
+      .flatMap((record) =>
+        record.active && usable.includes(record.state) ? [[record.ref.id, record.ref.version] as const] : [],
+      ),
   );
 }
 
