@@ -93,7 +93,7 @@ describe("a plugin's configuration", () => {
     expect(result(await call(host, "configured__show"))).toMatchObject({ given: { anything: "goes" } });
   });
 
-  it("holds no sensitive value: it is refused and shown nowhere [S4-23]", async () => {
+  it("holds no sensitive value: it is refused and shown nowhere", async () => {
     const sensitive =
       'config_schema: { type: object, properties: { token: { type: string, "x-sensitive": true, "x-use": { origin: "https://api.example.com", in: "header:authorization" } } }, additionalProperties: false }\n';
     await host.plugins.install(OPERATOR, { source: await configured("sensitive", {}, sensitive) });

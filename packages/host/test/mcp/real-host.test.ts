@@ -93,7 +93,7 @@ describe.each(REVISIONS)("an MCP client of revision %s and a real host", (_name,
     expect(refused).toMatchObject({ isError: true, _meta: { "sallyport/code": "invalid_input" } });
   });
 
-  it("gets commands as prompts, while their tool is there", async () => {
+  it("gets commands as prompts, while their tool is there [S2-3]", async () => {
     await installEcho();
     const client = await connect();
     expect((await client.listPrompts()).prompts).toEqual([]);
