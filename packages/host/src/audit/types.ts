@@ -24,41 +24,41 @@ export interface AuditEvent {
   readonly type: AuditEventType;
   /** `operator:NAME`, `agent:NAME`, `plugin:ID` or `host`. */
   readonly actor: string;
-  readonly agent?: string;
-  readonly plugin?: PluginRef;
-  readonly tool?: string;
+  readonly agent?: string | undefined;
+  readonly plugin?: PluginRef | undefined;
+  readonly tool?: string | undefined;
   /** What the tool may reach: its computed effect and the grant's scope keys. */
-  readonly scope?: string;
-  readonly call_id?: string;
-  readonly parent_call?: string;
+  readonly scope?: string | undefined;
+  readonly call_id?: string | undefined;
+  readonly parent_call?: string | undefined;
   /** `intent` before the effect, `outcome` after. */
-  readonly phase?: "intent" | "outcome";
-  readonly decision?: Decision;
-  readonly rule?: string;
+  readonly phase?: "intent" | "outcome" | undefined;
+  readonly decision?: Decision | undefined;
+  readonly rule?: string | undefined;
   /** An error code or a short reason. */
-  readonly reason?: string;
-  readonly policy_snapshot?: string;
-  readonly approval?: string;
-  readonly isolation?: IsolationLevel;
-  readonly contained?: boolean;
-  readonly outcome?: CallOutcome;
-  readonly duration_ms?: number;
+  readonly reason?: string | undefined;
+  readonly policy_snapshot?: string | undefined;
+  readonly approval?: string | undefined;
+  readonly isolation?: IsolationLevel | undefined;
+  readonly contained?: boolean | undefined;
+  readonly outcome?: CallOutcome | undefined;
+  readonly duration_ms?: number | undefined;
   /** Canonical, redacted, at most 16 KiB, or absent. */
   readonly input?: unknown;
-  readonly input_digest?: string;
-  readonly output_digest?: string;
-  readonly trace?: string;
+  readonly input_digest?: string | undefined;
+  readonly output_digest?: string | undefined;
+  readonly trace?: string | undefined;
   /** `plugin.lifecycle`: the edge. */
-  readonly from?: string;
-  readonly to?: string;
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
   /** `broker.action`. */
-  readonly capability?: string;
-  readonly target?: string;
-  readonly method?: string;
-  readonly status?: number;
-  readonly bytes?: number;
+  readonly capability?: string | undefined;
+  readonly target?: string | undefined;
+  readonly method?: string | undefined;
+  readonly status?: number | undefined;
+  readonly bytes?: number | undefined;
   /** Small facts of other types: names and counts, never values. */
-  readonly data?: Readonly<Record<string, unknown>>;
+  readonly data?: Readonly<Record<string, unknown>> | undefined;
 }
 
 export interface StoredAuditEvent extends AuditEvent {

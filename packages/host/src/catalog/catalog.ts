@@ -43,8 +43,8 @@ export interface Catalog {
   remove(record: StoredPlugin, move: Move): Promise<void>;
   /** An attempt that changed no state: a load that a gate refused. */
   refused(record: StoredPlugin, move: Move): Promise<void>;
-  /** Counts in memory; the host writes them down from time to time. */
-  count(ref: PluginRef, failure: string | null): void;
+  /** A call failed; shown as the plugin's last error. */
+  failed(ref: PluginRef, failure: string): void;
   onChange(listener: () => void): () => void;
 }
 
@@ -153,15 +153,9 @@ export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): 
       }),
     refused: (record, move) =>
       audit.record({ ...lifecycleEvent(clock, record.ref, record.state, record.state, move), decision: "deny" }),
-    count(ref, failure) {
+    failed(ref, failure) {
       const record = records.get(keyOf(ref));
-      if (!record) return;
-      records.set(keyOf(ref), {
-        ...record,
-        executionCount: record.executionCount + 1,
-        errorCount: record.errorCount + (failure === null ? 0 : 1),
-        lastError: failure ?? record.lastError,
-      });
+      if (record) records.set(keyOf(ref), { ...record, lastError: failure });
     },
     onChange(listener) {
       listeners.add(listener);

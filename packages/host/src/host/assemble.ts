@@ -162,6 +162,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
 
   const views: ViewSources = {
     catalog,
+    countsOf: counters.of,
     grantOf: (record) => state.decisions.grantOf(record),
     levelOf: (record) => levelOf(record.ref),
     effectiveConfig: configs.effective,
@@ -178,7 +179,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     redactText: redactor.redactText,
     defect: options.onDefect,
     counted: (plugin, failure) => {
-      catalog.count(plugin, failure);
+      if (failure !== null) catalog.failed(plugin, failure);
       counters.add(plugin, failure);
     },
     refused: counters.refuse,

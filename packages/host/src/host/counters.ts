@@ -6,6 +6,8 @@ export interface Counters {
   add(plugin: PluginRef, failure: string | null): void;
   /** A call that no plugin saw. */
   refuse(): void;
+  /** Of exactly these bytes, since the host started. */
+  of(plugin: PluginRef): { readonly executions: number; readonly errors: number };
   readonly totals: { readonly total: number; readonly failed: number; readonly denied: number };
   flush(): Promise<void>;
 }
@@ -17,13 +19,22 @@ interface Count {
   lastError?: string;
 }
 
+const NONE = { executions: 0, errors: 0 };
+
 export function createCounters(db: Database): Counters {
   let pending = new Map<string, Count>();
+  const written = new Map<string, { executions: number; errors: number }>();
   const totals = { total: 0, failed: 0, denied: 0 };
   return {
     totals,
+    of({ digest }) {
+      const before = written.get(digest) ?? NONE;
+      const now = pending.get(digest) ?? NONE;
+      return { executions: before.executions + now.executions, errors: before.errors + now.errors };
+    },
     add(plugin, failure) {
-      const count = pending.get(plugin.digest) ?? { plugin, executions: 0, errors: 0 };
+      let count = pending.get(plugin.digest);
+      if (!count) pending.set(plugin.digest, (count = { plugin, executions: 0, errors: 0 }));
       count.executions++;
       totals.total++;
       if (failure !== null) {
@@ -31,7 +42,6 @@ export function createCounters(db: Database): Counters {
         totals.failed++;
         count.lastError = failure;
       }
-      pending.set(plugin.digest, count);
     },
     refuse() {
       totals.total++;
@@ -41,6 +51,10 @@ export function createCounters(db: Database): Counters {
       if (pending.size === 0) return;
       const counts = [...pending.values()];
       pending = new Map();
+      for (const { plugin, executions, errors } of counts) {
+        const before = written.get(plugin.digest) ?? NONE;
+        written.set(plugin.digest, { executions: before.executions + executions, errors: before.errors + errors });
+      }
       await db.atomically(
         counts.map(({ plugin, executions, errors, lastError }) =>
           countExecutions(plugin, { executions, errors, ...(lastError === undefined ? {} : { lastError }) }),

@@ -165,27 +165,41 @@ function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
-/** For `read`, order is enough; for anything else the intent must be durable before an effect or an answer leaves. */
+/**
+ * For anything but `read` the intent must be durable before an effect or an answer leaves. A `read` has no effect to be
+ * announced: its one event is the outcome, with the input.
+ */
 function writeIntent(deps: InvokeDeps, call: Call, route: CallRoute, input: CallInput): Promise<void> {
-  const event = invokedEvent(call, {
-    phase: "intent",
-    time: deps.clock.now(),
-    ...(fitsAudit(input) ? { input: deps.redact(input.value) } : {}),
-  });
-  if (route.effect === "read") {
-    deps.audit.note(event);
-    if (!deps.audit.healthy) throw auditUnavailable();
-    return DONE;
-  }
+  if (!deps.audit.healthy) throw auditUnavailable();
+  if (route.effect === "read") return DONE;
+  call.announced = true;
+  const event = invokedEvent(call, { phase: "intent", time: deps.clock.now(), input: auditedInput(deps, input) });
   const intent = deps.audit.record(event);
   intent.catch(() => undefined);
   return intent;
 }
 
+function auditedInput(deps: InvokeDeps, input: CallInput): unknown {
+  return fitsAudit(input) ? deps.redact(input.value) : undefined;
+}
+
+function writeOutcome(deps: InvokeDeps, call: Call, durationMs: number, reason?: string): void {
+  const { input } = call;
+  deps.audit.note(
+    invokedEvent(call, {
+      phase: "outcome",
+      time: deps.clock.now(),
+      durationMs,
+      reason,
+      input: input === undefined || call.announced ? undefined : auditedInput(deps, input),
+    }),
+  );
+}
+
 function finish(deps: InvokeDeps, call: Call, result: unknown): InvokeAnswer {
   call.outcome = "succeeded";
   const durationMs = deps.clock.monotonic() - call.startedAt;
-  deps.audit.note(invokedEvent(call, { phase: "outcome", time: deps.clock.now(), durationMs }));
+  writeOutcome(deps, call, durationMs);
   if (call.route) deps.counted(call.route.plugin, null);
   return { success: true, callId: call.id, result, durationMs };
 }
@@ -194,7 +208,7 @@ function fail(deps: InvokeDeps, call: Call, error: SallyportError): InvokeAnswer
   if (call.outcome === "unknown") call.outcome = outcomeOf(error.code, call);
   const durationMs = deps.clock.monotonic() - call.startedAt;
   const reason = typeof error.data["reason"] === "string" ? error.data["reason"] : error.code;
-  deps.audit.note(invokedEvent(call, { phase: "outcome", time: deps.clock.now(), durationMs, reason }));
+  writeOutcome(deps, call, durationMs, reason);
   // A failure may be in the plugin's own words, and it may have put a secret into them.
   const message = deps.redactText(error.message);
   if (call.route && call.outcome !== "not_started") deps.counted(call.route.plugin, message);

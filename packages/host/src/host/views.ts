@@ -10,7 +10,7 @@ import {
   withinScope,
 } from "../capability/index.ts";
 import type { PermissionView, PluginInfo, PluginSummary, ToolSummary } from "../host-api.ts";
-import { displayLine, displayText, type IsolationLevel } from "../kernel/index.ts";
+import { displayLine, displayText, type IsolationLevel, type PluginRef } from "../kernel/index.ts";
 import { maskConfig } from "../manifest/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import type { PolicyDecision } from "../policy/index.ts";
@@ -20,6 +20,8 @@ import type { Decisions } from "./state.ts";
 /** What the views need to know of the rest of the host. */
 export interface ViewSources {
   readonly catalog: Catalog;
+  /** Calls since the host started; the record has those before. */
+  countsOf(plugin: PluginRef): { readonly executions: number; readonly errors: number };
   grantOf(record: StoredPlugin): Grant | undefined;
   /** The level of its process, or the one it would get here; `null` when none here is enough. */
   levelOf(record: StoredPlugin): IsolationLevel | null;
@@ -36,6 +38,7 @@ const HEALTH: Readonly<Record<string, PluginSummary["health"]["status"]>> = {
 };
 
 export function summaryOf(sources: ViewSources, record: StoredPlugin): PluginSummary {
+  const counts = sources.countsOf(record.ref);
   return {
     id: record.ref.id,
     name: displayLine(record.manifest.name),
@@ -47,8 +50,8 @@ export function summaryOf(sources: ViewSources, record: StoredPlugin): PluginSum
     source: record.source,
     isolation: sources.levelOf(record),
     health: { status: HEALTH[record.state] ?? "stopped" },
-    executionCount: record.executionCount,
-    errorCount: record.errorCount,
+    executionCount: record.executionCount + counts.executions,
+    errorCount: record.errorCount + counts.errors,
     lastError: record.lastError === null ? null : displayText(record.lastError),
     categories: record.manifest.categories,
   };

@@ -26,7 +26,7 @@ export function gate<T = void>(): { promise: Promise<T>; open: (value: T) => voi
 export interface FakeProcess extends PluginProcess {
   crash(reason: string): void;
   /** Keeps a stopped process there until the gate is opened. */
-  linger: ReturnType<typeof gate> | undefined;
+  linger: ReturnType<typeof gate<void>> | undefined;
 }
 
 function fakeProcess(): FakeProcess {

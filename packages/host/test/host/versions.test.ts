@@ -138,7 +138,7 @@ describe("a second version of a plugin", () => {
 });
 
 describe("development mode", () => {
-  it("approves what asks for nothing by itself, and never another version that waits [S1-21, S1-22, S1-23]", async () => {
+  it("approves what asks for nothing by itself, and never another version that waits [S1-21, S1-23]", async () => {
     await host.close();
     await home.writeConfig(`mode: development\n${starterConfig({ pluginsEnabled: true })}`);
     host = await home.open();
