@@ -223,6 +223,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     refresh: state.refresh,
     logsOf: logs.of,
     forgetLogs: logs.forget,
+    forgetCounts: counters.forget,
     inTurn: createTurns(),
     places: { realPath: realPathOf, neverGrantable: (path) => isNeverGrantable(path, forbiddenPaths) },
   };

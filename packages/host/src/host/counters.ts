@@ -8,6 +8,8 @@ export interface Counters {
   refuse(): void;
   /** Of exactly these bytes, since the host started. */
   of(plugin: PluginRef): { readonly executions: number; readonly errors: number };
+  /** Of a plugin that was uninstalled: the same bytes, installed again, begin at nothing. */
+  forget(plugin: PluginRef): void;
   readonly totals: { readonly total: number; readonly failed: number; readonly denied: number };
   flush(): Promise<void>;
 }
@@ -46,6 +48,10 @@ export function createCounters(db: Database): Counters {
     refuse() {
       totals.total++;
       totals.denied++;
+    },
+    forget({ digest }) {
+      pending.delete(digest);
+      written.delete(digest);
     },
     async flush() {
       if (pending.size === 0) return;

@@ -2,7 +2,7 @@ import type { AuditEvent, AuditLog } from "../audit/index.ts";
 import type { Catalog, Turns } from "../catalog/index.ts";
 import type { HostConfig } from "../config/index.ts";
 import type { LogLine, Operator } from "../host-api.ts";
-import { type Clock, newId, SallyportError } from "../kernel/index.ts";
+import { type Clock, newId, type PluginRef, SallyportError } from "../kernel/index.ts";
 import type { Manifest } from "../manifest/index.ts";
 import type { InstalledSource, InstallStep } from "../registry/index.ts";
 import {
@@ -43,6 +43,7 @@ export interface PluginsDeps {
   refresh(): Promise<void>;
   logsOf(pluginId: string): readonly LogLine[];
   forgetLogs(pluginId: string): void;
+  forgetCounts(plugin: PluginRef): void;
   /** Whether an earlier plugin of this id left data, keys or configuration. */
   hasKept(pluginId: string): Promise<boolean>;
 }

@@ -56,6 +56,7 @@ async function remove(deps: PluginsDeps, operator: Operator, record: StoredPlugi
     ],
     events: before.events,
   });
+  deps.forgetCounts(record.ref);
   if (last) deps.forgetLogs(id);
   if (last && purge) await deps.removeData(id);
   if (!catalog.all().some((other) => other.ref.digest === digest)) await deps.removeStored(digest);
