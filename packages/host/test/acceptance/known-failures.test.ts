@@ -6,12 +6,14 @@ import { starterConfig } from "../../src/config/index.ts";
 import type { Host } from "../../src/host-api.ts";
 import { storeRoot } from "../../src/isolation/index.ts";
 import { AGENT, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
-import { call, failed, type Internet, openInternet, refusal, result, run } from "./support.ts";
+import { call, failed, type Internet, openInternet, refusal, result, run, needsNamespace } from "./support.ts";
 
 /*
  * What the four originals get wrong (design.md §12), each tried on the real host. A failed handshake and forged tokens are tried
  * in test/supervisor, where a runner can be replaced; signatures and locks come with their own issue.
  */
+
+needsNamespace();
 
 let home: TestHome;
 let host: Host;

@@ -3,7 +3,9 @@ import { starterConfig } from "../../src/config/index.ts";
 import type { Host } from "../../src/host-api.ts";
 import { createHost } from "../../src/index.ts";
 import { AGENT, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
-import { call, edges, failed, type Internet, openInternet, refusal, result, run } from "./support.ts";
+import { call, edges, failed, type Internet, openInternet, refusal, result, run, needsNamespace } from "./support.ts";
+
+needsNamespace();
 
 let home: TestHome;
 let host: Host;

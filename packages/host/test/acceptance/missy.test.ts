@@ -4,7 +4,19 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Host } from "../../src/host-api.ts";
 import { AGENT, makeHome, manifestOf, OPERATOR, repositoryPlugin, type TestHome } from "../support/home.ts";
-import { call, edges, everythingSaid, type Internet, openInternet, refusal, result, run } from "./support.ts";
+import {
+  call,
+  edges,
+  everythingSaid,
+  type Internet,
+  openInternet,
+  refusal,
+  result,
+  run,
+  needsNamespace,
+} from "./support.ts";
+
+needsNamespace();
 
 let home: TestHome;
 let host: Host;
@@ -37,7 +49,7 @@ const missyManifest = (name: string, version: string, permissions: string) =>
   `name: ${name}\nversion: ${version}\ndescription: A plugin of Missy's.\npermissions:\n${permissions}`;
 
 describe("Missy's weather plugin as written", () => {
-  beforeAll(async () => {
+  it("reaches api.openweathermap.org at 443 over TLS, with an argument or its default [S0-24] [S0-27] [S0-28] [S0-50]", async () => {
     const source = await home.plugin("missy-weather", {
       "plugin.yml": missyManifest(
         "weather_missy",
@@ -47,9 +59,6 @@ describe("Missy's weather plugin as written", () => {
       "plugin.js": MISSY_WEATHER,
     });
     await run(host, source, { scopes: [`network+loopback=${OWM}`], allowTools: ["execute"] });
-  });
-
-  it("reaches api.openweathermap.org at 443 over TLS, with an argument or its default [S0-24] [S0-27] [S0-28] [S0-50]", async () => {
     const seen = await internet.serve(443, (_request, response) => response.end(JSON.stringify(answer)), true);
     expect(result(await call(host, "weather-missy__execute", { location: "Rome" }))).toEqual({
       location: "Rome",

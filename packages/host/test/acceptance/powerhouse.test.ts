@@ -4,7 +4,9 @@ import { starterConfig } from "../../src/config/index.ts";
 import type { Host } from "../../src/host-api.ts";
 import { createApi } from "../../src/index.ts";
 import { makeHome, OPERATOR, type TestHome } from "../support/home.ts";
-import { edges, openInternet, type Internet, refusal } from "./support.ts";
+import { edges, openInternet, type Internet, refusal, needsNamespace } from "./support.ts";
+
+needsNamespace();
 
 let home: TestHome;
 let host: Host;
