@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import type { z } from "zod";
 import { SallyportError } from "../kernel/index.ts";
@@ -40,7 +41,16 @@ export async function stopOwner(home: string, env: NodeJS.ProcessEnv): Promise<v
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+  } catch {
+    return false;
+  }
+  return !isZombie(pid);
+}
+
+/* Ended, and not yet buried: the first process of many containers does that late or never. It holds nothing any more. */
+function isZombie(pid: number): boolean {
+  try {
+    return /^.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
   } catch {
     return false;
   }

@@ -1,10 +1,13 @@
-import { existsSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type Owner, type OwnerOptions, serveOwner } from "../../src/cli/index.ts";
+import { type Owner, type OwnerOptions, serveOwner, stopOwner } from "../../src/cli/index.ts";
 import { createHome } from "../../src/home/index.ts";
 import { findOwner } from "../../src/cli/owner-client.ts";
 import { createFakeHost, type FakeHost } from "../support/fake-host.ts";
@@ -43,6 +46,26 @@ const client = async (env: NodeJS.ProcessEnv = {}) => {
   if (!found) throw new Error("no owner");
   return found;
 };
+
+describe.skipIf(process.platform !== "linux")("waiting for the end of an owner", () => {
+  it("ends with its process, though the first process of this machine does not bury it", async () => {
+    // A child that ended, of a parent that never asks about it.
+    const parent = spawn("sh", ["-c", "sleep 600 & echo $!; exec sleep 600"], { stdio: ["ignore", "pipe", "inherit"] });
+    const [line] = await once(parent.stdout, "data");
+    const result = { version: "0", pid: Number(String(line)), background: true, passphrase_set: false };
+    await expect.poll(() => readFileSync(`/proc/${parent.pid}/comm`, "utf8")).toBe("sleep\n");
+    process.kill(result.pid, "SIGKILL");
+    const server = createHttpServer((_request, response) => response.end(JSON.stringify({ success: true, result })));
+    try {
+      await new Promise<void>((resolve) => server.listen(join(home, "s"), resolve));
+      await stopOwner(home, {});
+      expect(existsSync(`/proc/${result.pid}`)).toBe(true);
+    } finally {
+      parent.kill();
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+});
 
 describe("the owner of a home", () => {
   it("listens on a socket that only this user can open", async () => {

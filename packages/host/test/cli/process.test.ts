@@ -5,24 +5,29 @@ import { chmod, cp, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ownerStatus } from "../../src/cli/index.ts";
-import { MAIN, openProcessWorld, type ProcessWorld } from "../support/process.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { ownerStatus, stopOwner } from "../../src/cli/index.ts";
+import { starterConfig } from "../../src/config/index.ts";
+import { createHome } from "../../src/home/index.ts";
+import { type Answered, MAIN, openProcessWorld, type ProcessWorld } from "../support/process.ts";
 
 const ECHO = fileURLToPath(new URL("../../../../plugins/echo", import.meta.url));
+const CONFIG = starterConfig({ pluginsEnabled: true });
 
 let world: ProcessWorld;
-beforeEach(async () => {
-  world = await openProcessWorld();
-});
-afterEach(() => world.close());
-
-const init = (...more: string[]) => world.sallyport(["init", "--enable-plugins", ...more]);
 const status = () => ownerStatus(world.home, world.env);
 
 describe("the built command on a real home", () => {
+  let made: Answered;
+  // One home and one owner for all: each test leaves no plugin behind.
+  beforeAll(async () => {
+    world = await openProcessWorld();
+    made = await world.sallyport(["init", "--enable-plugins", "--no-passphrase"]);
+  });
+  afterAll(() => world.close());
+
   it("goes the whole way: init, install, approve, load, call, audit, unload, uninstall", async () => {
-    expect(await init("--no-passphrase")).toMatchObject({
+    expect(made).toMatchObject({
       code: 0,
       answer: {
         success: true,
@@ -32,6 +37,7 @@ describe("the built command on a real home", () => {
         warnings: [expect.stringMatching(/advisory/)],
       },
     });
+    expect((await stat(world.home)).mode & 0o777).toBe(0o700);
     const { level } = (await world.sallyport(["doctor"])).answer;
     const installed = await world.sallyport(["plugin", "install", ECHO]);
     expect(installed).toMatchObject({
@@ -95,39 +101,52 @@ describe("the built command on a real home", () => {
     expect((await world.sallyport(["plugin", "list"])).answer).toEqual([]);
   });
 
-  it("says what it asks for, and what to do next, to people", async () => {
-    await world.text(["init", "--no-passphrase", "--enable-plugins"]);
-    const { out } = await world.text(["plugin", "install", ECHO]);
-    expect(out).toContain("Installed echo 1.0.0");
-    expect(out).toContain("Next: sallyport plugin approve echo");
-    expect(out).not.toContain("\u001b[");
-  });
-
   it("refuses a plugin's folder that others can write, leaves nothing, and says how to mend it [S2-42, S4-42]", async () => {
-    await init("--no-passphrase");
-    const copy = join(world.folder, "echo");
+    const copy = join(world.folder, "loose");
     await cp(ECHO, copy, { recursive: true });
+    const manifest = join(copy, "plugin.yml");
+    await writeFile(manifest, (await readFile(manifest, "utf8")).replace("id: echo", "id: loose"));
     await chmod(copy, 0o777);
     const refused = await world.sallyport(["plugin", "install", copy]);
     expect(refused).toMatchObject({
       code: 5,
       answer: { success: false, code: "source_unsafe", fix: expect.any(String) },
     });
-    expect((await world.sallyport(["plugin", "list"])).answer).toEqual([]);
-    const { err, code } = await world.text(["plugin", "install", copy]);
-    expect([code, err]).toEqual([5, expect.stringMatching(/why: .*\n.*fix: /s)]);
+    const { err, out, code } = await world.text(["plugin", "install", copy]);
+    expect([code, out, err]).toEqual([5, "", expect.stringMatching(/why: .*\n.*fix: /s)]);
+    expect(err).not.toContain("\u001b[");
+    expect(await world.sallyport(["plugin", "info", "loose"])).toMatchObject({ answer: { code: "not_found" } });
   });
 
-  it("asks for the passphrase that init set, and keeps it out of every file", async () => {
+  it("keeps an operator's config.yml and the owner that serves, when init is run again", async () => {
+    const config = join(world.home, "config.yml");
+    await writeFile(config, `${await readFile(config, "utf8")}# mine\n`);
+    await world.sallyport(["plugin", "list"]);
+    const before = await status();
+    const again = await world.sallyport(["init", "--no-passphrase"]);
+    expect(again.answer).toMatchObject({ success: true, created: false });
+    expect(await readFile(config, "utf8")).toMatch(/# mine\n$/);
+    expect((await status())?.pid).toBe(before?.pid);
+  });
+});
+
+describe("the passphrase of a home", () => {
+  beforeEach(async () => {
+    world = await openProcessWorld();
+  });
+  afterEach(() => world.close());
+
+  it("is asked for after init set it, and kept out of every file", async () => {
     const phrase = "a passphrase of the test";
-    const made = await world.sallyport(["init", "--enable-plugins"], { env: { SALLYPORT_PASSPHRASE: phrase } });
+    const given = { env: { SALLYPORT_PASSPHRASE: phrase } };
+    const made = await world.sallyport(["init", "--enable-plugins"], given);
     expect(made).toMatchObject({ code: 0, answer: { passphrase_set: true } });
+    expect(await status()).toBeUndefined();
     await world.sallyport(["plugin", "install", ECHO]);
     expect(await world.sallyport(["plugin", "approve", "echo", "--yes"])).toMatchObject({
       code: 3,
       answer: { code: "passphrase_required", fix: expect.any(String) },
     });
-    const given = { env: { SALLYPORT_PASSPHRASE: phrase } };
     expect((await world.sallyport(["plugin", "approve", "echo", "--yes"], given)).code).toBe(0);
     for (const file of ["state.db", "state.db-wal", "owner.log", "config.yml"]) {
       const path = join(world.home, file);
@@ -135,29 +154,30 @@ describe("the built command on a real home", () => {
     }
   });
 
-  it("does not make a home without a word about the passphrase", async () => {
-    const refused = await init();
+  it("must be chosen or refused, or no home is made", async () => {
+    const refused = await world.sallyport(["init", "--enable-plugins"]);
     expect(refused).toMatchObject({
       code: 2,
       answer: { code: "usage", fix: expect.stringContaining("--no-passphrase") },
     });
     expect(existsSync(world.home)).toBe(false);
   });
-
-  it("makes the home private and keeps an operator's config.yml", async () => {
-    await init("--no-passphrase");
-    expect((await stat(world.home)).mode & 0o777).toBe(0o700);
-    await writeFile(join(world.home, "config.yml"), "plugins:\n  enabled: true\n");
-    expect((await init("--no-passphrase")).answer).toMatchObject({ success: true, created: false });
-    expect(await readFile(join(world.home, "config.yml"), "utf8")).toBe("plugins:\n  enabled: true\n");
-  });
 });
 
 describe("the owner of a home as a process", () => {
+  beforeAll(async () => {
+    world = await openProcessWorld();
+    await createHome(world.home, CONFIG);
+  });
+  // Each test finds the home as it was made, and nobody who serves it.
+  beforeEach(async () => {
+    await stopOwner(world.home, world.env);
+    await writeFile(join(world.home, "config.yml"), CONFIG);
+  });
+  afterAll(() => world.close());
+
   it("is one, however many commands start it at the same time", async () => {
-    await init("--no-passphrase");
-    expect(await status()).toBeUndefined();
-    const ran = await Promise.all(Array.from({ length: 4 }, () => world.sallyport(["plugin", "list"])));
+    const ran = await Promise.all(Array.from({ length: 3 }, () => world.sallyport(["plugin", "list"])));
     for (const { code, answer } of ran) expect([code, answer]).toEqual([0, []]);
     const first = await status();
     expect(first).toMatchObject({ background: true });
@@ -166,17 +186,14 @@ describe("the owner of a home as a process", () => {
   });
 
   it("is started again after it was killed, over the socket that it left", async () => {
-    await init("--no-passphrase");
     await world.sallyport(["plugin", "list"]);
     const before = await status();
     process.kill(before!.pid, "SIGKILL");
-    expect((await world.sallyport(["plugin", "list"])).code).toBe(0);
-    expect((await status())?.pid).not.toBe(before?.pid);
     expect((await world.sallyport(["audit", "verify"])).answer).toMatchObject({ ok: true });
+    expect((await status())?.pid).not.toBe(before?.pid);
   });
 
   it("tells the command why it does not start", async () => {
-    await init("--no-passphrase");
     await writeFile(join(world.home, "config.yml"), "plugins:\n  enabeld: true\n");
     expect(await world.sallyport(["plugin", "list"])).toMatchObject({
       code: 2,
@@ -184,8 +201,7 @@ describe("the owner of a home as a process", () => {
     });
   });
 
-  it("serves in the foreground, takes over from a background owner, and is alone", async () => {
-    await init("--no-passphrase");
+  it("serves in the foreground instead of the background, alone, drains at SIGTERM and leaves no socket", async () => {
     await world.sallyport(["plugin", "list"]);
     const background = await status();
     const child = await start();
@@ -194,12 +210,6 @@ describe("the owner of a home as a process", () => {
     expect(foreground?.pid).not.toBe(background?.pid);
     expect(await world.sallyport(["start"])).toMatchObject({ code: 1, answer: { code: "home_locked" } });
     expect((await world.sallyport(["plugin", "list"])).code).toBe(0);
-    await end(child);
-  });
-
-  it("drains at SIGTERM, ends with 0 and leaves no socket", async () => {
-    await init("--no-passphrase");
-    const child = await start();
     expect(await end(child)).toBe(0);
     expect([existsSync(join(world.home, "s")), existsSync(join(world.home, "owner.json"))]).toEqual([false, false]);
   });

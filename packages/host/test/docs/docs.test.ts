@@ -8,7 +8,18 @@ import { sentenceOf } from "../../src/capability/index.ts";
 import { buildProgram } from "../../src/cli/index.ts";
 import { isErrorCode } from "../../src/kernel/index.ts";
 import { readManifest } from "../../src/manifest/index.ts";
-import { brokenLinks, commandLines, complaint, fences, page, PAGES, REPOSITORY, section } from "./support.ts";
+import {
+  brokenLinks,
+  commandLines,
+  commandsInTexts,
+  complaint,
+  fences,
+  page,
+  PAGES,
+  REPOSITORY,
+  section,
+  SOURCES,
+} from "./support.ts";
 
 const io = { env: {}, stdin: Readable.from([]), stdout: new PassThrough(), stderr: new PassThrough(), now: Date.now };
 const program = buildProgram({ io, version: "0.0.0", exitWith: () => undefined });
@@ -41,6 +52,32 @@ describe("every page", () => {
       "sallyport init",
       "sallyport plugin logs",
     ]);
+  });
+});
+
+describe("every text of the program", () => {
+  const commands = SOURCES.flatMap((path) => {
+    const source = readFileSync(join(REPOSITORY, "packages/host/src", path), "utf8");
+    return commandsInTexts(source).map((command) => ({ path, command }));
+  });
+
+  it("names commands that exist, so that every fix can be done", () => {
+    expect(commands.length).toBeGreaterThan(60);
+    const wrong = commands.flatMap(({ path, command }) => {
+      const problem = complaint(program, command);
+      return problem === null ? [] : [`${path}: ${problem}`];
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it("would be told of one that there is not", () => {
+    const source =
+      "f({ fix: `Run: sallyport plugin mend ${a.id}, or more.` }); // sallyport no where\nx('sallyport tool list.');";
+    const found = commandsInTexts(source);
+    expect(found).toEqual(["sallyport plugin mend X", "sallyport tool list"]);
+    expect(found.map((command) => complaint(program, command) === null)).toEqual([false, true]);
+    expect(commands).toContainEqual({ path: "home/home.ts", command: "sallyport init" });
+    expect(commands).toContainEqual({ path: "catalog/gates.ts", command: "sallyport plugin approve X" });
   });
 });
 

@@ -65,6 +65,26 @@ export function commandLines(text: string): readonly string[] {
   return [...shell, ...inline].map((line) => line.trim()).filter((line) => line.startsWith("sallyport "));
 }
 
+/** Every source file of the host, by its path below `packages/host/src`. */
+export const SOURCES: readonly string[] = readdirSync(join(REPOSITORY, "packages/host/src"), {
+  recursive: true,
+  encoding: "utf8",
+}).filter((path) => path.endsWith(".ts"));
+
+/** Every `sallyport object …` in the string literals of a source; what is filled in at run time reads as `X`. */
+export function commandsInTexts(source: string): readonly string[] {
+  const tokens = source.matchAll(
+    /\/\*[\s\S]*?\*\/|\/\/[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|\$\{[^}]*\}|[^`\\])*`/g,
+  );
+  return [...tokens].flatMap(([token]) => {
+    if (token.startsWith("/")) return [];
+    const text = token.slice(1, -1).replaceAll(/\$\{[^}]*\}/g, "X");
+    return [
+      ...text.matchAll(/(?<![\w-])sallyport(?= [a-z])(?: [^\s`"'.,;:—\\)]+(?:[.,:](?=\S)[^\s`"'.,;:—\\)]*)*)+/g),
+    ].map(([command]) => command);
+  });
+}
+
 /** What is wrong with a command line: an object or verb that there is not, an option that the verb has not; null if nothing. */
 export function complaint(program: Command, line: string): string | null {
   const words = wordsOf(line).slice(1);

@@ -5,7 +5,7 @@ import { createHome } from "../../home/index.ts";
 import { isInteractive } from "../io.ts";
 import { askHidden, askYes, readPassphraseFile } from "../passphrase.ts";
 import { fields } from "../render/index.ts";
-import { stopOwner } from "../owner-stop.ts";
+import { ownerStatus, stopOwner } from "../owner-stop.ts";
 import type { Session } from "../session.ts";
 import { type CommandContext, flag, text, usage, verb } from "./define.ts";
 
@@ -53,13 +53,14 @@ async function init(session: Session, _args: readonly string[], options: Readonl
     (interactive && (await askYes(io, "Turn plugins on? Each one still needs your approval.")));
   const { starterConfig } = await import("../../config/index.ts");
   const { path, created } = await createHome(session.home, starterConfig({ pluginsEnabled }));
+  const served = (await ownerStatus(path, io.env)) !== undefined;
   const status = await session.get(statusAnswer, "GET", "/api/status");
   if (passphrase !== undefined && !status.passphrase_set) {
     await session.call("POST", "/api/operators/passphrase", { body: { next: passphrase } });
   }
   const { level } = await session.get(doctorAnswer, "GET", "/api/doctor");
   // What was started for this is not left behind; the next command starts it again.
-  if (status.background) await stopOwner(path, io.env);
+  if (!served && status.background) await stopOwner(path, io.env);
 
   const guarded = passphrase !== undefined || status.passphrase_set;
   const warnings = [
