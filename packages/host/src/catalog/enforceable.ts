@@ -14,6 +14,10 @@ export function unenforceable(manifest: Manifest, granted: readonly Scope[]): re
   for (const capability of new Set(granted.map((scope) => scope.capability))) {
     if (!SERVED.includes(capability)) problems.push(`the capability "${capability}"`);
   }
+  // What `x-sensitive` in a config_schema asks for: nothing maps these names to the vault yet.
+  if (granted.some((scope) => scope.capability === "secrets" && scope.name.startsWith("config:"))) {
+    problems.push("sensitive configuration values");
+  }
   if (granted.some((scope) => scope.capability === "network" && (scope.scheme === "ws" || scope.scheme === "wss"))) {
     problems.push("WebSocket connections");
   }
