@@ -105,8 +105,8 @@ async function round(
   log: LogTeller,
 ): Promise<PluginInfo> {
   for (const { id } of await host.plugins.list()) {
+    // Uninstalling takes the log along, so what its shutdown logs is told before. One that does not run cannot be unloaded.
     await host.plugins.unload(AUTHOR, id).catch(() => undefined);
-    // What is uninstalled takes its log along.
     log.tell();
     await host.plugins.uninstall(AUTHOR, id);
   }
