@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { starterConfig } from "../../src/config/index.ts";
 import type { Host } from "../../src/host-api.ts";
 import { makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
-import { call, edges, failed, refusal, result, needsNamespace } from "./support.ts";
+import { call, edges, failed, refusal, result } from "./support.ts";
+import { needsNamespace } from "../support/namespace.ts";
 
 /* Every field of the manifest is enforced or refused: one test each, on the real host. */
 

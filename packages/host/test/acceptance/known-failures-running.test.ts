@@ -8,7 +8,8 @@ import type { Host } from "../../src/host-api.ts";
 import { createApi } from "../../src/index.ts";
 import { LIMITS, SallyportError } from "../../src/kernel/index.ts";
 import { makeHome, manifestOf, OPERATOR, repositoryPlugin, type TestHome, toolLine } from "../support/home.ts";
-import { call, edges, failed, type Internet, openInternet, refusal, result, run, needsNamespace } from "./support.ts";
+import { call, edges, failed, type Internet, openInternet, refusal, result, run } from "./support.ts";
+import { needsNamespace } from "../support/namespace.ts";
 
 /* The second half of what the originals get wrong (design.md §12): processes, calls and their record. */
 

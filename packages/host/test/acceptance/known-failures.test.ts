@@ -6,7 +6,8 @@ import { starterConfig } from "../../src/config/index.ts";
 import type { Host } from "../../src/host-api.ts";
 import { storeRoot } from "../../src/isolation/index.ts";
 import { AGENT, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
-import { call, failed, type Internet, openInternet, refusal, result, run, needsNamespace } from "./support.ts";
+import { call, failed, type Internet, openInternet, refusal, result, run } from "./support.ts";
+import { needsNamespace } from "../support/namespace.ts";
 
 /*
  * What the four originals get wrong (design.md §12), each tried on the real host. A failed handshake and forged tokens are tried

@@ -4,7 +4,8 @@ import { dirname, join, sep } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Host } from "../../src/host-api.ts";
 import { makeHome, manifestOf, type TestHome, toolLine } from "../support/home.ts";
-import { call, type Internet, openInternet, result, run, needsNamespace } from "./support.ts";
+import { call, type Internet, openInternet, result, run } from "./support.ts";
+import { needsNamespace } from "../support/namespace.ts";
 
 needsNamespace();
 

@@ -3,7 +3,8 @@ import { starterConfig } from "../../src/config/index.ts";
 import type { Host } from "../../src/host-api.ts";
 import { createHost } from "../../src/index.ts";
 import { AGENT, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
-import { call, edges, failed, type Internet, openInternet, refusal, result, run, needsNamespace } from "./support.ts";
+import { call, edges, failed, type Internet, openInternet, refusal, result, run } from "./support.ts";
+import { needsNamespace } from "../support/namespace.ts";
 
 needsNamespace();
 

@@ -4,17 +4,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Host } from "../../src/host-api.ts";
 import { AGENT, makeHome, manifestOf, OPERATOR, repositoryPlugin, type TestHome } from "../support/home.ts";
-import {
-  call,
-  edges,
-  everythingSaid,
-  type Internet,
-  openInternet,
-  refusal,
-  result,
-  run,
-  needsNamespace,
-} from "./support.ts";
+import { call, edges, everythingSaid, type Internet, openInternet, refusal, result, run } from "./support.ts";
+import { needsNamespace } from "../support/namespace.ts";
 
 needsNamespace();
 

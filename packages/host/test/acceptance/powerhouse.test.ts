@@ -4,7 +4,8 @@ import { starterConfig } from "../../src/config/index.ts";
 import type { Host } from "../../src/host-api.ts";
 import { createApi } from "../../src/index.ts";
 import { makeHome, OPERATOR, type TestHome } from "../support/home.ts";
-import { edges, openInternet, type Internet, refusal, needsNamespace } from "./support.ts";
+import { edges, openInternet, type Internet, refusal } from "./support.ts";
+import { needsNamespace } from "../support/namespace.ts";
 
 needsNamespace();
 
@@ -58,6 +59,7 @@ const ACTIONS = [
 /** Powerhouse's class plugin as its documentation writes it, in TypeScript's words. */
 const CLASS_PLUGIN = `
 import { Plugin } from "@sallyport/sdk";
+import { needsNamespace } from "../support/namespace.ts";
 export default class DataProcessor extends Plugin {
   config = {};
   getMetadata() { return ${JSON.stringify(METADATA)}; }

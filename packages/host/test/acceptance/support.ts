@@ -4,21 +4,13 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import { createServer as createSecureServer } from "node:https";
 import { connect } from "node:net";
 import { fileURLToPath } from "node:url";
-import { beforeEach, expect } from "vitest";
+import { expect } from "vitest";
 import type { HostOverrides } from "../../src/host/parts.ts";
 import type { ApproveRequest, Host, InvokeAnswer } from "../../src/host-api.ts";
 import { PolicyViolationError, SallyportError } from "../../src/kernel/index.ts";
-import { lackingNamespace } from "../hostile/levels.ts";
 import { AGENT, OPERATOR } from "../support/home.ts";
 
 const fixture = (name: string) => readFileSync(fileURLToPath(new URL(`./fixtures/${name}`, import.meta.url)), "utf8");
-
-const lacking = await lackingNamespace();
-
-/** Reports the tests of a file as skipped, with the reason, on a machine where no plugin can run at `namespace`. */
-export function needsNamespace(): void {
-  beforeEach((context) => context.skip(lacking !== undefined, `not on this machine: ${lacking}`));
-}
 
 export interface Seen {
   /** `METHOD url` */

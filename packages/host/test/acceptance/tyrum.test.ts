@@ -4,7 +4,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { starterConfig } from "../../src/config/index.ts";
 import type { Host } from "../../src/host-api.ts";
 import { AGENT, makeHome, manifestOf, OPERATOR, repositoryPlugin, type TestHome, toolLine } from "../support/home.ts";
-import { call, edges, failed, refusal, result, run, needsNamespace } from "./support.ts";
+import { call, edges, failed, refusal, result, run } from "./support.ts";
+import { needsNamespace } from "../support/namespace.ts";
 
 needsNamespace();
 

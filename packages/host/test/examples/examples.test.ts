@@ -2,6 +2,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Host } from "../../src/host-api.ts";
 import { AGENT, makeHome, OPERATOR, repositoryPlugin, type TestHome } from "../support/home.ts";
 import { type Loopback, run, serveLoopback, withHost } from "./support.ts";
+import { needsNamespace } from "../support/namespace.ts";
+
+needsNamespace();
 
 let home: TestHome;
 let host: Host;

@@ -12,9 +12,12 @@ import {
   type TestHome,
   toolLine,
 } from "../support/home.ts";
+import { needsNamespace } from "../support/namespace.ts";
+
+needsNamespace();
 
 let home: TestHome;
-afterEach(() => home.remove());
+afterEach(() => home?.remove());
 
 async function openWith(source: string, approve: Parameters<typeof installed>[2] = {}): Promise<Host> {
   const host = await home.open();

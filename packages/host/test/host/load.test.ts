@@ -1,7 +1,6 @@
 import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { starterConfig } from "../../src/config/index.ts";
 import type { Host } from "../../src/host-api.ts";
 import { PolicyViolationError, type ErrorCode } from "../../src/kernel/index.ts";
 import {
@@ -15,9 +14,12 @@ import {
   type TestHome,
   toolLine,
 } from "../support/home.ts";
+import { needsNamespace } from "../support/namespace.ts";
+
+needsNamespace();
 
 let home: TestHome;
-afterEach(() => home.remove());
+afterEach(() => home?.remove());
 
 /** Says in its log that its code ran: at import, and at initialize. */
 const LOUD = `console.log("imported");
@@ -168,29 +170,6 @@ describe("loading a plugin", () => {
     expect(await failure(host.plugins.load(OPERATOR, id))).toMatchObject({ code: "digest_mismatch" });
     expect((await host.plugins.info(id)).state).toBe("validated");
     expect(await host.tools.list(AGENT)).toEqual([]);
-  });
-
-  it("does not start what needs a kernel level on a machine without one, and says how to get it", async () => {
-    home = await makeHome();
-    const host = await home.open({ overrides: { bwrapCandidates: [] } });
-    const { plugin } = await host.plugins.install(OPERATOR, { source: await loudPlugin() });
-    expect(plugin.isolation).toBeNull();
-    await host.plugins.approve(OPERATOR, plugin.id, {});
-    const refused = await failure(host.plugins.load(OPERATOR, plugin.id));
-    expect(refused).toMatchObject({ code: "isolation_unavailable", denial: true });
-    expect(refused.fix).toContain("bubblewrap");
-  });
-
-  it("runs at runtime level only when the operator lowered the floor, never when the plugin itself requires a kernel level", async () => {
-    home = await makeHome(starterConfig({ pluginsEnabled: true }).replace("minimum: kernel", "minimum: runtime"));
-    const host = await home.open({ overrides: { bwrapCandidates: [] } });
-    const id = await installed(host, await loudPlugin());
-    expect((await host.plugins.info(id)).isolation).toBe("runtime");
-    await host.plugins.install(OPERATOR, {
-      source: await loudPlugin("strict", "permissions: {}\nisolation: { minimum: kernel }"),
-    });
-    await host.plugins.approve(OPERATOR, "strict", {});
-    expect(await failure(host.plugins.load(OPERATOR, "strict"))).toMatchObject({ code: "isolation_unavailable" });
   });
 
   it("refuses a sensitive configuration value, which nothing keeps in the vault yet, and says so beside the permission", async () => {

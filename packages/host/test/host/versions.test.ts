@@ -13,6 +13,9 @@ import {
   type TestHome,
   toolLine,
 } from "../support/home.ts";
+import { needsNamespace } from "../support/namespace.ts";
+
+needsNamespace();
 
 let home: TestHome;
 let host: Host;
@@ -20,7 +23,7 @@ beforeEach(async () => {
   home = await makeHome();
   host = await home.open();
 });
-afterEach(() => home.remove());
+afterEach(() => home?.remove());
 
 const NETWORK = "permissions: { network: [{ host: api.example.com, methods: [GET], reason: Reads. }] }";
 

@@ -10,6 +10,9 @@ import {
   type TestHome,
   toolLine,
 } from "../support/home.ts";
+import { needsNamespace } from "../support/namespace.ts";
+
+needsNamespace();
 
 const SECRET = "s3cr3t-value-of-the-vault";
 
@@ -19,7 +22,7 @@ beforeEach(async () => {
   home = await makeHome();
   host = await home.open();
 });
-afterEach(() => home.remove());
+afterEach(() => home?.remove());
 
 async function tool(body: string): Promise<void> {
   const source = await home.plugin("t", {

@@ -3,6 +3,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Host } from "../../src/host-api.ts";
 import { makeHome, OPERATOR, repositoryPlugin, type TestHome } from "../support/home.ts";
 import { clientTransport, type Connection, deferred, openSession } from "./support.ts";
+import { needsNamespace } from "../support/namespace.ts";
+
+needsNamespace();
 
 const REVISIONS = [
   ["2025-11-25", "legacy"],
