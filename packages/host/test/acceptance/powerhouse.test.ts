@@ -59,7 +59,6 @@ const ACTIONS = [
 /** Powerhouse's class plugin as its documentation writes it, in TypeScript's words. */
 const CLASS_PLUGIN = `
 import { Plugin } from "@sallyport/sdk";
-import { needsNamespace } from "../support/namespace.ts";
 export default class DataProcessor extends Plugin {
   config = {};
   getMetadata() { return ${JSON.stringify(METADATA)}; }
