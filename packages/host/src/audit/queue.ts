@@ -24,7 +24,7 @@ const DEFAULT_LIMITS: QueueLimits = { maxWaiting: 100_000, maxBatch: 2048, maxBa
  * Events that nobody waits for gather this long, in milliseconds, or until there are so many: a commit each would keep the
  * disk busy for calls that need none.
  */
-const GATHER_MS = 10;
+const GATHER_MS = 25;
 const GATHER_EVENTS = 512;
 /** One batch is committed while the next one waits in the thread's inbox, so that the thread never idles. */
 const IN_FLIGHT = 2;
