@@ -54,8 +54,10 @@ async function run(directory) {
     const ready = Array.from({ length: 10_000 }, event);
     const start = performance.now();
     for (const one of ready) audit.note(one);
+    // Notes are encoded when the loop is idle, or here: both count.
+    const flushed = audit.flush();
     const each = ((performance.now() - start) * 1000) / ready.length;
-    await audit.flush();
+    await flushed;
     return each;
   });
   print("a note, on the caller's thread (budget 2)", notes, "µs");
