@@ -31,6 +31,7 @@ import type { HomeParts } from "./parts.ts";
 import { planLaunch } from "./plan.ts";
 import { createPluginsApi } from "./plugins.ts";
 import type { PluginsDeps } from "./plugins-deps.ts";
+import { createRefusals } from "./refusals.ts";
 import { createRouteTable, type LoadedTool } from "./route.ts";
 import { createRuntime } from "./runtime.ts";
 import { createSecretsApi } from "./secrets.ts";
@@ -55,6 +56,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   const redactor = createRedactor(() => vault.known());
   const logs = createLogBook();
   const counters = createCounters(db);
+  const refusals = createRefusals();
   const configs = createPluginConfigs(db, audit, clock);
   const kv = createKvStore(db);
   const dataDirOf = (id: string): string => join(options.dataRoot, id.replace("/", "@"));
@@ -71,7 +73,10 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     redactor,
     kv,
     clock,
-    onAction: (action) => audit.note(brokerEvent(clock.now(), action)),
+    onAction(action) {
+      refusals.note(action);
+      audit.note(brokerEvent(clock.now(), action));
+    },
     onLog: ({ plugin, time, level, message, callId }) =>
       logs.add(plugin.id, { time, level, message, ...(callId === null ? {} : { call: callId }) }),
     forbiddenPaths,
@@ -183,6 +188,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       counters.add(plugin, failure);
     },
     refused: counters.refuse,
+    refusalOf: refusals.take,
     async expired(plugin) {
       await stopIfLive(plugin, "grant_expired");
       throw new PolicyViolationError("not_approved", `The approval of ${plugin.id} expired.`, {

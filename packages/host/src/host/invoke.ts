@@ -46,6 +46,8 @@ export interface InvokeDeps {
   counted(plugin: PluginRef, failure: string | null): void;
   /** A call that a gate refused. */
   refused(): void;
+  /** What the host last refused the plugin during a call, in words; asked once, when the call is over. */
+  refusalOf(callId: string): string | undefined;
   /** Told of a defect of ours, whose cause the caller does not see. */
   defect(error: unknown): void;
 }
@@ -200,6 +202,7 @@ function finish(deps: InvokeDeps, call: Call, result: unknown): InvokeAnswer {
   call.outcome = "succeeded";
   const durationMs = deps.clock.monotonic() - call.startedAt;
   writeOutcome(deps, call, durationMs);
+  deps.refusalOf(call.id);
   if (call.route) deps.counted(call.route.plugin, null);
   return { success: true, callId: call.id, result, durationMs };
 }
@@ -214,15 +217,23 @@ function fail(deps: InvokeDeps, call: Call, error: SallyportError): InvokeAnswer
   if (call.route && call.outcome !== "not_started") deps.counted(call.route.plugin, message);
   else deps.refused();
   const pending = error.data["approval"];
+  const detail = detailOf(deps, call, error);
   return {
     success: false,
     callId: call.id,
     error: message,
     code: error.code,
-    ...(error.detail === undefined ? {} : { detail: deps.redactText(error.detail) }),
+    ...(detail === undefined ? {} : { detail: deps.redactText(detail) }),
     ...(error.fix === undefined ? {} : { fix: error.fix }),
     ...(typeof pending === "string" ? { approval: { id: pending } } : {}),
   };
+}
+
+/** A plugin rarely says that it failed because the host refused it something; the host knows. */
+function detailOf(deps: InvokeDeps, call: Call, error: SallyportError): string | undefined {
+  const refusal = deps.refusalOf(call.id);
+  if (error.code !== "tool_failed" || refusal === undefined) return error.detail;
+  return error.detail === undefined ? refusal : `${error.detail} ${refusal}`;
 }
 
 /** Whether an effect may have happened that nobody saw the end of. */

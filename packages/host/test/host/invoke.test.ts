@@ -181,6 +181,16 @@ describe("a call", () => {
     });
   });
 
+  it("that fails after the host refused it something says so, beside the plugin's own words [S3-105]", async () => {
+    await fresh();
+    const host = await openWith(
+      await plugin([toolLine("peek")], `peek: async (_, ctx) => ctx.files.readText("/etc/hostname")`),
+    );
+    const answer = failed(await host.invoke(AGENT, { tool: "t__peek", input: {} }));
+    expect(answer.code).toBe("tool_failed");
+    expect(answer.detail).toContain("The host refused it read /etc/hostname (permission_denied");
+  });
+
   it("ends at its deadline, and the plugin can be called again [S1-13]", async () => {
     await fresh();
     const slow = "{ name: slow, description: Slow., effect: write, input_schema: { type: object }, timeout_ms: 300 }";

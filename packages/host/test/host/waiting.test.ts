@@ -67,6 +67,7 @@ function held(start: { decision?: Decision } = {}) {
     expired: () => Promise.reject(new PolicyViolationError("not_approved", "It expired.")),
     counted: () => undefined,
     refused: () => undefined,
+    refusalOf: () => undefined,
     defect: () => undefined,
   };
   return {
