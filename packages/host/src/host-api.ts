@@ -8,6 +8,7 @@ import type {
   ErrorCode,
   IsolationLevel,
   PluginRef,
+  PluginState,
   Risk,
 } from "./kernel/index.ts";
 import type { JsonSchema, Manifest } from "./manifest/index.ts";
@@ -60,22 +61,6 @@ export type InvokeAnswer =
 export interface Operator {
   readonly name: string;
 }
-
-export type PluginState =
-  | "discovered"
-  | "validated"
-  | "invalid"
-  | "pending_approval"
-  | "approved"
-  | "denied"
-  | "starting"
-  | "running"
-  | "idle"
-  | "unhealthy"
-  | "failed"
-  | "stopped"
-  | "disabled"
-  | "revoked";
 
 export interface PluginSummary {
   readonly id: string;

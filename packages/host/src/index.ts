@@ -16,7 +16,6 @@ export type {
   PermissionView,
   PluginInfo,
   PluginsApi,
-  PluginState,
   PluginSummary,
   PolicyApi,
   SecretsApi,
@@ -24,5 +23,5 @@ export type {
   ToolSummary,
 } from "./host-api.ts";
 export type { AuditEvent, AuditFilter, AuditLog, AuditVerification, StoredAuditEvent } from "./audit/index.ts";
-export { type Caller, type ErrorCode, PolicyViolationError, SallyportError } from "./kernel/index.ts";
+export { type Caller, type ErrorCode, type PluginState, PolicyViolationError, SallyportError } from "./kernel/index.ts";
 export { createApi } from "./api/index.ts";

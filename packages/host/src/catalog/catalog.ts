@@ -1,5 +1,12 @@
 import type { AuditEvent, AuditLog } from "../audit/index.ts";
-import { type Clock, type IsolationLevel, newId, type PluginRef, SallyportError } from "../kernel/index.ts";
+import {
+  type Clock,
+  type IsolationLevel,
+  newId,
+  type PluginRef,
+  type PluginState,
+  SallyportError,
+} from "../kernel/index.ts";
 import {
   activatePlugin,
   type Database,
@@ -10,7 +17,7 @@ import {
   type Statement,
   type StoredPlugin,
 } from "../store/index.ts";
-import { assertLegalEdge, isLive, type PluginState } from "./lifecycle.ts";
+import { assertLegalEdge, isLive } from "./lifecycle.ts";
 import { createTurns } from "./turns.ts";
 
 /** Why a plugin moves, and what moves with it in the same transaction. */

@@ -1,23 +1,4 @@
-import { SallyportError } from "../kernel/index.ts";
-
-/** States of one plugin version, keyed by (id, version, digest). docs/lifecycle.md draws them. */
-export const PLUGIN_STATES = [
-  "discovered",
-  "validated",
-  "invalid",
-  "pending_approval",
-  "approved",
-  "denied",
-  "starting",
-  "running",
-  "idle",
-  "unhealthy",
-  "failed",
-  "stopped",
-  "disabled",
-  "revoked",
-] as const;
-export type PluginState = (typeof PLUGIN_STATES)[number];
+import { SallyportError, PLUGIN_STATES, type PluginState } from "../kernel/index.ts";
 
 /** States with a process, or one that a call may start at any time. */
 export const LIVE_STATES: readonly PluginState[] = ["starting", "running", "idle", "unhealthy"];

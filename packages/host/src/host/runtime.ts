@@ -1,9 +1,10 @@
-import { type Catalog, isLegalEdge, isLive, type LoadPermit, type Move, type PluginState } from "../catalog/index.ts";
+import { type Catalog, isLegalEdge, isLive, type LoadPermit, type Move } from "../catalog/index.ts";
 import {
   type Clock,
   type IsolationLevel,
   LIMITS,
   type PluginRef,
+  type PluginState,
   SallyportError,
   toSallyportError,
 } from "../kernel/index.ts";

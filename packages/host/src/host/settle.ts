@@ -1,4 +1,5 @@
-import type { Catalog, PluginState } from "../catalog/index.ts";
+import type { Catalog } from "../catalog/index.ts";
+import type { PluginState } from "../kernel/index.ts";
 import type { HostConfig } from "../config/index.ts";
 
 /** Where a plugin goes that was live when the last owner ended: it has no process now. */

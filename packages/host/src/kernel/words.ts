@@ -51,3 +51,22 @@ export type Caller =
 export type CallOutcome = "not_started" | "succeeded" | "failed" | "unknown";
 
 export type Decision = "allow" | "require_approval" | "deny";
+
+/** States of one plugin version, keyed by (id, version, digest). docs/lifecycle.md draws them. */
+export const PLUGIN_STATES = [
+  "discovered",
+  "validated",
+  "invalid",
+  "pending_approval",
+  "approved",
+  "denied",
+  "starting",
+  "running",
+  "idle",
+  "unhealthy",
+  "failed",
+  "stopped",
+  "disabled",
+  "revoked",
+] as const;
+export type PluginState = (typeof PLUGIN_STATES)[number];

@@ -47,6 +47,5 @@ export type {
   StoredApproval,
   StoredConfig,
   StoredPlugin,
-  StoredPluginState,
   ToolRule,
 } from "./types.ts";

@@ -1,6 +1,6 @@
 import type { CompiledQuery, Kysely } from "kysely";
 import type { Scope } from "../capability/index.ts";
-import type { Decision, PluginRef } from "../kernel/index.ts";
+import type { Decision, PluginRef, PluginState } from "../kernel/index.ts";
 import type { Manifest } from "../manifest/index.ts";
 import type { Schema } from "./schema.ts";
 
@@ -95,23 +95,6 @@ export interface ChainReport {
   readonly problems: readonly { readonly seq: number; readonly problem: string }[];
 }
 
-/** States of the lifecycle, the same union as the host API's. */
-export type StoredPluginState =
-  | "discovered"
-  | "validated"
-  | "invalid"
-  | "pending_approval"
-  | "approved"
-  | "denied"
-  | "starting"
-  | "running"
-  | "idle"
-  | "unhealthy"
-  | "failed"
-  | "stopped"
-  | "disabled"
-  | "revoked";
-
 /** One installed version of a plugin: exactly these bytes. The same shape as the catalog's record. */
 export interface StoredPlugin {
   readonly ref: PluginRef;
@@ -128,7 +111,7 @@ export interface StoredPlugin {
   readonly bundle: string;
   /** The configuration that the plugin ships. */
   readonly defaults: Readonly<Record<string, unknown>>;
-  readonly state: StoredPluginState;
+  readonly state: PluginState;
   /** At most one version of an id is active; a second is a `conflict`. */
   readonly active: boolean;
   readonly installedAt: number;

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
-import type { Host, InvokeAnswer, PluginState } from "../../src/host-api.ts";
-import { type Caller, LIMITS, PolicyViolationError } from "../../src/kernel/index.ts";
+import type { Host, InvokeAnswer } from "../../src/host-api.ts";
+import { type Caller, LIMITS, PolicyViolationError, type PluginState } from "../../src/kernel/index.ts";
 import {
   AGENT,
   AS_OPERATOR,

@@ -1,6 +1,6 @@
 import type { AuditEvent, StoredAuditEvent } from "../../src/audit/index.ts";
-import type { Host, LogLine, PluginInfo, PluginState, ToolSummary } from "../../src/host-api.ts";
-import { PolicyViolationError, SallyportError } from "../../src/kernel/index.ts";
+import type { Host, LogLine, PluginInfo, ToolSummary } from "../../src/host-api.ts";
+import { PolicyViolationError, SallyportError, type PluginState } from "../../src/kernel/index.ts";
 import { createOperators } from "../../src/operators/index.ts";
 import { checkSecretName } from "../../src/secrets/vault-rules.ts";
 

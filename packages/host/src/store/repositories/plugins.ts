@@ -1,26 +1,9 @@
 import type { Selectable } from "kysely";
-import type { PluginRef } from "../../kernel/index.ts";
+import { PLUGIN_STATES, type PluginRef, type PluginState } from "../../kernel/index.ts";
 import type { Manifest } from "../../manifest/index.ts";
 import { build, fromJson, toJson } from "../build.ts";
 import type { PluginsTable } from "../schema.ts";
-import type { Database, Statement, StoredPlugin, StoredPluginState } from "../types.ts";
-
-const STATES = {
-  discovered: true,
-  validated: true,
-  invalid: true,
-  pending_approval: true,
-  approved: true,
-  denied: true,
-  starting: true,
-  running: true,
-  idle: true,
-  unhealthy: true,
-  failed: true,
-  stopped: true,
-  disabled: true,
-  revoked: true,
-} as const satisfies Record<StoredPluginState, true>;
+import type { Database, Statement, StoredPlugin } from "../types.ts";
 
 /** Every installed version, by id and then by time of installation. */
 export async function listPlugins(db: Database): Promise<readonly StoredPlugin[]> {
@@ -51,8 +34,8 @@ export function insertPlugin(plugin: StoredPlugin): Statement {
 export function movePlugin(
   ref: PluginRef,
   edge: {
-    readonly from: StoredPluginState;
-    readonly to: StoredPluginState;
+    readonly from: PluginState;
+    readonly to: PluginState;
     readonly at: number;
     readonly lastError?: string | null;
   },
@@ -165,6 +148,6 @@ function toPlugin(row: Selectable<PluginsTable>): StoredPlugin {
   };
 }
 
-function isState(text: string): text is StoredPluginState {
-  return Object.hasOwn(STATES, text);
+function isState(text: string): text is PluginState {
+  return PLUGIN_STATES.some((state) => state === text);
 }
