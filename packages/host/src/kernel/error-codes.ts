@@ -69,7 +69,6 @@ export const ERROR_CODES = {
   output_too_large: entry("limit", 502, "The plugin's answer is over its size limit."),
   policy_denied: entry("denied", 403, "Policy denies this call."),
   approval_required: entry("approval", 403, "An operator must approve this call first."),
-  approval_denied: entry("denied", 403, "An operator denied this."),
   approval_expired: entry("approval", 403, "The approval expired, was used up, or was for something else."),
   deadline_exceeded: entry("failed", 504, "The call took longer than it may."),
   cancelled: entry("failed", 499, "The caller cancelled the call."),
