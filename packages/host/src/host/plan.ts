@@ -65,3 +65,15 @@ function within(
 ): number {
   return Math.min(asked ?? bounds.usual, operators ?? bounds.most);
 }
+
+/** What a manifest asks for beyond the bounds here, in words: it runs with less than its author counts on. */
+export function cutLimits({ limits }: Manifest, { limits: own }: HostConfig): readonly string[] {
+  const cut = (name: string, asked: number | undefined, most: number): readonly string[] =>
+    asked !== undefined && asked > most
+      ? [`limits.${name} asks for ${asked}; it gets ${most}, the most that this host gives.`]
+      : [];
+  return [
+    ...cut("memory_mb", limits.memoryMb, own.memoryMb ?? MEMORY_MB.most),
+    ...cut("concurrency", limits.concurrency, own.concurrency ?? CONCURRENCY.most),
+  ];
+}

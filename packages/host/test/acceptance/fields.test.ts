@@ -58,6 +58,12 @@ describe("limits", () => {
     }
   });
 
+  it("memory_mb over what the host gives is cut, and install says so", async () => {
+    const source = await plugin("permissions: {}\nlimits: { memory_mb: 4096 }", [toolLine("eat")], EAT);
+    const { warnings } = await host.plugins.install(OPERATOR, { source });
+    expect(warnings).toContainEqual(expect.stringContaining("limits.memory_mb asks for 4096; it gets 1024"));
+  });
+
   it("concurrency bounds how many calls are in the plugin at once; the others wait", async () => {
     for (const limit of [1, 3]) {
       // Each call waits for as many as the limit says, then for the host, so that one too many would be seen.
