@@ -68,12 +68,14 @@ function within(
 
 /** What a manifest asks for beyond the bounds here, in words: it runs with less than its author counts on. */
 export function cutLimits({ limits }: Manifest, { limits: own }: HostConfig): readonly string[] {
-  const cut = (name: string, asked: number | undefined, most: number): readonly string[] =>
-    asked !== undefined && asked > most
-      ? [`limits.${name} asks for ${asked}; it gets ${most}, the most that this host gives.`]
-      : [];
   return [
-    ...cut("memory_mb", limits.memoryMb, own.memoryMb ?? MEMORY_MB.most),
-    ...cut("concurrency", limits.concurrency, own.concurrency ?? CONCURRENCY.most),
+    ...cutLimit("memory_mb", limits.memoryMb, own.memoryMb ?? MEMORY_MB.most),
+    ...cutLimit("concurrency", limits.concurrency, own.concurrency ?? CONCURRENCY.most),
   ];
+}
+
+function cutLimit(name: string, asked: number | undefined, most: number): readonly string[] {
+  return asked !== undefined && asked > most
+    ? [`limits.${name} asks for ${asked}; it gets ${most}, the most that this host gives.`]
+    : [];
 }
