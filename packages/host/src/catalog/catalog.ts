@@ -56,11 +56,11 @@ export interface Catalog {
 }
 
 export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): Promise<Catalog> {
-  const records = new Map<string, StoredPlugin>((await listPlugins(db)).map((record) => [keyOf(record.ref), record]));
+  const records = createRecords(await listPlugins(db));
   const listeners = new Set<() => void>();
 
   function put(record: StoredPlugin): StoredPlugin {
-    records.set(keyOf(record.ref), record);
+    records.set(record);
     changed();
     return record;
   }
@@ -69,12 +69,8 @@ export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): 
     for (const listener of listeners) listener();
   }
 
-  function versions(id: string): readonly StoredPlugin[] {
-    return [...records.values()].filter((record) => record.ref.id === id);
-  }
-
   function find(id: string): StoredPlugin | undefined {
-    const all = versions(id);
+    const all = records.versions(id);
     return all.find((record) => record.active) ?? all.toSorted((a, b) => b.installedAt - a.installedAt)[0];
   }
 
@@ -82,13 +78,13 @@ export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): 
   const inTurn = createTurns();
 
   return {
-    all: () => [...records.values()],
+    all: records.all,
     find,
-    versions,
-    current: (ref) => records.get(keyOf(ref)),
+    versions: records.versions,
+    current: records.get,
     get(id, version) {
       const record =
-        version === undefined ? find(id) : versions(id).find((candidate) => candidate.ref.version === version);
+        version === undefined ? find(id) : records.versions(id).find((candidate) => candidate.ref.version === version);
       if (record) return record;
       throw new SallyportError(
         "not_found",
@@ -99,7 +95,7 @@ export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): 
       );
     },
     add: (record, states, move) =>
-      inTurn(keyOf(record.ref), async () => {
+      inTurn(`${record.ref.id}\n${keyOf(record.ref)}`, async () => {
         const last = states.at(-1) ?? record.state;
         const edges = [record.state, ...states];
         for (let index = 1; index < edges.length; index++) {
@@ -115,8 +111,8 @@ export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): 
         return put(stored);
       }),
     move: (record, to, move) =>
-      inTurn(keyOf(record.ref), async () => {
-        const now = records.get(keyOf(record.ref));
+      inTurn(`${record.ref.id}\n${keyOf(record.ref)}`, async () => {
+        const now = records.get(record.ref);
         if (!now) throw uninstalled(record);
         assertLegalEdge(record.ref.id, now.state, to);
         const edge = {
@@ -129,7 +125,7 @@ export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): 
           [movePlugin(record.ref, edge), ...(move.statements ?? [])],
           [lifecycleEvent(clock, record.ref, now.state, to, move), ...(move.events ?? [])],
         );
-        const latest = records.get(keyOf(record.ref)) ?? now;
+        const latest = records.get(record.ref) ?? now;
         return put({
           ...latest,
           state: to,
@@ -138,15 +134,14 @@ export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): 
       }),
     async activate(record) {
       await db.atomically(activatePlugin(record.ref, clock.now()));
-      for (const other of versions(record.ref.id)) {
-        if (other.active && keyOf(other.ref) !== keyOf(record.ref))
-          records.set(keyOf(other.ref), { ...other, active: false });
+      for (const other of records.versions(record.ref.id)) {
+        if (other.active && keyOf(other.ref) !== keyOf(record.ref)) records.set({ ...other, active: false });
       }
-      return put({ ...(records.get(keyOf(record.ref)) ?? record), active: true });
+      return put({ ...(records.get(record.ref) ?? record), active: true });
     },
     remove: (record, move) =>
-      inTurn(keyOf(record.ref), async () => {
-        const now = records.get(keyOf(record.ref));
+      inTurn(`${record.ref.id}\n${keyOf(record.ref)}`, async () => {
+        const now = records.get(record.ref);
         if (!now) throw uninstalled(record);
         if (isLive(now.state)) {
           throw new SallyportError("conflict", `${record.ref.id} ${record.ref.version} was loaded meanwhile.`, {
@@ -155,14 +150,14 @@ export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): 
         }
         const event = lifecycleEvent(clock, record.ref, now.state, "uninstalled", move);
         await audit.commit([deletePlugin(record.ref), ...(move.statements ?? [])], [event, ...(move.events ?? [])]);
-        records.delete(keyOf(record.ref));
+        records.delete(record.ref);
         changed();
       }),
     refused: (record, move) =>
       audit.record({ ...lifecycleEvent(clock, record.ref, record.state, record.state, move), decision: "deny" }),
     failed(ref, failure) {
-      const record = records.get(keyOf(ref));
-      if (record) records.set(keyOf(ref), { ...record, lastError: failure });
+      const record = records.get(ref);
+      if (record) records.set({ ...record, lastError: failure });
     },
     onChange(listener) {
       listeners.add(listener);
@@ -177,8 +172,30 @@ function uninstalled({ ref }: StoredPlugin): SallyportError {
   });
 }
 
+/** Records by id, then by their bytes: looking up one of ten thousand plugins must not walk past the others. */
+function createRecords(initial: readonly StoredPlugin[]) {
+  const byId = new Map<string, Map<string, StoredPlugin>>();
+  const set = (record: StoredPlugin): void => {
+    const versions = byId.get(record.ref.id);
+    if (versions) versions.set(keyOf(record.ref), record);
+    else byId.set(record.ref.id, new Map([[keyOf(record.ref), record]]));
+  };
+  for (const record of initial) set(record);
+  return {
+    set,
+    get: (ref: PluginRef): StoredPlugin | undefined => byId.get(ref.id)?.get(keyOf(ref)),
+    versions: (id: string): readonly StoredPlugin[] => [...(byId.get(id)?.values() ?? [])],
+    all: (): readonly StoredPlugin[] => [...byId.values()].flatMap((versions) => [...versions.values()]),
+    delete(ref: PluginRef): void {
+      const versions = byId.get(ref.id);
+      versions?.delete(keyOf(ref));
+      if (versions?.size === 0) byId.delete(ref.id);
+    },
+  };
+}
+
 function keyOf(ref: PluginRef): string {
-  return `${ref.id}\n${ref.version}\n${ref.digest}`;
+  return `${ref.version}\n${ref.digest}`;
 }
 
 function lifecycleEvent(clock: Clock, plugin: PluginRef, from: string | undefined, to: string, move: Move): AuditEvent {
