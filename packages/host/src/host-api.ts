@@ -211,8 +211,14 @@ export interface LogLine {
 }
 
 export interface ToolsApi {
-  /** What this caller may see: decision allow or require_approval, plugin running or idle. */
-  list(caller: Caller): Promise<readonly ToolSummary[]>;
+  /**
+   * What this caller may see: decision allow or require_approval, plugin running or idle. In the order of their names; with a
+   * page, at most so many behind the name `after`.
+   */
+  list(
+    caller: Caller,
+    page?: { readonly after?: string | undefined; readonly most?: number },
+  ): Promise<readonly ToolSummary[]>;
   info(caller: Caller, name: string): Promise<ToolSummary>;
   /** `invoke()` for programs: the result, or the failure thrown. @throws {SallyportError} `PolicyViolationError` for every denial. */
   call(caller: Caller, request: InvokeRequest): Promise<unknown>;

@@ -37,8 +37,8 @@ export interface LoadedTool {
 export interface RouteTable {
   /** `undefined` when no loaded plugin declares the tool. */
   find(caller: Caller, name: string): CallRoute | undefined;
-  /** Every loaded tool, as this caller's decisions are. */
-  all(caller: Caller): readonly CallRoute[];
+  /** Loaded tools in the order of their names, from the one behind `after`, as this caller's decisions are. */
+  behind(caller: Caller, after?: string): Iterable<CallRoute>;
   /** Forgets every decision; called when a plugin, grant or rule changes. */
   invalidate(): void;
 }
@@ -79,9 +79,23 @@ export function createRouteTable(sources: RouteSources): RouteTable {
     routes.set(name, route);
     return route;
   };
+  let sorted: { readonly of: ReadonlyMap<string, LoadedTool>; readonly names: readonly string[] } | undefined;
+  const namesInOrder = (): readonly string[] => {
+    const loaded = sources.loadedTools();
+    if (sorted?.of !== loaded) sorted = { of: loaded, names: [...loaded.keys()].toSorted() };
+    return sorted.names;
+  };
   return {
     find,
-    all: (caller) => [...sources.loadedTools().keys()].flatMap((name) => find(caller, name) ?? []),
+    *behind(caller, after = "") {
+      const names = namesInOrder();
+      for (let at = firstBehind(names, after); at < names.length; at++) {
+        const name = names[at] ?? "";
+        const loaded = sources.loadedTools().get(name);
+        // Kept are the routes of tools that are called: ten thousand plugins are listed by agents that call five.
+        if (loaded) yield routesOf(caller.agent).get(name) ?? buildRoute(name, loaded, caller.agent, sources);
+      }
+    },
     invalidate: () => {
       perAgent = new Map();
     },
@@ -97,6 +111,7 @@ function buildRoute(
   const effect = computeEffect(tool.effect, scopes);
   const policy = sources.policy();
   const { outputSchema } = tool;
+  let definitionDigest: string | undefined;
   return {
     name,
     plugin,
@@ -105,12 +120,27 @@ function buildRoute(
     decision: policy.decide({ agent, plugin: plugin.id, tool: name, effect }),
     policySnapshot: policy.snapshot,
     scope: [effect, ...scopes.map(scopeKey)].join(" ").slice(0, SCOPE_CHARS),
-    definitionDigest: digestOf("sallyport-tool-v1", { plugin: plugin.id, ...tool }),
+    // Like the schemas: a tool that is only listed must not pay for what its first call needs.
+    get definitionDigest() {
+      return (definitionDigest ??= digestOf("sallyport-tool-v1", { plugin: plugin.id, ...tool }));
+    },
     timeoutMs: Math.min(tool.timeoutMs, sources.maxTimeoutMs()),
     expiresAt,
     input: lazily(() => compileSchema(tool.inputSchema)),
     output: outputSchema === undefined ? null : lazily(() => compileSchema(outputSchema)),
   };
+}
+
+/** Where the first name behind `after` is. */
+function firstBehind(names: readonly string[], after: string): number {
+  let from = 0;
+  let to = names.length;
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if ((names[middle] ?? "") > after) to = middle;
+    else from = middle + 1;
+  }
+  return from;
 }
 
 /** Compiling costs milliseconds; ten thousand listed tools must not pay for it before they are called. */

@@ -1,4 +1,4 @@
-import type { InvokeAnswer, InvokeRequest, ToolsApi } from "../host-api.ts";
+import type { InvokeAnswer, InvokeRequest, ToolsApi, ToolSummary } from "../host-api.ts";
 import {
   type Caller,
   ERROR_CODES,
@@ -7,7 +7,7 @@ import {
   PolicyViolationError,
   SallyportError,
 } from "../kernel/index.ts";
-import type { RouteTable } from "./route.ts";
+import type { CallRoute, RouteTable } from "./route.ts";
 import { toolOf } from "./views.ts";
 
 export interface ToolsDeps {
@@ -17,14 +17,21 @@ export interface ToolsDeps {
 }
 
 export function createToolsApi(deps: ToolsDeps): ToolsApi {
-  const visible = (caller: Caller) =>
-    deps.routes.all(caller).filter((route) => caller.kind === "operator" || route.decision.decision !== "deny");
+  const isVisible = (caller: Caller, route: CallRoute): boolean =>
+    caller.kind === "operator" || route.decision.decision !== "deny";
+  const toSummary = (route: CallRoute) => toolOf(route, deps.levelOf(route.plugin));
   return {
-    list: (caller) => Promise.resolve(visible(caller).map((route) => toolOf(route, deps.levelOf(route.plugin)))),
+    list(caller, { after, most = Infinity } = {}) {
+      const tools: ToolSummary[] = [];
+      for (const route of deps.routes.behind(caller, after)) {
+        if (!isVisible(caller, route)) continue;
+        if (tools.push(toSummary(route)) >= most) break;
+      }
+      return Promise.resolve(tools);
+    },
     async info(caller, name) {
       const route = deps.routes.find(caller, name);
-      if (route && (caller.kind === "operator" || route.decision.decision !== "deny"))
-        return toolOf(route, deps.levelOf(route.plugin));
+      if (route && isVisible(caller, route)) return toSummary(route);
       throw new SallyportError("unknown_tool", `There is no tool "${name.slice(0, 200)}" for this agent.`, {
         fix: "List the tools: sallyport tool list",
       });

@@ -1,7 +1,7 @@
 import { ProtocolError, ProtocolErrorCode } from "@modelcontextprotocol/server";
 
 /** Entries of one page, and bytes from which on a page is full. */
-const PAGE_ENTRIES = 100;
+export const PAGE_ENTRIES = 100;
 const PAGE_BYTES = 1024 * 1024;
 const MAX_CURSOR = 512;
 
@@ -21,7 +21,7 @@ export async function pageOf<Source, Entry>(
   cursor: string | undefined,
   entriesOf: (source: Source) => readonly Entry[] | Promise<readonly Entry[]>,
 ): Promise<Page<Entry>> {
-  const after = cursor === undefined ? undefined : readCursor(cursor);
+  const after = readCursor(cursor);
   const rest = sources
     .filter((source) => after === undefined || keyOf(source) > after)
     .toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
@@ -39,7 +39,9 @@ export async function pageOf<Source, Entry>(
   return { entries };
 }
 
-function readCursor(cursor: string): string {
+/** The key of the last entry that was seen. @throws {ProtocolError} for a cursor that this host did not write. */
+export function readCursor(cursor: string | undefined): string | undefined {
+  if (cursor === undefined) return undefined;
   const key = cursor.length <= MAX_CURSOR ? Buffer.from(cursor, "base64url").toString("utf8") : "";
   if (key === "" || Buffer.from(key).toString("base64url") !== cursor) {
     throw new ProtocolError(ProtocolErrorCode.InvalidParams, "This cursor is not one that this server gave.");

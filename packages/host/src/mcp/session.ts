@@ -11,7 +11,7 @@ import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import type { Host, InvokeRequest } from "../host-api.ts";
 import { type Caller, toSallyportError } from "../kernel/index.ts";
 import type { Progress } from "../supervisor/index.ts";
-import { pageOf } from "./pages.ts";
+import { PAGE_ENTRIES, pageOf, readCursor } from "./pages.ts";
 import { getPrompt, listPrompts } from "./prompts.ts";
 import { plainText } from "./text.ts";
 import { advertisedOutput, toMcpResult, toMcpTool } from "./tools.ts";
@@ -52,7 +52,7 @@ function createServer(host: Host, caller: Caller, wire: StreamTransport, { era }
 
   server.setRequestHandler("tools/list", ({ params }) =>
     guarded(async () => {
-      const tools = await host.tools.list(caller);
+      const tools = await host.tools.list(caller, { after: readCursor(params?.cursor), most: PAGE_ENTRIES + 1 });
       const { entries, ...next } = await pageOf(
         tools,
         (tool) => tool.name,
