@@ -2,6 +2,7 @@ import { lstat, realpath } from "node:fs/promises";
 import { dirname } from "node:path";
 import { SallyportError } from "../kernel/index.ts";
 import { SOURCE_LIMITS, type SourceLimits } from "./limits.ts";
+import { RESERVED_FOLDER } from "./opened.ts";
 import { currentOwnership, type Ownership, unsafeAbove, unsafeInside } from "./ownership.ts";
 import { readTree, type SourceFile, unsafe } from "./walk.ts";
 
@@ -16,9 +17,6 @@ export interface ReadSourceOptions {
   readonly limits?: SourceLimits;
   readonly ownership?: Ownership;
 }
-
-/** Installing writes here, so that a source may not. */
-export const RESERVED_FOLDER = ".sallyport";
 
 const SKIPPED: ReadonlySet<string> = new Set(["node_modules", ".git"]);
 

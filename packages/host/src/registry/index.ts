@@ -11,5 +11,13 @@ export {
   type ReadManifest,
 } from "./install-source.ts";
 export { SOURCE_LIMITS, type SourceLimits } from "./limits.ts";
+export {
+  BUNDLE_PATH,
+  isPacked,
+  type OpenedSource,
+  RESERVED_FOLDER,
+  SIGNATURES_FOLDER,
+  SOURCE_MAP_PATH,
+} from "./opened.ts";
 export { currentOwnership, type Ownership } from "./ownership.ts";
 export type { SourceFile } from "./walk.ts";

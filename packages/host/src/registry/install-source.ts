@@ -3,11 +3,9 @@ import { codeDigest, type FileLeaf } from "../trust/index.ts";
 import { type Bundle, type BundleOptions, bundlePlugin } from "./bundle.ts";
 import type { ContentStore } from "./content-store.ts";
 import { readDefaults } from "./defaults.ts";
-import { type ReadSourceOptions, readSource, RESERVED_FOLDER, type SourceTree } from "./directory.ts";
+import { type ReadSourceOptions, readSource, type SourceTree } from "./directory.ts";
+import { BUNDLE_PATH } from "./opened.ts";
 import type { SourceFile } from "./walk.ts";
-
-/** Path of the bundle below a stored tree's root. */
-export const BUNDLE_PATH = `${RESERVED_FOLDER}/bundle.mjs`;
 
 export interface ManifestFile {
   readonly name: string;
