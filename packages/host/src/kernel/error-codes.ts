@@ -39,6 +39,9 @@ export const ERROR_CODES = {
   entry_invalid: entry("usage", 422, "The entry is missing, outside the root, or no module."),
   bundle_failed: entry("failed", 422, "The plugin's source could not be bundled."),
   digest_mismatch: entry("integrity", 409, "Bytes on disk are not the bytes that were approved."),
+  signature_required: entry("integrity", 403, "The plugin's risk requires a signature by a key that is trusted here."),
+  signature_invalid: entry("integrity", 403, "A signature, seal or provenance of the plugin is wrong."),
+  seal_invalid: entry("integrity", 409, "A record of the store was changed by somebody else than this host."),
 
   plugins_disabled: entry("denied", 403, "plugins.enabled is not true."),
   not_allow_listed: entry("denied", 403, "The plugin is not on the allow-list."),

@@ -1,4 +1,5 @@
 import { digestOf, SallyportError } from "../kernel/index.ts";
+import { SIGNATURE_FILE } from "./types.ts";
 
 /** One file of a plugin, as digests see it. */
 export interface FileLeaf {
@@ -13,11 +14,16 @@ export interface FileLeaf {
 }
 
 /** At the root, these describe the plugin and are not its code: another id, version or default changes only them. */
-const METADATA =
-  /^(plugin\.(yml|yaml|json)|config\.(yml|yaml|json)|package(-lock)?\.json|\.sallyport\/signatures\/.+)$/;
+const METADATA = /^(plugin\.(yml|yaml|json)|config\.(yml|yaml|json)|package(-lock)?\.json)$/;
+
+/** A signature cannot cover itself. The one place that says which files are evidence and not the plugin. */
+export function isEvidence(path: string): boolean {
+  return path === SIGNATURE_FILE;
+}
 
 /**
- * Digest of everything that a plugin is: path, mode, size and content of every file. The order of `files` does not matter.
+ * Digest of everything that a plugin is: path, mode, size and content of every file but its signatures (`SIGNATURE_FILE`).
+ * The order of `files` does not matter.
  * @throws {SallyportError} `source_unsafe` when a path occurs twice or is no well-formed text.
  */
 export function treeDigest(files: readonly FileLeaf[]): string {
@@ -36,7 +42,8 @@ export function codeDigest(files: readonly FileLeaf[]): string {
 type CanonicalLeaf = readonly [path: string, mode: number, size: number, sha256: string];
 
 function canonicalLeaves(files: readonly FileLeaf[]): CanonicalLeaf[] {
-  const keyed = files.map((file) => {
+  const own = files.filter((file) => !isEvidence(file.path));
+  const keyed = own.map((file) => {
     if (!file.path.isWellFormed()) throw unsafe(file.path, "is no well-formed Unicode");
     return { key: Buffer.from(file.path), file };
   });

@@ -1,1 +1,20 @@
-export { codeDigest, type FileLeaf, treeDigest } from "./digest.ts";
+export { codeDigest, type FileLeaf, isEvidence, treeDigest } from "./digest.ts";
+export {
+  type EvidenceItem,
+  type EvidenceKind,
+  type EvidenceState,
+  type KeyId,
+  type ProvenanceIdentity,
+  type Requirement,
+  type SealKeys,
+  SIGNATURE_FILE,
+  type Signer,
+  type SourceKind,
+  type TrustContext,
+  type TrustDecision,
+  type TrustedKey,
+  type TrustEvidence,
+  type TrustPolicy,
+  type TrustSubject,
+  type TrustVerdict,
+} from "./types.ts";

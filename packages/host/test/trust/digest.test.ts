@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { sha256 } from "../../src/kernel/index.ts";
-import { codeDigest, type FileLeaf, treeDigest } from "../../src/trust/index.ts";
+import { codeDigest, type FileLeaf, SIGNATURE_FILE, treeDigest } from "../../src/trust/index.ts";
 
 const segment = fc.stringMatching(/^[a-zA-Z0-9._-]{1,8}$/).filter((text) => text !== "." && text !== "..");
 const anyPath = fc.array(segment, { minLength: 1, maxLength: 3 }).map((parts) => parts.join("/"));
@@ -88,7 +88,7 @@ describe("treeDigest", () => {
 describe("codeDigest", () => {
   const code: FileLeaf = { path: "src/plugin.ts", mode: 0o644, size: 1, sha256: sha256("1") };
 
-  it("is the same for the same code under another manifest, default configuration, package file or signature", () => {
+  it("is the same for the same code under another manifest, default configuration or package file", () => {
     const names = [
       "plugin.yml",
       "plugin.yaml",
@@ -98,11 +98,19 @@ describe("codeDigest", () => {
       "config.json",
       "package.json",
       "package-lock.json",
-      ".sallyport/signatures/acme.json",
     ];
     for (const name of names) {
       expect(codeDigest([code, other(name, "one")])).toBe(codeDigest([code, other(name, "two")]));
       expect(treeDigest([code, other(name, "one")])).not.toBe(treeDigest([code, other(name, "two")]));
+    }
+  });
+
+  it("is, like the tree digest, the same with any signature beside the tree, and only with one at the root", () => {
+    for (const digest of [codeDigest, treeDigest]) {
+      expect(digest([code, other(SIGNATURE_FILE, "one")])).toBe(digest([code]));
+      for (const name of [`src/${SIGNATURE_FILE}`, SIGNATURE_FILE.toUpperCase()]) {
+        expect(digest([code, other(name, "one")])).not.toBe(digest([code]));
+      }
     }
   });
 
