@@ -5,7 +5,7 @@ import { type Catalog, openCatalog } from "../catalog/index.ts";
 import { type HostConfig, parseConfig } from "../config/index.ts";
 import { readConfigFile } from "../home/index.ts";
 import { type EnginePaths, placeEngine, type Probe, probeIsolation, storeRoot } from "../isolation/index.ts";
-import type { Clock } from "../kernel/index.ts";
+import type { Clock, IsolationLevel } from "../kernel/index.ts";
 import { type ContentStore, createContentStore } from "../registry/index.ts";
 import { openVault, type Vault } from "../secrets/index.ts";
 import { type Database, loadOrCreateSigningKey, openDatabase } from "../store/index.ts";
@@ -15,6 +15,8 @@ export interface HostOverrides {
   readonly network?: Pick<BrokerDeps, "resolve" | "certificateAuthorities" | "networkLimits" | "ownAddresses" | "dial">;
   /** Where bubblewrap is looked for; an empty list is a machine without it. */
   readonly bwrapCandidates?: readonly string[];
+  /** Levels that this host may use, of those that the probe finds; others count as unavailable. For attacks and measurements. */
+  readonly levels?: readonly IsolationLevel[];
   /** Opens the runtime's own permissions in every plugin, so that only the outer layer holds. For attacks. */
   readonly openRuntimePermissions?: boolean;
 }
@@ -74,11 +76,12 @@ export async function openHomeParts({ home, clock, vaultKey, overrides }: OpenOp
       openCatalog(db, audit, clock),
     ]);
     const bwrap = overrides.bwrapCandidates;
-    const probe = await probeIsolation({
+    const found = await probeIsolation({
       engine,
       hostIsRoot,
       ...(bwrap === undefined ? {} : { bwrapCandidates: bwrap }),
     });
+    const probe = overrides.levels === undefined ? found : only(found, overrides.levels);
     return {
       home,
       clock,
@@ -99,4 +102,12 @@ export async function openHomeParts({ home, clock, vaultKey, overrides }: OpenOp
     await close();
     throw error;
   }
+}
+
+/** A probe that counts only some of the levels that it found. */
+function only(probe: Probe, levels: readonly IsolationLevel[]): Probe {
+  return {
+    ...probe,
+    report: { ...probe.report, available: probe.report.available.filter((level) => levels.includes(level)) },
+  };
 }
