@@ -5,10 +5,11 @@ export type {
   JsonSchema,
   Manifest,
   McpServerDefinition,
+  ProgramInterpreter,
   RouteDefinition,
   ToolDefinition,
 } from "./types.ts";
-export { CATEGORIES } from "./types.ts";
+export { CATEGORIES, PROGRAM_INTERPRETERS } from "./types.ts";
 export { manifestEditorSchema } from "./editor-schema.ts";
 export { checkPluginId, foldId, fullToolName, idSkeleton } from "./ids.ts";
 export {

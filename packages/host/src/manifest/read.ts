@@ -1,6 +1,6 @@
 import { networkScope } from "../capability/index.ts";
 import { digestOf, EFFECTS, type Effect, LIMITS, SallyportError } from "../kernel/index.ts";
-import { requestFor, hookOf, mergeRequests, requestsOf, requestsOfContributions } from "./requests.ts";
+import { hookOf, mcpServerOf, mergeRequests, requestFor, requestsOf, requestsOfContributions } from "./requests.ts";
 import { canonicalEntry } from "./entry.ts";
 import { respell } from "./foreign.ts";
 import { checkFullToolName } from "./ids.ts";
@@ -9,7 +9,7 @@ import { checkSchema, configSchema, sensitiveKeys } from "./json-schema/index.ts
 import { collectProblems, manifestError, type PathPart, type Problems } from "./problems.ts";
 import { manifestShape, type RawManifest } from "./shape.ts";
 import { readSource } from "./source.ts";
-import type { JsonSchema, Manifest, ToolDefinition } from "./types.ts";
+import type { JsonSchema, Manifest, ProgramInterpreter, ToolDefinition } from "./types.ts";
 
 const NAMES = ["plugin.yml", "plugin.yaml", "plugin.json"] as const;
 
@@ -166,7 +166,27 @@ function checkReferences(raw: RawManifest, problems: Problems): void {
         );
     });
   }
+  problems.attempt("entry_invalid", ["entry"], () => canonicalEntry(raw.entry, interpreterOf(raw)));
   servers.forEach((server, index) => {
+    const at = (key: string): PathPart[] => ["contributes", "mcp_servers", index, key];
+    for (const own of Object.keys(server.tools ?? {})) {
+      if (!declared.has(own))
+        problems.add(
+          "manifest_invalid",
+          [...at("tools"), own],
+          "No such tool is declared.",
+          "Declare it in contributes.tools.",
+        );
+    }
+    if (server.program !== undefined && server.program !== raw.entry.replace(/^\.\//, ""))
+      problems.add("manifest_invalid", at("program"), "It is not the entry.", "Name the same file as entry.");
+    if (server.program !== undefined && interpreterOf(raw) === undefined)
+      problems.add(
+        "manifest_invalid",
+        at("program"),
+        "A server is a program.",
+        "Say interpreter: python, node or none.",
+      );
     if ((server.program === undefined) === (server.url === undefined))
       problems.add(
         "manifest_invalid",
@@ -210,13 +230,14 @@ function normalise(raw: RawManifest, permissions: Manifest["permissions"], warni
     ...(raw.author === undefined ? {} : { author: raw.author }),
     ...(raw.license === undefined ? {} : { license: raw.license }),
     ...(raw.homepage === undefined ? {} : { homepage: raw.homepage }),
-    entry: canonicalEntry(raw.entry),
+    entry: canonicalEntry(raw.entry, interpreterOf(raw)),
+    ...withInterpreter(raw),
     categories: [...new Set(raw.categories ?? [])],
     tools: (contributes.tools ?? []).map((tool) => toolOf(tool, warnings)),
     commands: contributes.commands ?? [],
     routes: contributes.routes ?? [],
     hooks: (contributes.hooks ?? []).map(hookOf),
-    mcpServers: contributes.mcp_servers ?? [],
+    mcpServers: (contributes.mcp_servers ?? []).map(mcpServerOf),
     permissions,
     configSchema: configSchema(raw.config_schema),
     dependencies: raw.dependencies ?? {},
@@ -227,6 +248,15 @@ function normalise(raw: RawManifest, permissions: Manifest["permissions"], warni
       ...(limits?.concurrency === undefined ? {} : { concurrency: limits.concurrency }),
     },
   };
+}
+
+function interpreterOf({ interpreter }: RawManifest): ProgramInterpreter | undefined {
+  return interpreter === "deno" ? undefined : interpreter;
+}
+
+function withInterpreter(raw: RawManifest): Pick<Manifest, "interpreter"> {
+  const interpreter = interpreterOf(raw);
+  return interpreter === undefined ? {} : { interpreter };
 }
 
 function toolOf(tool: NonNullable<RawManifest["contributes"]["tools"]>[number], warnings: string[]): ToolDefinition {

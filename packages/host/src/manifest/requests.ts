@@ -8,7 +8,7 @@ import {
   canonicalFilePath,
 } from "../capability/index.ts";
 import type { RawManifest } from "./shape.ts";
-import type { HookDefinition } from "./types.ts";
+import type { HookDefinition, McpServerDefinition } from "./types.ts";
 
 type RawPermissions = RawManifest["permissions"];
 
@@ -102,6 +102,20 @@ export function hookOf(hook: NonNullable<RawManifest["contributes"]["hooks"]>[nu
     handler: hook.handler,
     ...(hook.tools === undefined ? {} : { tools: hook.tools }),
     ...(hook.payload === undefined ? {} : { payload: hook.payload }),
+  };
+}
+
+export function mcpServerOf(
+  server: NonNullable<RawManifest["contributes"]["mcp_servers"]>[number],
+): McpServerDefinition {
+  const { name, description, program, args, url, tools } = server;
+  return {
+    name,
+    ...(description === undefined ? {} : { description }),
+    ...(program === undefined ? {} : { program }),
+    ...(args === undefined ? {} : { args }),
+    ...(url === undefined ? {} : { url }),
+    ...(tools === undefined ? {} : { tools }),
   };
 }
 

@@ -2,9 +2,9 @@ import { Range, SemVer } from "semver";
 import { z } from "zod";
 import { canonicalFilePath, canonicalPathPattern, networkScope, secretUse } from "../capability/index.ts";
 import { LIMITS, SallyportError } from "../kernel/index.ts";
-import { canonicalEntry } from "./entry.ts";
+import { canonicalPath } from "./entry.ts";
 import { checkPluginId, checkToolName, foldId } from "./ids.ts";
-import { CATEGORIES } from "./types.ts";
+import { CATEGORIES, PROGRAM_INTERPRETERS } from "./types.ts";
 
 /** Adds a check that throws `SallyportError`; its message, fix and code become those of the problem. */
 function checked<T>(schema: z.ZodType<T>, check: (value: T) => unknown): z.ZodType<T> {
@@ -106,10 +106,17 @@ const hook = z.strictObject({
 const mcpServer = z.strictObject({
   name: commandName,
   description: line(500, "What the server offers.").optional(),
-  program: checked(line(200, "Program below the plugin's root."), checkProgram).optional(),
+  program: checked(line(200, "The plugin's entry, which is the server."), checkProgram).optional(),
   args: z.array(line(200, "One argument.")).max(32).optional(),
   url: line(500, "Address of a server that runs elsewhere.")
     .regex(/^https:\/\/[^\s@\\]+$/, "is not an https URL")
+    .optional(),
+  tools: z
+    .record(
+      checked(line(64, "A declared tool."), checkToolName),
+      line(128, "Its name at the server.").regex(/^[A-Za-z0-9_./-]+$/, "is not the name of a tool"),
+    )
+    .describe("Declared tool: its name at the server, where the two differ.")
     .optional(),
 });
 
@@ -216,7 +223,16 @@ export const manifestShape = z.strictObject({
   homepage: line(500, "Web page.")
     .regex(/^https?:\/\/[^\s\\]+$/, "is not an http URL")
     .optional(),
-  entry: checked(line(200, "Relative path of the ES module, or TypeScript in a source directory."), canonicalEntry),
+  entry: checked(
+    line(200, "Relative path of the ES module, or TypeScript in a source directory; of a program, what runs."),
+    canonicalPath,
+  ),
+  interpreter: z
+    .enum(["deno", ...PROGRAM_INTERPRETERS])
+    .describe(
+      "What runs the entry; all but deno (the default) make it a program of its own, without the JavaScript layer.",
+    )
+    .optional(),
   categories: z.array(z.enum(CATEGORIES)).max(CATEGORIES.length).optional(),
   contributes: z.strictObject({
     tools: list(tool, 128),

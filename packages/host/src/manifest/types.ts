@@ -44,10 +44,21 @@ export interface HookDefinition {
   readonly payload?: boolean;
 }
 
+/** A server that speaks the Model Context Protocol: a program of the plugin, or one that runs elsewhere. */
 export interface McpServerDefinition {
   readonly name: string;
-  readonly [key: string]: unknown;
+  readonly description?: string;
+  /** The plugin's entry. */
+  readonly program?: string;
+  readonly args?: readonly string[];
+  readonly url?: string;
+  /** Declared tool → its name at the server, where the two differ. */
+  readonly tools?: Readonly<Record<string, string>>;
 }
+
+/** What runs an entry that is no module: a known interpreter, or none for an executable file. */
+export const PROGRAM_INTERPRETERS = ["python", "node", "none"] as const;
+export type ProgramInterpreter = (typeof PROGRAM_INTERPRETERS)[number];
 
 /** A manifest after parsing and normalising: one spelling, every default filled in. Pure data; nothing in it has an effect. */
 export interface Manifest {
@@ -59,6 +70,8 @@ export interface Manifest {
   readonly license?: string;
   readonly homepage?: string;
   readonly entry: string;
+  /** Set when the plugin is a program of its own, without the JavaScript layer. */
+  readonly interpreter?: ProgramInterpreter;
   readonly categories: readonly Category[];
   readonly tools: readonly ToolDefinition[];
   readonly commands: readonly CommandDefinition[];

@@ -307,14 +307,17 @@ describe("contributions", () => {
           commands: [{ name: "go", description: "/go", tool: "a" }],
           routes: [{ method: "POST", path: "/go", tool: "a" }],
           hooks: [{ event: "tool.after_call", handler: "onCall", tools: ["b__c"], payload: true, reason: "r" }],
-          mcp_servers: [{ name: "files", program: "bin/server" }],
+          mcp_servers: [{ name: "files", program: "bin/server", tools: { a: "theirs" } }],
         },
+        entry: "./bin/server",
+        interpreter: "none",
       }),
     );
+    expect(manifest).toMatchObject({ entry: "bin/server", interpreter: "none" });
     expect(manifest.commands).toEqual([{ name: "go", description: "/go", tool: "a" }]);
     expect(manifest.routes).toEqual([{ method: "POST", path: "/go", tool: "a" }]);
     expect(manifest.hooks).toEqual([{ event: "tool.after_call", handler: "onCall", tools: ["b__c"], payload: true }]);
-    expect(manifest.mcpServers).toEqual([{ name: "files", program: "bin/server" }]);
+    expect(manifest.mcpServers).toEqual([{ name: "files", program: "bin/server", tools: { a: "theirs" } }]);
     expect(manifest.permissions.map(({ key }) => key)).toEqual(["tools", "hooks:tool.after_call:b__c"]);
   });
 
