@@ -5,6 +5,7 @@ import type { ContentStore } from "./content-store.ts";
 import { readDefaults } from "./defaults.ts";
 import { type ReadSourceOptions, readSource, type SourceTree } from "./directory.ts";
 import { BUNDLE_PATH } from "./opened.ts";
+import { programCode } from "./program-entry.ts";
 import type { SourceFile } from "./walk.ts";
 
 export interface ManifestFile {
@@ -18,8 +19,14 @@ export interface ReadManifest<M> {
   readonly warnings: readonly string[];
 }
 
-/** What installing needs from elsewhere. `M` is the host's manifest; here only its entry matters. */
-export interface InstallPorts<M extends { readonly entry: string }> {
+/** What of a manifest matters here: what runs, and whether it is a program instead of a module. */
+export interface Runnable {
+  readonly entry: string;
+  readonly interpreter?: string;
+}
+
+/** What installing needs from elsewhere. `M` is the host's manifest. */
+export interface InstallPorts<M extends Runnable> {
   /** The one manifest among the names at the root. @throws {SallyportError} `manifest_missing`, `manifest_invalid`. */
   readonly findManifest: (names: readonly string[]) => string;
   readonly readManifest: (file: ManifestFile) => ReadManifest<M>;
@@ -61,7 +68,7 @@ const STEPS = ["read", "manifest", "bundle", "store"] as const;
  * script of its packages, and a step that throws leaves nothing behind.
  * @throws {SallyportError} as `readSource`, `readDefaults`, `bundlePlugin` and the ports do.
  */
-export async function installSource<M extends { readonly entry: string }>(
+export async function installSource<M extends Runnable>(
   path: string,
   ports: InstallPorts<M>,
   onStep: (step: InstallStep) => void = () => {},
@@ -77,8 +84,8 @@ export async function installSource<M extends { readonly entry: string }>(
   await ports.inspect?.(read.manifest);
 
   announce("bundle");
-  const bundle = await bundlePlugin(tree, read.manifest.entry, ports.bundle);
-  const files = [...tree.files, bundleFile(bundle)];
+  const { bundlePath, added, warnings } = await codeOf(tree, read.manifest, ports.bundle);
+  const files = [...tree.files, ...added];
 
   announce("store");
   const stored = await ports.store.put(files);
@@ -90,12 +97,27 @@ export async function installSource<M extends { readonly entry: string }>(
     files: files.map(({ path: name, mode, size, sha256: digest }) => ({ path: name, mode, size, sha256: digest })),
     defaults,
     root: stored.root,
-    bundlePath: BUNDLE_PATH,
+    bundlePath,
     created: stored.created,
-    warnings: [
-      ...read.warnings,
-      ...bundle.warnings.map((found) => `${displayLine(found.file)}:${found.line} ${found.problem}`),
-    ],
+    warnings: [...read.warnings, ...warnings],
+  };
+}
+
+interface Code {
+  /** What the process is given to run, below the root. */
+  readonly bundlePath: string;
+  readonly added: readonly SourceFile[];
+  readonly warnings: readonly string[];
+}
+
+/** A module is bundled; a program stays as it is. */
+async function codeOf(tree: SourceTree, manifest: Runnable, options: BundleOptions | undefined): Promise<Code> {
+  if (manifest.interpreter !== undefined) return programCode(tree, manifest.entry, manifest.interpreter);
+  const bundle = await bundlePlugin(tree, manifest.entry, options);
+  return {
+    bundlePath: BUNDLE_PATH,
+    added: [bundleFile(bundle)],
+    warnings: bundle.warnings.map((found) => `${displayLine(found.file)}:${found.line} ${found.problem}`),
   };
 }
 
