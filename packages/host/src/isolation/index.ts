@@ -1,4 +1,7 @@
+export { type ControlGroupReport, type ControlGroups } from "./cgroup.ts";
+export { type ControlGroup, type GroupCounts, type GroupLimits } from "./cgroup-group.ts";
 export { installedEngine, placeEngine, type PlacementOptions, storeRoot } from "./engine.ts";
+export { groupLimits, RUNTIME_MEMORY_BYTES, TASKS } from "./limits.ts";
 export { planSandbox } from "./plan.ts";
 export { type Probe, probeIsolation, type ProbeOptions } from "./probe.ts";
 export { requireLevel } from "./require-level.ts";

@@ -1,24 +1,40 @@
+import type { GroupLimits } from "./cgroup-group.ts";
+
 /**
  * What Deno and V8 need before a plugin allocates anything (most of it is reserved, not used). `RLIMIT_DATA` counts it,
  * so a plugin's budget is added to it.
  */
 export const DATA_BASELINE_MB = 550;
 const OPEN_FILES = 256;
-/** Processes and threads of one plugin. */
-const TASKS = 64;
+/** Processes and threads of one plugin, the sandbox's own two included, unless the operator says otherwise. */
+export const TASKS = 64;
+/** Memory over a plugin's budget that is the runtime's own. */
+export const RUNTIME_MEMORY_BYTES = 128 * 1024 * 1024;
 /** Size of a plugin's own /tmp, and of any file in it. */
 export const SCRATCH_BYTES = 16 * 1024 * 1024;
 
 const MIB = 1024 * 1024;
 
-/** Arguments of prlimit(1): soft and hard alike. `tasks` only where they are counted for this plugin alone. */
-export function prlimitArguments(memoryMb: number, countTasks: boolean): string[] {
-  const limits: [string, number][] = [
+/** The kernel's limits on one process, soft and hard alike, by the names of prlimit(1). `tasks` only where they are counted for this plugin alone. */
+export function resourceLimits(memoryMb: number, tasks: number | null): readonly (readonly [string, number])[] {
+  return [
     ["data", (DATA_BASELINE_MB + memoryMb) * MIB],
     ["nofile", OPEN_FILES],
     ["fsize", SCRATCH_BYTES],
     ["core", 0],
+    ...(tasks === null ? [] : ([["nproc", tasks]] as const)),
   ];
-  if (countTasks) limits.push(["nproc", TASKS]);
-  return limits.map(([name, value]) => `--${name}=${value}:${value}`);
+}
+
+export function prlimitArguments(memoryMb: number, tasks: number | null): string[] {
+  return resourceLimits(memoryMb, tasks).map(([name, value]) => `--${name}=${value}:${value}`);
+}
+
+/** The walls of one plugin's group, where the machine has groups. */
+export function groupLimits(memoryMb: number, tasks: number, processors?: number): GroupLimits {
+  return {
+    memoryBytes: memoryMb * MIB + RUNTIME_MEMORY_BYTES,
+    tasks,
+    ...(processors === undefined ? {} : { processors }),
+  };
 }

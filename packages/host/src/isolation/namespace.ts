@@ -1,6 +1,6 @@
 import { denoArguments, RUNTIME_ENVIRONMENT } from "./deno-command.ts";
 import { librariesOf } from "./libraries.ts";
-import { prlimitArguments, SCRATCH_BYTES } from "./limits.ts";
+import { prlimitArguments, SCRATCH_BYTES, TASKS } from "./limits.ts";
 import { buildSeccompProgram } from "./seccomp.ts";
 import type { SandboxPlan, SandboxSpec } from "./types.ts";
 
@@ -70,7 +70,7 @@ export async function planNamespace(spec: SandboxSpec, bwrap: string, prlimit: s
       "/",
       "--",
       PRLIMIT,
-      ...prlimitArguments(spec.memoryMb, true),
+      ...prlimitArguments(spec.memoryMb, spec.tasks ?? TASKS),
       DENO,
       ...denoArguments(spec, { runner: RUNNER, root: ROOT }),
     ],

@@ -1,5 +1,7 @@
 import type { IsolationLevel } from "../kernel/index.ts";
 import { ISOLATION_LEVELS, toSallyportError } from "../kernel/index.ts";
+import { type ControlGroupProbe, type ControlGroupReport, type ControlGroups, probeControlGroups } from "./cgroup.ts";
+import { NOBODY } from "./namespace.ts";
 import { planSandbox } from "./plan.ts";
 import { spawnSandboxed } from "./spawn.ts";
 import { findTool, type FoundTool } from "./tools.ts";
@@ -15,6 +17,8 @@ export interface ProbeOptions {
 export interface Probe {
   readonly report: ProbeReport;
   readonly tools: SandboxTools;
+  /** Groups of the kernel's, where they can be made. */
+  readonly groups: ControlGroups | null;
 }
 
 const PROBE_MEMORY_MB = 64;
@@ -37,18 +41,27 @@ console.log(JSON.stringify(did));
  * (at `namespace` with Deno's own permissions open, so that only the kernel's walls are counted).
  */
 export async function probeIsolation(options: ProbeOptions): Promise<Probe> {
-  if (process.platform !== "linux") return { report: notLinux(), tools: { bwrap: null, prlimit: null, setpriv: null } };
+  if (process.platform !== "linux") {
+    return { report: notLinux(), tools: { bwrap: null, prlimit: null, setpriv: null }, groups: null };
+  }
   const [bwrap, prlimit, setpriv] = await Promise.all([
     findTool("bwrap", options.bwrapCandidates),
     findTool("prlimit"),
     findTool("setpriv"),
   ]);
   const tools = { bwrap: pathOf(bwrap), prlimit: pathOf(prlimit), setpriv: pathOf(setpriv) };
+  const { groups, report: groupReport } = await findGroups(options);
   const [namespace, runtime] = await Promise.all([
     lacks([bwrap, prlimit], INSTALL_BWRAP) ?? tryLevel("namespace", tools, options),
     lacks([setpriv, prlimit], "Install util-linux.") ?? tryLevel("runtime", tools, options),
   ]);
-  return { report: reportOf(namespace, runtime), tools };
+  return { report: { ...reportOf(namespace, runtime), groups: groupReport }, tools, groups };
+}
+
+async function findGroups({ hostIsRoot }: ProbeOptions): Promise<ControlGroupProbe> {
+  const cat = await findTool("cat");
+  if ("path" in cat) return probeControlGroups({ hostIsRoot, nobody: NOBODY, waiting: cat.path });
+  return { groups: null, report: { available: false, reason: cat.missing, fix: "Install coreutils." } };
 }
 
 function pathOf(tool: FoundTool): string | null {
@@ -127,6 +140,8 @@ async function runToEnd(
   return { code, output, problem };
 }
 
+const NO_GROUPS: ControlGroupReport = { available: false, reason: "This is not Linux.", fix: "Use Linux." };
+
 function reportOf(namespace: LevelReport, runtime: LevelReport): ProbeReport {
   const levels = {
     namespace,
@@ -138,7 +153,7 @@ function reportOf(namespace: LevelReport, runtime: LevelReport): ProbeReport {
       fix: "Use another level.",
     },
   } as const satisfies Record<IsolationLevel, LevelReport>;
-  return { levels, available: ISOLATION_LEVELS.filter((level) => levels[level].available) };
+  return { groups: NO_GROUPS, levels, available: ISOLATION_LEVELS.filter((level) => levels[level].available) };
 }
 
 function notLinux(): ProbeReport {

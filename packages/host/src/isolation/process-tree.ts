@@ -17,7 +17,7 @@ function read(path: string): string | null {
 }
 
 /** The 22nd field of /proc/PID/stat; the second one may hold spaces and parentheses. */
-function startTimeOf(pid: number): string | null {
+export function startTimeOf(pid: number): string | null {
   const stat = read(`/proc/${pid}/stat`);
   return stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? null;
 }
@@ -46,7 +46,7 @@ export function isAlive({ pid, startTime }: ProcessId): boolean {
 /** Clock ticks a second in /proc, the same on every Linux that Node runs on. */
 const TICKS_PER_SECOND = 100;
 
-/** What one process uses: memory of its own (not of files), and processor time. Null when it cannot be read. */
+/** What one process uses: memory of its own (not of files), processor time, threads. Null when it cannot be read. */
 export async function usageOf(pid: number): Promise<SandboxUsage | null> {
   const texts = await Promise.all([
     readFile(`/proc/${pid}/status`, "utf8"),
@@ -58,5 +58,6 @@ export async function usageOf(pid: number): Promise<SandboxUsage | null> {
   for (const [, size] of status.matchAll(/^(?:RssAnon|RssShmem):\s+(\d+) kB$/gm)) kibibytes += Number(size);
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const ticks = Number(fields[11]) + Number(fields[12]);
-  return { residentBytes: kibibytes * 1024, processorMs: (ticks * 1000) / TICKS_PER_SECOND };
+  const tasks = Number(/^Threads:\s+(\d+)$/m.exec(status)?.[1] ?? 1);
+  return { residentBytes: kibibytes * 1024, processorMs: (ticks * 1000) / TICKS_PER_SECOND, tasks };
 }

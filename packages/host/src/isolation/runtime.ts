@@ -21,7 +21,7 @@ export function planRuntime(spec: SandboxSpec, setpriv: string, prlimit: string)
       "KILL",
       "--no-new-privs",
       prlimit,
-      ...prlimitArguments(spec.memoryMb, false),
+      ...prlimitArguments(spec.memoryMb, null),
       spec.engine.deno,
       ...denoArguments(spec, { runner: spec.engine.runner, root }),
     ],

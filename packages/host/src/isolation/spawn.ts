@@ -2,36 +2,54 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { Writable } from "node:stream";
 import { isMainThread } from "node:worker_threads";
 import { SallyportError } from "../kernel/index.ts";
+import { gone as groupGone } from "./cgroup.ts";
+import type { ControlGroup } from "./cgroup-group.ts";
 import { isAlive, type ProcessId, processTree, usageOf } from "./process-tree.ts";
 import type { SandboxedProcess, SandboxExit, SandboxPlan } from "./types.ts";
 
 const POLL_MS = 5;
+/** bubblewrap forks at once, so it first reads more (empty) arguments from a descriptor, to its end. */
+const WAIT_FOR_ORDERS = ["--args", "4"];
 /** Ends the wait for processes that the kernel cannot end (an uninterruptible read of a dead disk). */
 const POLL_LIMIT = 2000;
 
 /**
- * Starts a planned process as the leader of a new group.
+ * Starts a planned process as the leader of a new process group.
+ * @param group the kernel's group that bounds it; it is entered before anything of the plan runs, and removed with the process.
  * @throws {SallyportError} `launch_failed`.
  */
-export async function spawnSandboxed(plan: SandboxPlan): Promise<SandboxedProcess> {
+export async function spawnSandboxed(plan: SandboxPlan, group: ControlGroup | null = null): Promise<SandboxedProcess> {
   // The kernel ties "die with parent" to the thread that spawned, not to the process.
   if (!isMainThread) throw new SallyportError("internal", "Plugins are started from the main thread only.");
-  const child = spawn(plan.command, plan.args, {
+  const waits = group !== null && plan.level === "namespace";
+  const child = spawn(plan.command, [...(waits ? WAIT_FOR_ORDERS : []), ...plan.args], {
     env: { ...plan.env },
     cwd: "/",
     detached: true,
-    stdio: ["pipe", "pipe", "pipe", plan.seccomp === undefined ? "ignore" : "pipe"],
+    stdio: ["pipe", "pipe", "pipe", plan.seccomp === undefined ? "ignore" : "pipe", waits ? "pipe" : "ignore"],
     ...(plan.uid === undefined ? {} : { uid: plan.uid }),
     ...(plan.gid === undefined ? {} : { gid: plan.gid }),
   });
   const closed = new Promise<SandboxExit>((resolve) => {
     child.once("close", (code, signal) => resolve({ code, signal }));
   });
-  const pid = await started(child).catch((error: unknown) => {
-    throw new SallyportError("launch_failed", "The sandbox could not be started.", { cause: error });
-  });
-  sendSeccomp(child, plan);
-  return wrap(child, pid, closed);
+  try {
+    // In the same turn as the start: what runs without waiting has one process, and has not got far.
+    if (child.pid !== undefined) group?.enter(child.pid);
+    const pid = await started(child).catch((error: unknown) => {
+      throw new SallyportError("launch_failed", "The sandbox could not be started.", { cause: error });
+    });
+    send(child.stdio[4], "");
+    if (plan.seccomp !== undefined) send(child.stdio[3], plan.seccomp);
+    return wrap(child, pid, closed, group);
+  } catch (error) {
+    if (child.pid !== undefined) {
+      signalGroup(child.pid, "SIGKILL");
+      await closed;
+    }
+    if (group !== null) await groupGone(group);
+    throw error;
+  }
 }
 
 function started(child: ChildProcess): Promise<number> {
@@ -41,15 +59,19 @@ function started(child: ChildProcess): Promise<number> {
   });
 }
 
-function sendSeccomp(child: ChildProcess, plan: SandboxPlan): void {
-  const pipe = child.stdio[3];
-  if (plan.seccomp === undefined || !(pipe instanceof Writable)) return;
-  // A program that ended before it read the filter shows as its exit.
+function send(pipe: unknown, bytes: Buffer | string): void {
+  if (!(pipe instanceof Writable)) return;
+  // A program that ended before it read them shows as its exit.
   pipe.on("error", () => undefined);
-  pipe.end(plan.seccomp);
+  pipe.end(bytes);
 }
 
-function wrap(child: ChildProcess, pid: number, closed: Promise<SandboxExit>): SandboxedProcess {
+function wrap(
+  child: ChildProcess,
+  pid: number,
+  closed: Promise<SandboxExit>,
+  group: ControlGroup | null,
+): SandboxedProcess {
   const { stdin, stdout, stderr } = child;
   if (stdin === null || stdout === null || stderr === null) throw new SallyportError("internal", "A pipe is missing.");
   let ended = false;
@@ -57,7 +79,11 @@ function wrap(child: ChildProcess, pid: number, closed: Promise<SandboxExit>): S
   const gone = closed.then(async (exit) => {
     ended = true;
     await untilGone(pid, members);
-    return exit;
+    if (group === null) return exit;
+    const counted = group.counts();
+    group.kill();
+    await groupGone(group);
+    return { ...exit, counted };
   });
   return {
     pid,
@@ -65,18 +91,21 @@ function wrap(child: ChildProcess, pid: number, closed: Promise<SandboxExit>): S
     stdout,
     stderr,
     gone,
+    grouped: group !== null,
     kill() {
       if (ended) return;
       if (members.length === 0) members = processTree(pid);
       signalGroup(pid, "SIGKILL");
+      group?.kill();
     },
     async usage() {
       const parts = await Promise.all(processTree(pid).map((member) => usageOf(member.pid)));
-      const usage = { residentBytes: 0, processorMs: 0 };
+      const usage = { residentBytes: 0, processorMs: 0, tasks: 0 };
       for (const part of parts) {
         if (part === null) return null;
         usage.residentBytes += part.residentBytes;
         usage.processorMs += part.processorMs;
+        usage.tasks += part.tasks;
       }
       return parts.length === 0 ? null : usage;
     },

@@ -1,5 +1,7 @@
 import type { Readable, Writable } from "node:stream";
 import type { IsolationFloor, IsolationLevel } from "../kernel/index.ts";
+import type { ControlGroupReport } from "./cgroup.ts";
+import type { GroupCounts } from "./cgroup-group.ts";
 
 /** The trusted files of a plugin's process, placed where its user can read them. */
 export interface EnginePaths {
@@ -22,6 +24,8 @@ export interface SandboxSpec {
   /** The plugin's verified files, read-only for it; null in the probe. */
   readonly root: string | null;
   readonly memoryMb: number;
+  /** Processes and threads; where the kernel counts them for this process alone. Absent: the usual number. */
+  readonly tasks?: number;
   /** For attacks in tests and in `doctor` only: Deno's own permissions are all open, everything else stays. */
   readonly openRuntimePermissions?: boolean;
   /** Main module instead of the runner; for the probe only. */
@@ -49,6 +53,8 @@ export interface SandboxPlan {
 export interface SandboxExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
+  /** What the kernel counted at the walls of the process's group; absent where it had none. */
+  readonly counted?: GroupCounts;
 }
 
 export interface SandboxedProcess {
@@ -59,6 +65,8 @@ export interface SandboxedProcess {
   readonly stderr: Readable;
   /** Resolves when every process of the sandbox is gone. */
   readonly gone: Promise<SandboxExit>;
+  /** Whether the kernel bounds its memory and tasks as a group, so that nobody has to look. */
+  readonly grouped: boolean;
   /** SIGKILL to the whole group. Idempotent. */
   kill(): void;
   /** What all its processes use now; null when it cannot be read. */
@@ -70,6 +78,8 @@ export interface SandboxUsage {
   readonly residentBytes: number;
   /** Processor time since the start, in milliseconds. */
   readonly processorMs: number;
+  /** Processes and threads. */
+  readonly tasks: number;
 }
 
 export type LevelReport =
@@ -80,6 +90,8 @@ export interface ProbeReport {
   readonly levels: Readonly<Record<IsolationLevel, LevelReport>>;
   /** Strongest first. */
   readonly available: readonly IsolationLevel[];
+  /** Whether the kernel bounds plugins as groups. */
+  readonly groups: ControlGroupReport;
 }
 
 export interface LevelRequirement {

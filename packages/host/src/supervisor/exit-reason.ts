@@ -1,10 +1,26 @@
 import { constants } from "node:os";
 import type { SandboxExit } from "../isolation/index.ts";
 
+export interface ExitEvidence {
+  readonly exit: SandboxExit;
+  /** The last of what it wrote to its error output: the runtime's own last words, or a plugin's imitation of them. */
+  readonly lastWords: string;
+  /** Its limit of processes and threads. */
+  readonly tasks: number;
+}
+
+export const MEMORY_REACHED = "the process was killed at its memory limit";
+
+export function tasksReached(tasks: number): string {
+  return `the process was ended at its limit of ${tasks} threads and processes`;
+}
+
+const GAVE_UP = "the process gave up; its last lines may say why";
+
 /** What ended a process, by signal. At a kernel level the sandbox reports a signal as the exit code 128 + its number. */
 const BY_SIGNAL: Readonly<Record<string, string>> = {
-  SIGTRAP: "the process reached its memory limit",
-  SIGABRT: "the process gave up, most likely at its memory limit",
+  SIGTRAP: GAVE_UP,
+  SIGABRT: GAVE_UP,
   SIGSEGV: "the process crashed",
   SIGBUS: "the process crashed",
   SIGILL: "the process crashed",
@@ -14,8 +30,24 @@ const BY_SIGNAL: Readonly<Record<string, string>> = {
   SIGTERM: "the process was ended from outside",
 };
 
-export function exitReason({ code, signal }: SandboxExit): string {
+/** Signals by which the runtime ends itself; what it said before tells why. */
+const BY_ITSELF: readonly (string | null)[] = ["SIGTRAP", "SIGABRT", "SIGSEGV", "SIGILL", null];
+
+/** Words of V8, Deno and libc. A plugin that imitates them chooses between our sentences, and no more. */
+const NO_TASKS =
+  /failed to (?:spawn|create|start)\w* .*thread|pthread_create|WouldBlock.*temporarily unavailable|os error 11\b/i;
+const NO_MEMORY =
+  /out of memory|OutOfMemory|memory allocation of \d+ bytes failed|allocation failed|heap limit|os error 12\b|Cannot allocate memory/i;
+
+/** Why a process ended by itself, in plain words: first what the kernel counted, then its signal, then its last words. */
+export function exitReason({ exit, lastWords, tasks }: ExitEvidence): string {
+  const { code, signal, counted } = exit;
+  if ((counted?.memoryKills ?? 0) > 0) return MEMORY_REACHED;
   const name = signal ?? signalOf(code);
+  if (code !== 0 && BY_ITSELF.includes(name)) {
+    if ((counted?.tasksRefused ?? 0) > 0 || NO_TASKS.test(lastWords)) return tasksReached(tasks);
+    if (NO_MEMORY.test(lastWords)) return "the process reached its memory limit";
+  }
   if (name !== null) return BY_SIGNAL[name] ?? `the process was ended by ${name}`;
   return code === 0 ? "the process ended by itself" : `the process ended by itself with code ${code}`;
 }

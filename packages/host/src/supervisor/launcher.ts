@@ -1,4 +1,4 @@
-import { type EnginePaths, planSandbox, type Probe, spawnSandboxed } from "../isolation/index.ts";
+import { type EnginePaths, groupLimits, planSandbox, type Probe, spawnSandboxed, TASKS } from "../isolation/index.ts";
 import {
   type Clock,
   displayLine,
@@ -32,17 +32,20 @@ export function createLauncher(deps: LauncherDeps): Launcher {
 
   async function start(plan: LaunchPlan): Promise<{ process: Supervised; bundle: string }> {
     requireAvailable(deps.probe, plan);
+    const { memoryMb, tasks = TASKS, processors } = plan.limits;
     const sandboxPlan = await planSandbox({
       level: plan.level,
       engine: deps.engine,
       tools: deps.probe.tools,
       hostIsRoot: deps.hostIsRoot,
       root: plan.root,
-      memoryMb: plan.limits.memoryMb,
+      memoryMb,
+      tasks,
       ...(plan.openRuntimePermissions === true ? { openRuntimePermissions: true } : {}),
     });
     const bundle = bundleUrl(sandboxPlan.rootUrl, plan.bundle);
-    return { process: supervise(await spawnSandboxed(sandboxPlan), plan, { clock, timers, limits }), bundle };
+    const group = deps.probe.groups?.make(groupLimits(memoryMb, tasks, processors)) ?? null;
+    return { process: supervise(await spawnSandboxed(sandboxPlan, group), plan, { clock, timers, limits }), bundle };
   }
 
   return {

@@ -1,3 +1,4 @@
+import { RUNTIME_MEMORY_BYTES } from "../isolation/index.ts";
 import { LIMITS } from "../kernel/index.ts";
 
 /** Bounds of one plugin's process, in milliseconds, bytes and counts. */
@@ -37,7 +38,7 @@ export const SUPERVISOR_LIMITS: SupervisorLimits = {
   drainGraceMs: 5_000,
   drainingCalls: 64,
   watchMs: 2_000,
-  runtimeMemoryBytes: 128 * 1024 * 1024,
+  runtimeMemoryBytes: RUNTIME_MEMORY_BYTES,
   idleProcessorShare: 0.5,
   stderrTailBytes: 16 * 1024,
   stderrBytesPerSecond: 4 * 1024 * 1024,

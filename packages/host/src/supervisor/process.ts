@@ -1,4 +1,4 @@
-import type { SandboxedProcess } from "../isolation/index.ts";
+import { type SandboxedProcess, TASKS } from "../isolation/index.ts";
 import { type Clock, displayLine, SallyportError } from "../kernel/index.ts";
 import { createPeer, type Peer, type Timers } from "../rpc/index.ts";
 import { type Calls, createCalls } from "./calls.ts";
@@ -36,6 +36,7 @@ const STOPPED = "the plugin was stopped";
 
 export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: ProcessDeps): Supervised {
   const { clock, timers, limits } = deps;
+  const { memoryMb, tasks = TASKS } = plan.limits;
   let state: ProcessState = "starting";
   let greeted = false;
   let drainTimer = false;
@@ -87,7 +88,7 @@ export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: Pro
   const exited: Promise<ProcessExit> = sandbox.gone.then((exit) => {
     end({ expected: state === "stopping", reason: null });
     const expected = ending?.expected === true;
-    const reason = ending?.reason ?? (expected ? STOPPED : exitReason(exit));
+    const reason = ending?.reason ?? (expected ? STOPPED : exitReason({ exit, lastWords: stderr.tail(), tasks }));
     state = "gone";
     peer.close(endedError(expected, reason));
     return { expected, code: exit.code, signal: exit.signal, reason };
@@ -178,13 +179,14 @@ export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: Pro
       state = "running";
       unwatch = watch(
         {
+          grouped: sandbox.grouped,
           usage: () => sandbox.usage(),
           busy: () => calls.admission.running + calls.admission.draining > 0,
           calls: () => calls.started,
           ping: () => ping(limits.heartbeatGraceMs),
           condemn,
         },
-        { clock, timers, limits, memoryMb: plan.limits.memoryMb },
+        { clock, timers, limits, memoryMb, tasks },
       );
     },
     call(call: ToolCall) {

@@ -15,6 +15,10 @@ export interface PluginView {
 export interface ProcessLimits {
   readonly memoryMb: number;
   readonly concurrency: number;
+  /** Processes and threads. Absent: the usual number. */
+  readonly tasks?: number;
+  /** Processors that it may use, 1 being one whole; needs groups of the kernel's. Absent: any. */
+  readonly processors?: number;
 }
 
 /** Everything that is needed to start one plugin's process. Written by the host; no field is a plugin's text, but for `view`. */

@@ -1,9 +1,12 @@
 import type { SandboxUsage } from "../isolation/index.ts";
 import type { Clock } from "../kernel/index.ts";
 import type { Timers } from "../rpc/index.ts";
+import { MEMORY_REACHED, tasksReached } from "./exit-reason.ts";
 import type { SupervisorLimits } from "./limits.ts";
 
 export interface Watched {
+  /** Whether the kernel bounds memory and tasks of the process as a group; then neither is looked at. */
+  readonly grouped: boolean;
   usage(): Promise<SandboxUsage | null>;
   /** Calls in flight or draining. */
   busy(): boolean;
@@ -19,6 +22,7 @@ export interface WatchOptions {
   readonly timers: Timers;
   readonly limits: SupervisorLimits;
   readonly memoryMb: number;
+  readonly tasks: number;
 }
 
 interface Look {
@@ -29,10 +33,11 @@ interface Look {
 }
 
 /**
- * Looks at a process again and again: resident memory (`RLIMIT_DATA` is the wall; this catches what it does not count),
- * processor time with no call in flight, and a ping with no call in flight. Returns the way to stop.
+ * Looks at a process again and again: processor time with no call in flight, a ping with no call in flight and, where
+ * the kernel does not bound it as a group, resident memory and tasks (`RLIMIT_DATA` counts some of it, `RLIMIT_NPROC`
+ * only in a user namespace). Returns the way to stop.
  */
-export function watch(process: Watched, { clock, timers, limits, memoryMb }: WatchOptions): () => void {
+export function watch(process: Watched, { clock, timers, limits, memoryMb, tasks: most }: WatchOptions): () => void {
   const memoryLimit = memoryMb * 1024 * 1024 + limits.runtimeMemoryBytes;
   let stopped = false;
   let previous: Look | null = null;
@@ -51,8 +56,9 @@ export function watch(process: Watched, { clock, timers, limits, memoryMb }: Wat
     if (!stopped) cancel = timers.set(look, limits.watchMs);
   }
 
-  function judge({ residentBytes, processorMs }: SandboxUsage): void {
-    if (residentBytes > memoryLimit) return process.condemn("the process was killed at its memory limit");
+  function judge({ residentBytes, processorMs, tasks }: SandboxUsage): void {
+    if (!process.grouped && residentBytes > memoryLimit) return process.condemn(MEMORY_REACHED);
+    if (!process.grouped && tasks > most) return process.condemn(tasksReached(most));
     const now: Look = { at: clock.monotonic(), processorMs, calls: process.calls(), idle: !process.busy() };
     strikes = previous !== null && workedIdly(previous, now, limits.idleProcessorShare) ? strikes + 1 : 0;
     previous = now;

@@ -76,6 +76,8 @@ export interface StartOptions extends Partial<LaunchPlan> {
   tools?: readonly string[];
   config?: Readonly<Record<string, unknown>>;
   bounds?: Partial<SupervisorLimits>;
+  /** False: as on a machine where the kernel makes no groups for us. */
+  groups?: false;
   signal?: AbortSignal;
 }
 
@@ -125,14 +127,14 @@ export async function createLab(): Promise<Lab> {
   const processes: PluginProcess[] = [];
   let count = 0;
 
-  const makeLauncher = (limits: Partial<SupervisorLimits> = {}, main = runner): Launcher =>
-    createLauncher({ engine: { deno: engine.deno, runner: main }, probe, hostIsRoot, limits });
+  const makeLauncher = (limits: Partial<SupervisorLimits> = {}, main = runner, found = probe): Launcher =>
+    createLauncher({ engine: { deno: engine.deno, runner: main }, probe: found, hostIsRoot, limits });
 
   const launch = async (main: string, source: string, options: StartOptions): Promise<PluginProcess> => {
-    const { tools = ["echo"], config = {}, bounds, signal, ...plan } = options;
+    const { tools = ["echo"], config = {}, bounds, signal, groups, ...plan } = options;
     const name = `plugin${count++}`;
     dir.write(`${name}/plugin.js`, source);
-    const process = await makeLauncher(bounds, main).launch(
+    const process = await makeLauncher(bounds, main, groups === false ? { ...probe, groups: null } : probe).launch(
       {
         view: {
           ref: { id: "lab", version: "1.0.0", digest: `sha256:${"0".repeat(64)}` },
