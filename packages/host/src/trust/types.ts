@@ -1,10 +1,10 @@
 import type { ErrorCode, Risk } from "../kernel/index.ts";
 
 /**
- * The file at a plugin's root that holds its signatures: one DSSE envelope. It is evidence about the tree and no part of it:
- * `treeDigest` and `codeDigest` leave it out, and installing keeps its text in the store and not among the files that run.
+ * The file of a plugin that holds its signatures: one DSSE envelope. It is evidence about the tree and no part of it:
+ * `treeDigest` and `codeDigest` leave it out, and installing keeps its text in the database and not among the files that run.
  */
-export const SIGNATURE_FILE = "sallyport.sig.json";
+export const SIGNATURE_FILE = ".sallyport/signatures/plugin.json";
 
 /**
  * An Ed25519 public key as text, which is its id too: `ed25519:` and the 32 bytes in base64url without padding (43 characters).

@@ -105,10 +105,10 @@ describe("codeDigest", () => {
     }
   });
 
-  it("is, like the tree digest, the same with any signature beside the tree, and only with one at the root", () => {
+  it("is, like the tree digest, the same with any signature in its one place, and with nothing else left out", () => {
     for (const digest of [codeDigest, treeDigest]) {
       expect(digest([code, other(SIGNATURE_FILE, "one")])).toBe(digest([code]));
-      for (const name of [`src/${SIGNATURE_FILE}`, SIGNATURE_FILE.toUpperCase()]) {
+      for (const name of [`src/${SIGNATURE_FILE}`, SIGNATURE_FILE.toUpperCase(), ".sallyport/signatures/other.json"]) {
         expect(digest([code, other(name, "one")])).not.toBe(digest([code]));
       }
     }
