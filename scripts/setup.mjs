@@ -38,7 +38,8 @@ function installDependencies(folder) {
 
 function build() {
   run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-b"]);
-  run(process.execPath, [join(root, "packages", "host", "scripts", "build-runner.mjs")]);
+  for (const script of ["build-runner.mjs", "build-helper.mjs"])
+    run(process.execPath, [join(root, "packages", "host", "scripts", script)]);
 }
 
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);

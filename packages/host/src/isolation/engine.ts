@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { chmod, copyFile, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { createReadStream, existsSync } from "node:fs";
+import { chmod, copyFile, lstat, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -28,11 +28,24 @@ export function storeRoot(home: string, options: PlacementOptions): string {
 }
 
 /**
- * Deno's binary from its npm package, and our runner.
+ * Deno's binary from its npm package, our runner and our helper.
  * @throws {SallyportError} `isolation_unavailable` when the package has no binary for this machine.
  */
 export function installedEngine(): EnginePaths {
-  return { deno: installedDeno(), runner: fileURLToPath(new URL("../../dist/runner/runner.mjs", import.meta.url)) };
+  return {
+    deno: installedDeno(),
+    runner: fileURLToPath(new URL("../../dist/runner/runner.mjs", import.meta.url)),
+    jail: installedJail(),
+  };
+}
+
+/** The helper as the build made it, or else the one that is shipped. */
+function installedJail(): string {
+  const name = `linux-${process.arch}/jail`;
+  const [built, shipped] = [`../../dist/native/${name}`, `../../native/prebuilt/${name}`].map((path) =>
+    fileURLToPath(new URL(path, import.meta.url)),
+  );
+  return built !== undefined && existsSync(built) ? built : (shipped ?? "");
 }
 
 function installedDeno(): string {
@@ -53,19 +66,41 @@ function installedDeno(): string {
 
 /**
  * Puts the engine where the plugins' user can read it: as root, as copies named by their digest in root's own folders;
- * otherwise the installed files serve.
+ * otherwise the installed files serve. The helper must be the one that its digest beside it names.
  * @throws {SallyportError} `isolation_unavailable`, `digest_mismatch`.
  */
 export async function placeEngine(options: PlacementOptions): Promise<EnginePaths> {
   const sources = options.sources ?? installedEngine();
+  await checkJail(sources.jail);
   if (!options.hostIsRoot) return sources;
   const folder = join(options.publicRoot ?? PUBLIC_ROOT, "engine");
   await makePublic(folder);
-  const [deno, runner] = await Promise.all([
+  const [deno, runner, jail] = await Promise.all([
     place(folder, sources.deno, "deno", 0o755),
     place(folder, sources.runner, "runner.mjs", 0o444),
+    place(folder, sources.jail, "jail", 0o755),
   ]);
-  return { deno, runner };
+  return { deno, runner, jail };
+}
+
+async function checkJail(jail: string): Promise<void> {
+  if (process.platform !== "linux") return;
+  const info = await lstat(jail).catch((error: unknown) => {
+    throw new SallyportError("isolation_unavailable", "The helper that contains plugins is not installed.", {
+      detail: `There is none for ${process.platform}-${process.arch}.`,
+      fix: "Use x86-64 or arm64, and install Sallyport again.",
+      cause: error,
+    });
+  });
+  const own = [0, process.getuid?.()].includes(info.uid);
+  if (!info.isFile() || !own || (info.mode & 0o002) !== 0) {
+    throw new SallyportError("isolation_unavailable", "The helper that contains plugins is not safe to run.", {
+      detail: "It is no file of this user or of root, or everybody can write it.",
+      fix: "Install Sallyport again as the user that runs it, or as root.",
+    });
+  }
+  const expected = await readFile(`${jail}.sha256`, "utf8").catch(() => "");
+  if ((await digestOfFile(jail)) !== expected.trim()) throw changed(jail);
 }
 
 async function makePublic(folder: string): Promise<void> {

@@ -13,8 +13,7 @@ const HEAD_BYTES = 64 * 1024;
  * @throws {SallyportError} `isolation_unavailable` when the file is no dynamic ELF program, or a library is missing.
  */
 export async function librariesOf(program: string): Promise<readonly string[]> {
-  const interpreter = elfInterpreter(await readHead(program));
-  if (interpreter === null) throw cannotList(`It is not a dynamic 64-bit ELF program.`);
+  const interpreter = await loaderOf(program);
   const { stdout } = await run(interpreter, ["--list", program], { env: {} }).catch((error: unknown) => {
     throw cannotList("Its loader could not list its libraries.", error);
   });
@@ -26,6 +25,32 @@ export async function librariesOf(program: string): Promise<readonly string[]> {
     if (path !== undefined) libraries.add(path);
   }
   return [...libraries].toSorted();
+}
+
+/**
+ * Absolute path of a dynamic program's loader.
+ * @throws {SallyportError} `isolation_unavailable`.
+ */
+export async function loaderOf(program: string): Promise<string> {
+  const interpreter = elfInterpreter(await readHead(program));
+  if (interpreter === null) throw cannotList("It is not a dynamic 64-bit ELF program.");
+  return interpreter;
+}
+
+const known = new Map<string, Promise<readonly string[]>>();
+
+/** The libraries of several programs together, sorted; each program is asked about once. */
+export async function librariesFor(programs: readonly string[]): Promise<readonly string[]> {
+  const lists = await Promise.all(
+    programs.map((program) => {
+      const list = known.get(program) ?? librariesOf(program);
+      known.set(program, list);
+      // A failure is not remembered: the machine may be mended while the host runs.
+      list.catch(() => known.delete(program));
+      return list;
+    }),
+  );
+  return [...new Set(lists.flat())].toSorted();
 }
 
 async function readHead(path: string): Promise<Buffer> {

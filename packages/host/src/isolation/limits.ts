@@ -26,10 +26,6 @@ export function resourceLimits(memoryMb: number, tasks: number | null): readonly
   ];
 }
 
-export function prlimitArguments(memoryMb: number, tasks: number | null): string[] {
-  return resourceLimits(memoryMb, tasks).map(([name, value]) => `--${name}=${value}:${value}`);
-}
-
 /** The walls of one plugin's group, where the machine has groups. */
 export function groupLimits(memoryMb: number, tasks: number, processors?: number): GroupLimits {
   return {

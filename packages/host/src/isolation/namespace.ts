@@ -1,11 +1,11 @@
 import { denoArguments, RUNTIME_ENVIRONMENT } from "./deno-command.ts";
-import { librariesOf } from "./libraries.ts";
-import { prlimitArguments, SCRATCH_BYTES, TASKS } from "./limits.ts";
-import { buildSeccompProgram } from "./seccomp.ts";
+import { jailOrders } from "./jail.ts";
+import { librariesFor } from "./libraries.ts";
+import { resourceLimits, SCRATCH_BYTES, TASKS } from "./limits.ts";
 import type { SandboxPlan, SandboxSpec } from "./types.ts";
 
 const DENO = "/rt/deno";
-const PRLIMIT = "/rt/prlimit";
+const JAIL = "/rt/jail";
 const RUNNER = "/host/runner.mjs";
 const ROOT = "/plugin";
 export const NOBODY = 65534;
@@ -44,14 +44,14 @@ const DEVICES = [
 
 /**
  * Level `namespace`: bubblewrap. All namespaces are new; the root holds the runtime, its libraries, the runner and the
- * plugin's directory, all read-only. Limits are set inside, where tasks are counted for this plugin alone.
+ * plugin's directory, all read-only. The helper sets limits and filter inside, where tasks are counted for this plugin alone.
  */
-export async function planNamespace(spec: SandboxSpec, bwrap: string, prlimit: string): Promise<SandboxPlan> {
-  const libraries = await librariesFor([spec.engine.deno, prlimit]);
+export async function planNamespace(spec: SandboxSpec, bwrap: string): Promise<SandboxPlan> {
+  const libraries = await librariesFor([spec.engine.deno]);
   const mounts: [string, string][] = [
     ...libraries.map((path): [string, string] => [path, path]),
     [spec.engine.deno, DENO],
-    [prlimit, PRLIMIT],
+    [spec.engine.jail, JAIL],
   ];
   if (spec.mainModule === undefined) mounts.push([spec.engine.runner, RUNNER]);
   if (spec.root !== null) mounts.push([spec.root, ROOT]);
@@ -64,35 +64,22 @@ export async function planNamespace(spec: SandboxSpec, bwrap: string, prlimit: s
       ...mounts.flatMap(([from, to]) => ["--ro-bind", from, to]),
       ...DEVICES,
       ...environment.flatMap(([name, value]) => ["--setenv", name, value]),
-      "--seccomp",
-      "3",
       "--remount-ro",
       "/",
       "--",
-      PRLIMIT,
-      ...prlimitArguments(spec.memoryMb, spec.tasks ?? TASKS),
+      JAIL,
+      DENO,
       DENO,
       ...denoArguments(spec, { runner: RUNNER, root: ROOT }),
     ],
     // bwrap's own first process keeps what it was started with, so that is nothing.
     env: {},
     ...(spec.hostIsRoot ? { uid: NOBODY, gid: NOBODY } : {}),
-    seccomp: buildSeccompProgram(process.arch === "arm64" ? "arm64" : "x64"),
+    orders: jailOrders({
+      ownPids: true,
+      limits: resourceLimits(spec.memoryMb, spec.tasks ?? TASKS),
+      landlock: null,
+    }),
     rootUrl: `file://${ROOT}/`,
   };
-}
-
-const known = new Map<string, Promise<readonly string[]>>();
-
-async function librariesFor(programs: readonly string[]): Promise<readonly string[]> {
-  const lists = await Promise.all(
-    programs.map((program) => {
-      const list = known.get(program) ?? librariesOf(program);
-      known.set(program, list);
-      // A failure is not remembered: the machine may be mended while the host runs.
-      list.catch(() => known.delete(program));
-      return list;
-    }),
-  );
-  return [...new Set(lists.flat())].toSorted();
 }

@@ -1,4 +1,5 @@
 import { SallyportError } from "../kernel/index.ts";
+import { planLandlock } from "./landlock.ts";
 import { planNamespace } from "./namespace.ts";
 import { planRuntime } from "./runtime.ts";
 import type { SandboxPlan, SandboxSpec } from "./types.ts";
@@ -8,9 +9,9 @@ import type { SandboxPlan, SandboxSpec } from "./types.ts";
  * @throws {SallyportError} `isolation_unavailable`.
  */
 export async function planSandbox(spec: SandboxSpec): Promise<SandboxPlan> {
-  const { bwrap, prlimit, setpriv } = spec.tools;
-  if (spec.level === "namespace" && bwrap !== null && prlimit !== null) return planNamespace(spec, bwrap, prlimit);
-  if (spec.level === "runtime" && setpriv !== null && prlimit !== null) return planRuntime(spec, setpriv, prlimit);
+  if (spec.level === "namespace" && spec.tools.bwrap !== null) return planNamespace(spec, spec.tools.bwrap);
+  if (spec.level === "landlock") return planLandlock(spec);
+  if (spec.level === "runtime") return planRuntime(spec);
   throw new SallyportError("isolation_unavailable", `The isolation level "${spec.level}" is not available here.`, {
     fix: "Run `sallyport doctor` to see which levels this machine has and what each lacks.",
   });

@@ -24,6 +24,7 @@ export interface Probe {
 const PROBE_MEMORY_MB = 64;
 const PROBE_TIMEOUT_MS = 15_000;
 const PROBE_OUTPUT_CHARS = 4096;
+const SEE_DOCS = "The kernel refused a step of the helper; docs/isolation.md says which kernels will do.";
 const INSTALL_BWRAP = "Install bubblewrap 0.8 or newer: `apt install bubblewrap` or `dnf install bubblewrap`.";
 
 /** Runs inside the walls and says which of three forbidden things worked. */
@@ -42,20 +43,19 @@ console.log(JSON.stringify(did));
  */
 export async function probeIsolation(options: ProbeOptions): Promise<Probe> {
   if (process.platform !== "linux") {
-    return { report: notLinux(), tools: { bwrap: null, prlimit: null, setpriv: null }, groups: null };
+    return { report: notLinux(), tools: { bwrap: null }, groups: null };
   }
-  const [bwrap, prlimit, setpriv] = await Promise.all([
-    findTool("bwrap", options.bwrapCandidates),
-    findTool("prlimit"),
-    findTool("setpriv"),
-  ]);
-  const tools = { bwrap: pathOf(bwrap), prlimit: pathOf(prlimit), setpriv: pathOf(setpriv) };
+  const bwrap = await findTool("bwrap", options.bwrapCandidates);
+  const tools = { bwrap: pathOf(bwrap) };
   const { groups, report: groupReport } = await findGroups(options);
-  const [namespace, runtime] = await Promise.all([
-    lacks([bwrap, prlimit], INSTALL_BWRAP) ?? tryLevel("namespace", tools, options),
-    lacks([setpriv, prlimit], "Install util-linux.") ?? tryLevel("runtime", tools, options),
+  const [namespace, landlock, runtime] = await Promise.all([
+    "missing" in bwrap
+      ? { available: false as const, reason: bwrap.missing, fix: INSTALL_BWRAP }
+      : tryLevel("namespace", tools, options),
+    tryLevel("landlock", tools, options),
+    tryLevel("runtime", tools, options),
   ]);
-  return { report: { ...reportOf(namespace, runtime), groups: groupReport }, tools, groups };
+  return { report: { ...reportOf(namespace, landlock, runtime), groups: groupReport }, tools, groups };
 }
 
 async function findGroups({ hostIsRoot }: ProbeOptions): Promise<ControlGroupProbe> {
@@ -68,13 +68,16 @@ function pathOf(tool: FoundTool): string | null {
   return "path" in tool ? tool.path : null;
 }
 
-function lacks(tools: readonly FoundTool[], fix: string): LevelReport | null {
-  for (const tool of tools) if ("missing" in tool) return { available: false, reason: tool.missing, fix };
-  return null;
-}
+type TriedLevel = Exclude<IsolationLevel, "in-process">;
+
+const DETAIL: Readonly<Record<TriedLevel, string>> = {
+  namespace: "bubblewrap: own namespaces, read-only root, no network, seccomp filter, resource limits",
+  landlock: "Landlock: opens the plugin's files and the runtime's only, no network, seccomp filter, resource limits",
+  runtime: "Deno's permissions, seccomp filter (no network, no programs) and resource limits; no wall before files",
+};
 
 async function tryLevel(
-  level: "namespace" | "runtime",
+  level: TriedLevel,
   tools: SandboxTools,
   { engine, hostIsRoot }: ProbeOptions,
 ): Promise<LevelReport> {
@@ -87,7 +90,7 @@ async function tryLevel(
       root: null,
       memoryMb: PROBE_MEMORY_MB,
       mainModule: PROBE_MODULE,
-      openRuntimePermissions: level === "namespace",
+      openRuntimePermissions: level !== "runtime",
     });
     const { code, output, problem } = await runToEnd(plan);
     return judge(level, code, output, problem);
@@ -97,32 +100,33 @@ async function tryLevel(
   }
 }
 
-function judge(level: "namespace" | "runtime", code: number | null, output: string, problem: string): LevelReport {
-  if (code === 0 && output.trim() === "[]") {
+function judge(level: TriedLevel, code: number | null, output: string, problem: string): LevelReport {
+  if (code === 0 && output.trim() === "[]") return { available: true, detail: DETAIL[level] };
+  if (code === 0) {
     return {
-      available: true,
-      detail:
-        level === "namespace"
-          ? "bubblewrap: own namespaces, read-only root, no network, seccomp filter, resource limits"
-          : "Deno's permissions and resource limits only; no wall of the kernel",
+      available: false,
+      reason: `From inside, a test could do: ${output.trim()}.`,
+      fix: level === "namespace" ? INSTALL_BWRAP : SEE_DOCS,
     };
   }
-  if (code === 0)
-    return { available: false, reason: `From inside, a test could do: ${output.trim()}.`, fix: INSTALL_BWRAP };
   const reason = problem.trim().split("\n").at(-1) ?? "";
   return {
     available: false,
     reason: `A test process did not start: ${reason || `exit code ${code}`}`,
-    fix: fixFor(reason),
+    fix: fixFor(level, reason),
   };
 }
 
-function fixFor(reason: string): string {
+function fixFor(level: TriedLevel, reason: string): string {
+  if (/landlock is not there/.test(reason)) {
+    return "Use Linux 5.13 or newer with Landlock switched on (`lsm=landlock,…` on the kernel's command line; `CONFIG_LSM`), in a container one whose seccomp profile allows the landlock calls.";
+  }
+  if (/sallyport-jail:/.test(reason)) return SEE_DOCS;
   if (/disable-userns/.test(reason)) return INSTALL_BWRAP;
-  if (/namespace|uid map|Operation not permitted|Permission denied/i.test(reason)) {
+  if (level === "namespace" && /namespace|uid map|Operation not permitted|Permission denied/i.test(reason)) {
     return "Allow unprivileged user namespaces for bwrap (Ubuntu: an AppArmor profile with `userns`; Docker: `--security-opt seccomp=unconfined`), or run on a machine that has them.";
   }
-  return "Run `sallyport doctor` for the details.";
+  return SEE_DOCS;
 }
 
 async function runToEnd(
@@ -142,10 +146,10 @@ async function runToEnd(
 
 const NO_GROUPS: ControlGroupReport = { available: false, reason: "This is not Linux.", fix: "Use Linux." };
 
-function reportOf(namespace: LevelReport, runtime: LevelReport): ProbeReport {
+function reportOf(namespace: LevelReport, landlock: LevelReport, runtime: LevelReport): ProbeReport {
   const levels = {
     namespace,
-    landlock: { available: false, reason: "This build has no Landlock helper.", fix: "Use the level `namespace`." },
+    landlock,
     runtime,
     "in-process": {
       available: false,
@@ -162,5 +166,5 @@ function notLinux(): ProbeReport {
     reason: `Levels are only tested on Linux so far, and this is ${process.platform}.`,
     fix: "Use a Linux virtual machine, or WSL2 on Windows.",
   };
-  return reportOf(missing, missing);
+  return reportOf(missing, missing, missing);
 }

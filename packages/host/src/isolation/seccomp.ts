@@ -1,4 +1,4 @@
-import { ALLOWED_SYSCALLS, FILTERED_SYSCALLS } from "./syscalls.ts";
+import { ALLOWED_SYSCALLS, FILTERED_SYSCALLS, OWN_SYSCALLS, PRIVATE_SYSCALLS } from "./syscalls.ts";
 
 export type SeccompArch = "x64" | "arm64";
 
@@ -38,25 +38,43 @@ const IOCTL_ALLOWED = [0x5401, 0x5413, 0x541b, 0x5421, 0x5450, 0x5451];
 const PRCTL_ALLOWED = [15, 16, 0x53564d41];
 /** AF_UNIX: a pair is a pipe within the process, and Deno does not start without one. There is no other way to a socket. */
 const SOCKETPAIR_ALLOWED = [1];
+/** Copies, flags, locks and pipe sizes. Not F_SETOWN, F_SETSIG: with those the kernel sends any signal to any process of the user. */
+const FCNTL_ALLOWED = [0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1031, 1032];
+const AT_EMPTY_PATH = 0x1000;
+
+export interface SeccompOptions {
+  /** Whether the process shares its pids with others, so that it may only name itself. */
+  readonly shared: boolean;
+  /** Descriptor of the one program that may be started; the limit on descriptors puts it out of reach afterwards. */
+  readonly programFd: number;
+}
+
+export interface SeccompProgram {
+  /** `struct sock_filter[]` in the machine's byte order (both architectures are little-endian). */
+  readonly bytes: Buffer;
+  /** Indices of the instructions whose value is the process's own pid, written there by the helper. */
+  readonly ownPidAt: readonly number[];
+}
 
 interface Instruction {
   readonly code: number;
   readonly value: number;
   readonly ifTrue: number;
   readonly ifFalse: number;
+  readonly ownPid?: true;
 }
 
 const op = (code: number, value: number, ifTrue = 0, ifFalse = 0): Instruction => ({ code, value, ifTrue, ifFalse });
 const answer = (action: number): Instruction => op(RETURN, action);
 
 /**
- * The classic BPF program, as `struct sock_filter[]` in the machine's byte order (both architectures are little-endian):
- * another architecture and the x32 ABI end the process; what is not named answers ENOSYS, clone3 among it, so that libc
- * falls back to clone, whose flags a filter can see.
+ * The classic BPF program: another architecture and the x32 ABI end the process; what is not named answers ENOSYS, clone3
+ * among it, so that libc falls back to clone, whose flags a filter can see.
  */
-export function buildSeccompProgram(arch: SeccompArch): Buffer {
+export function buildSeccompProgram(arch: SeccompArch, options: SeccompOptions): SeccompProgram {
   const column = arch === "x64" ? 0 : 1;
-  const numbers = Object.values(ALLOWED_SYSCALLS).flatMap((entry) => entry[column] ?? []);
+  const named = options.shared ? [ALLOWED_SYSCALLS] : [ALLOWED_SYSCALLS, PRIVATE_SYSCALLS];
+  const numbers = named.flatMap((table) => Object.values(table)).flatMap((entry) => entry[column] ?? []);
   const program = [
     op(LOAD_WORD, OFFSET_ARCH),
     op(JUMP_EQUAL, AUDIT_ARCH[arch], 1, 0),
@@ -65,12 +83,15 @@ export function buildSeccompProgram(arch: SeccompArch): Buffer {
     ...(arch === "x64" ? [op(JUMP_GREATER_EQUAL, X32_BIT, 0, 1), answer(KILL_PROCESS)] : []),
     ...onlyFor(FILTERED_SYSCALLS.clone[column], threadsOnly()),
     ...onlyFor(FILTERED_SYSCALLS.mmap[column], countedMemoryOnly()),
+    ...onlyFor(FILTERED_SYSCALLS.fcntl[column], oneOf(1, FCNTL_ALLOWED, EPERM)),
     ...onlyFor(FILTERED_SYSCALLS.ioctl[column], oneOf(1, IOCTL_ALLOWED, ENOTTY)),
     ...onlyFor(FILTERED_SYSCALLS.prctl[column], oneOf(0, PRCTL_ALLOWED, EPERM)),
     ...onlyFor(FILTERED_SYSCALLS.socketpair[column], oneOf(0, SOCKETPAIR_ALLOWED, EPERM)),
+    ...onlyFor(FILTERED_SYSCALLS.execveat[column], thisProgramOnly(options.programFd)),
+    ...(options.shared ? towardsItselfOnly(column) : []),
     ...searchTree(rangesOf(numbers)),
   ];
-  return encode(program);
+  return { bytes: encode(program), ownPidAt: program.flatMap(({ ownPid }, index) => (ownPid === true ? [index] : [])) };
 }
 
 /** `block` ends in a return on every path; a call with another number jumps over it. */
@@ -98,6 +119,32 @@ function countedMemoryOnly(): Instruction[] {
     answer(ALLOW),
     answer(EPERM),
   ];
+}
+
+/** The helper's own exec, by descriptor; execve, which takes a path, has no way at all. */
+function thisProgramOnly(descriptor: number): Instruction[] {
+  return [
+    op(LOAD_WORD, offsetOfArgument(0)),
+    op(JUMP_EQUAL, descriptor, 0, 3),
+    op(LOAD_WORD, offsetOfArgument(4)),
+    op(JUMP_EQUAL, AT_EMPTY_PATH, 0, 1),
+    answer(ALLOW),
+    answer(EPERM),
+  ];
+}
+
+function towardsItselfOnly(column: 0 | 1): Instruction[] {
+  return Object.entries(OWN_SYSCALLS).flatMap(([name, zeroIsItself]) => {
+    const number = PRIVATE_SYSCALLS[name]?.[column];
+    return number === undefined ? [] : onlyFor(number, itself(zeroIsItself));
+  });
+}
+
+function itself(zeroToo: boolean): Instruction[] {
+  const own: Instruction = { ...op(JUMP_EQUAL, 0, 0, 1), ownPid: true };
+  const zero = zeroToo ? [op(JUMP_EQUAL, 0, 1, 0)] : [];
+  // libc asks for the processors of each new thread by its number; ENOSYS is the answer that it does without.
+  return [op(LOAD_WORD, offsetOfArgument(0)), ...zero, own, answer(ALLOW), answer(ENOSYS)];
 }
 
 function oneOf(argument: number, values: readonly number[], otherwise: number): Instruction[] {

@@ -26,7 +26,7 @@ export async function spawnSandboxed(plan: SandboxPlan, group: ControlGroup | nu
     env: { ...plan.env },
     cwd: "/",
     detached: true,
-    stdio: ["pipe", "pipe", "pipe", plan.seccomp === undefined ? "ignore" : "pipe", waits ? "pipe" : "ignore"],
+    stdio: ["pipe", "pipe", "pipe", "pipe", waits ? "pipe" : "ignore"],
     ...(plan.uid === undefined ? {} : { uid: plan.uid }),
     ...(plan.gid === undefined ? {} : { gid: plan.gid }),
   });
@@ -40,7 +40,7 @@ export async function spawnSandboxed(plan: SandboxPlan, group: ControlGroup | nu
       throw new SallyportError("launch_failed", "The sandbox could not be started.", { cause: error });
     });
     send(child.stdio[4], "");
-    if (plan.seccomp !== undefined) send(child.stdio[3], plan.seccomp);
+    send(child.stdio[3], plan.orders);
     return wrap(child, pid, closed, group);
   } catch (error) {
     if (child.pid !== undefined) {

@@ -7,13 +7,13 @@ import type { GroupCounts } from "./cgroup-group.ts";
 export interface EnginePaths {
   readonly deno: string;
   readonly runner: string;
+  /** The helper that puts the walls up; native/jail.c. */
+  readonly jail: string;
 }
 
 /** System programs that build the walls, by absolute path. */
 export interface SandboxTools {
   readonly bwrap: string | null;
-  readonly prlimit: string | null;
-  readonly setpriv: string | null;
 }
 
 /** What one sandboxed process needs. Written by the host; nothing here is a plugin's text. */
@@ -44,8 +44,8 @@ export interface SandboxPlan {
   /** Set when the host is root. */
   readonly uid?: number;
   readonly gid?: number;
-  /** Written to descriptor 3, then closed. */
-  readonly seccomp?: Buffer;
+  /** For the helper: written to descriptor 3, then closed. */
+  readonly orders: Buffer;
   /** `file:` URL of the plugin's root as the process sees it, ending in a slash. */
   readonly rootUrl: string;
 }

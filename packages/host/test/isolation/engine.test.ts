@@ -1,8 +1,10 @@
-import { chmodSync, chownSync, existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { chmodSync, chownSync, existsSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it } from "vitest";
 import { elfInterpreter } from "../../src/isolation/elf.ts";
-import { installedEngine, placeEngine, storeRoot } from "../../src/isolation/index.ts";
+import { type EnginePaths, installedEngine, placeEngine, storeRoot } from "../../src/isolation/index.ts";
 import { librariesOf } from "../../src/isolation/libraries.ts";
 import { findTool } from "../../src/isolation/tools.ts";
 import { hostIsRoot, publicDir } from "./support.ts";
@@ -13,6 +15,13 @@ const makeDir = (): ReturnType<typeof publicDir> => {
   dirs.push(dir);
   return dir;
 };
+/** A helper of any bytes, with the digest beside it that says so. */
+function writeJail(dir: ReturnType<typeof publicDir>, text: string): string {
+  const path = dir.write("closed/jail", text);
+  dir.write("closed/jail.sha256", `${createHash("sha256").update(text).digest("hex")}\n`);
+  return path;
+}
+
 afterEach(() => {
   for (const dir of dirs) dir.remove();
   dirs = [];
@@ -26,7 +35,7 @@ describe("the engine", () => {
   });
 
   it("is used where it is installed by an ordinary user", async () => {
-    const sources = { deno: "/a/deno", runner: "/a/runner.mjs" };
+    const sources = { deno: "/a/deno", runner: "/a/runner.mjs", jail: installedEngine().jail };
     expect(await placeEngine({ hostIsRoot: false, sources })).toEqual(sources);
     expect(storeRoot("/home/u/.sallyport", { hostIsRoot: false })).toBe("/home/u/.sallyport/store");
   });
@@ -38,8 +47,12 @@ describe("the engine", () => {
   });
 
   describe.skipIf(!hostIsRoot)("of a root-run host", () => {
-    const sourcesIn = (dir: ReturnType<typeof publicDir>, text: string): { deno: string; runner: string } => {
-      const closed = { deno: dir.write("closed/deno", `deno ${text}`), runner: dir.write("closed/runner.mjs", text) };
+    const sourcesIn = (dir: ReturnType<typeof publicDir>, text: string): EnginePaths => {
+      const closed = {
+        deno: dir.write("closed/deno", `deno ${text}`),
+        runner: dir.write("closed/runner.mjs", text),
+        jail: writeJail(dir, `jail ${text}`),
+      };
       chmodSync(join(dir.path, "closed"), 0o700);
       return closed;
     };
@@ -49,7 +62,8 @@ describe("the engine", () => {
       const publicRoot = join(dir.path, "lib/sallyport");
       const placed = await placeEngine({ hostIsRoot, sources: sourcesIn(dir, "1"), publicRoot });
       expect(readFileSync(placed.deno, "utf8")).toBe("deno 1");
-      expect([statSync(placed.deno).mode & 0o777, statSync(placed.runner).mode & 0o777]).toEqual([0o755, 0o444]);
+      const modes = [placed.deno, placed.runner, placed.jail].map((path) => statSync(path).mode & 0o777);
+      expect(modes).toEqual([0o755, 0o444, 0o755]);
       for (let at = placed.runner; at !== dir.path; at = join(at, "..")) expect(statSync(at).uid).toBe(0);
       expect(statSync(join(placed.deno, "..")).mode & 0o777).toBe(0o755);
       expect(await placeEngine({ hostIsRoot, sources: sourcesIn(dir, "1"), publicRoot })).toEqual(placed);
@@ -71,6 +85,59 @@ describe("the engine", () => {
         code: "isolation_unavailable",
       });
     });
+  });
+});
+
+describe("the helper", () => {
+  const placed = (dir: ReturnType<typeof publicDir>, jail: string): Promise<EnginePaths> =>
+    placeEngine({ hostIsRoot: false, sources: { deno: "/a/deno", runner: "/a/runner.mjs", jail } });
+
+  it("is not used when its bytes are not those of its digest, or it has none", async () => {
+    const dir = makeDir();
+    const jail = writeJail(dir, "as built");
+    await expect(placed(dir, jail)).resolves.toMatchObject({ jail });
+    writeFileSync(jail, "as changed");
+    await expect(placed(dir, jail)).rejects.toMatchObject({ code: "digest_mismatch" });
+    rmSync(`${jail}.sha256`);
+    await expect(placed(dir, jail)).rejects.toMatchObject({ code: "digest_mismatch" });
+  });
+
+  it("is not used when everybody can write it, it is a link, or it is not there", async () => {
+    const dir = makeDir();
+    const jail = writeJail(dir, "as built");
+    const link = join(dir.path, "closed/link");
+    symlinkSync(jail, link);
+    dir.write("closed/link.sha256", readFileSync(`${jail}.sha256`, "utf8"));
+    for (const path of [link, join(dir.path, "nothing")]) {
+      await expect(placed(dir, path)).rejects.toMatchObject({ code: "isolation_unavailable" });
+    }
+    chmodSync(jail, 0o757);
+    await expect(placed(dir, jail)).rejects.toMatchObject({ code: "isolation_unavailable" });
+  });
+
+  it.skipIf(!hostIsRoot)("is not used when it belongs to another user", async () => {
+    const dir = makeDir();
+    const jail = writeJail(dir, "as built");
+    chownSync(jail, 4242, 4242);
+    await expect(placed(dir, jail)).rejects.toMatchObject({ code: "isolation_unavailable" });
+  });
+
+  const shipped = (name: string): string => fileURLToPath(new URL(`../../native/${name}`, import.meta.url));
+
+  it.each(["x64", "arm64"])("shipped for %s was built from the source that is here", (arch) => {
+    const source = createHash("sha256")
+      .update(readFileSync(shipped("jail.c")))
+      .digest("hex");
+    const binary = readFileSync(shipped(`prebuilt/linux-${arch}/jail`));
+    expect(binary.includes(`sallyport-jail-source:${source}`)).toBe(true);
+    const digest = createHash("sha256").update(binary).digest("hex");
+    expect(readFileSync(shipped(`prebuilt/linux-${arch}/jail.sha256`), "utf8")).toBe(`${digest}\n`);
+    expect(statSync(shipped(`prebuilt/linux-${arch}/jail`)).mode & 0o111).toBe(0o111);
+  });
+
+  it("is published with the package", () => {
+    const { files } = JSON.parse(readFileSync(shipped("../package.json"), "utf8"));
+    expect(files).toContain("native");
   });
 });
 

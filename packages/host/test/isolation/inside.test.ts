@@ -110,7 +110,7 @@ describe.skipIf(!namespaceAvailable)(
         "/proc": ["self"],
         "/proc/self": ["exe"],
         "/dev": ["null", "urandom"],
-        "/rt": ["deno", "prlimit"],
+        "/rt": ["deno", "jail"],
         "/host": ["runner.mjs"],
         "/plugin": ["notes.txt"],
         "/tmp": [],

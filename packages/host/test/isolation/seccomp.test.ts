@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { buildSeccompProgram, type SeccompArch } from "../../src/isolation/seccomp.ts";
-import { ALLOWED_SYSCALLS, FILTERED_SYSCALLS } from "../../src/isolation/syscalls.ts";
+import { ALLOWED_SYSCALLS, FILTERED_SYSCALLS, OWN_SYSCALLS, PRIVATE_SYSCALLS } from "../../src/isolation/syscalls.ts";
 
 const ARCH = { x64: 0xc000003e, arm64: 0xc00000b7 };
 const ALLOW = 0x7fff0000;
@@ -33,18 +33,46 @@ function run(program: Buffer, number: number, args: readonly number[] = [], arch
   throw new Error("ran off the end");
 }
 
+const OWN = [
+  "kill",
+  "tgkill",
+  "prlimit64",
+  "sched_getaffinity",
+  "sched_getparam",
+  "sched_getscheduler",
+  "getpgid",
+  "getsid",
+] as const;
 const column = { x64: 0, arm64: 1 } as const;
 
-describe.each(["x64", "arm64"] as const)("the seccomp program for %s [S3-82]", (arch: SeccompArch) => {
-  const program = buildSeccompProgram(arch);
+const OWN_PID = 4711;
+
+/** The program as it stands in a process: with the pid where the helper writes it. */
+function built(arch: SeccompArch, shared: boolean): Buffer {
+  const { bytes, ownPidAt } = buildSeccompProgram(arch, { shared, programFd: 256 });
+  for (const at of ownPidAt) bytes.writeUInt32LE(OWN_PID, at * 8 + 4);
+  return bytes;
+}
+
+const SETTINGS = [
+  ["x64", false],
+  ["x64", true],
+  ["arm64", false],
+  ["arm64", true],
+] as const;
+
+describe.each(SETTINGS)("the seccomp program for %s, pids shared: %s [S3-82]", (arch: SeccompArch, shared) => {
+  const program = built(arch, shared);
   const ask = (number: number, ...args: number[]): number => run(program, number, args, ARCH[arch]);
   const filtered = Object.fromEntries(
     Object.entries(FILTERED_SYSCALLS).map(([name, pair]) => [name, pair[column[arch]]]),
   );
 
   it("allows exactly what the table names, over every number there is", () => {
-    const allowed = new Set(Object.values(ALLOWED_SYSCALLS).map((pair) => pair[column[arch]]));
+    const tables = shared ? [ALLOWED_SYSCALLS] : [ALLOWED_SYSCALLS, PRIVATE_SYSCALLS];
+    const allowed = new Set(tables.flatMap((table) => Object.values(table)).map((pair) => pair[column[arch]]));
     const decidedByArguments = new Set<number>(Object.values(filtered));
+    if (shared) for (const name of OWN) decidedByArguments.add(PRIVATE_SYSCALLS[name]![column[arch]]);
     for (let number = 0; number < 1200; number++) {
       if (decidedByArguments.has(number)) continue;
       expect([number, ask(number)]).toEqual([number, allowed.has(number) ? ALLOW : ENOSYS]);
@@ -55,6 +83,35 @@ describe.each(["x64", "arm64"] as const)("the seccomp program for %s [S3-82]", (
   it("ends a process that calls through another architecture", () => {
     for (const other of [0x40000003, 0x40000028, ARCH[arch === "x64" ? "arm64" : "x64"]]) {
       expect(run(program, 0, [], other)).toBe(KILL);
+    }
+  });
+
+  it("starts one program, by the descriptor that no later one can have, and none by a path", () => {
+    const exec = (fd: number, flags: number): number => ask(filtered["execveat"]!, fd, 0, 0, 0, flags);
+    expect(exec(256, 0x1000)).toBe(ALLOW);
+    for (const [fd, flags] of [
+      [255, 0x1000],
+      [3, 0x1000],
+      [-100, 0],
+      [256, 0],
+      [256, 0x1100],
+    ] as const)
+      expect(exec(fd, flags)).toBe(EPERM);
+    expect(ask(arch === "x64" ? 59 : 221)).toBe(ENOSYS);
+  });
+
+  it("sets no owner or signal of a descriptor, with which the kernel would signal for it", () => {
+    for (const command of [8, 10, 15, 17, 1024, 1026, 1033]) expect(ask(filtered["fcntl"]!, 1, command)).toBe(EPERM);
+    for (const command of [0, 1, 2, 3, 4, 1030]) expect(ask(filtered["fcntl"]!, 1, command)).toBe(ALLOW);
+  });
+
+  it.skipIf(!shared)("lets it name itself and nobody else", () => {
+    for (const name of OWN) {
+      const number = PRIVATE_SYSCALLS[name]![column[arch]];
+      expect([name, ask(number, OWN_PID)]).toEqual([name, ALLOW]);
+      expect([name, ask(number, 0)]).toEqual([name, OWN_SYSCALLS[name] ? ALLOW : ENOSYS]);
+      for (const other of [1, OWN_PID - 1, OWN_PID + 1, -1, -OWN_PID])
+        expect([name, other, ask(number, other)]).toEqual([name, other, ENOSYS]);
     }
   });
 
@@ -90,17 +147,17 @@ describe.each(["x64", "arm64"] as const)("the seccomp program for %s [S3-82]", (
 });
 
 it("ends a process that uses the x32 numbers", () => {
-  const program = buildSeccompProgram("x64");
+  const program = built("x64", false);
   for (const number of [0x40000000, 0x40000029, 0x400003ff]) expect(run(program, number)).toBe(KILL);
 });
 
 describe("the tables name no call that reaches out of the process", () => {
   const REFUSED =
-    "socket connect bind listen accept accept4 sendto sendmsg sendmmsg recvmsg recvmmsg fork vfork clone3 execveat ptrace mount umount2 pivot_root chroot bpf io_uring_setup io_uring_enter io_uring_register keyctl add_key request_key userfaultfd unshare setns memfd_create shmget msgget semget process_vm_readv process_vm_writev kcmp pidfd_open pidfd_getfd perf_event_open init_module finit_module kexec_load setuid setgid setgroups capset personality open_by_handle_at name_to_handle_at swapon reboot settimeofday clock_settime sethostname quotactl landlock_create_ruleset seccomp".split(
+    "execve setpriority sched_setaffinity sched_setscheduler sched_setparam sched_setattr ioprio_set setpgid setsid rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal migrate_pages move_pages shmat semop msgsnd mq_open chmod fchmod fchmodat chown fchownat truncate link linkat mknod mknodat setxattr inotify_init fanotify_init utimes futimesat vhangup acct socket connect bind listen accept accept4 sendto sendmsg sendmmsg recvmsg recvmmsg fork vfork clone3 execveat ptrace mount umount2 pivot_root chroot bpf io_uring_setup io_uring_enter io_uring_register keyctl add_key request_key userfaultfd unshare setns memfd_create shmget msgget semget process_vm_readv process_vm_writev kcmp pidfd_open pidfd_getfd perf_event_open init_module finit_module kexec_load setuid setgid setgroups capset personality open_by_handle_at name_to_handle_at swapon reboot settimeofday clock_settime sethostname quotactl landlock_create_ruleset seccomp".split(
       " ",
     );
   it.each(REFUSED)("%s", (name) => {
-    expect(Object.hasOwn(ALLOWED_SYSCALLS, name)).toBe(false);
+    for (const table of [ALLOWED_SYSCALLS, PRIVATE_SYSCALLS]) expect(Object.hasOwn(table, name)).toBe(false);
   });
 
   const headers: [string, 0 | 1, RegExp][] = [
@@ -113,7 +170,7 @@ describe("the tables name no call that reaches out of the process", () => {
       const numbers = new Map(
         [...readFileSync(path, "utf8").matchAll(pattern)].map(([, name, number]) => [name, Number(number)]),
       );
-      for (const [name, pair] of Object.entries({ ...ALLOWED_SYSCALLS, ...FILTERED_SYSCALLS })) {
+      for (const [name, pair] of Object.entries({ ...ALLOWED_SYSCALLS, ...PRIVATE_SYSCALLS, ...FILTERED_SYSCALLS })) {
         const number = pair[index];
         if (number !== null)
           expect([name, numbers.get(name) ?? numbers.get(other[name] ?? "")]).toEqual([name, number]);

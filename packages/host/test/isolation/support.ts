@@ -36,8 +36,8 @@ export function publicDir(): { path: string; write(name: string, text: string): 
 export async function testEngine(dir: { path: string }): Promise<EnginePaths> {
   const runner: string = await buildRunner(join(dir.path, "runner.mjs"));
   chmodSync(runner, 0o644);
-  const { deno } = await placeEngine({ hostIsRoot, sources: { deno: installedEngine().deno, runner } });
-  return { deno, runner };
+  const placed = await placeEngine({ hostIsRoot, sources: { ...installedEngine(), runner } });
+  return { ...placed, runner };
 }
 
 const dir = publicDir();
@@ -45,10 +45,12 @@ export const engine = await testEngine(dir);
 export const probe: Probe = await probeIsolation({ engine, hostIsRoot });
 dir.remove();
 
-const { namespace } = probe.report.levels;
+const { namespace, landlock } = probe.report.levels;
 export const namespaceAvailable = namespace.available;
 /** Put into the title of a suite that is skipped, so that the reason is in the report. */
 export const namespaceNote = namespace.available ? "" : ` (skipped: ${namespace.reason})`;
+export const landlockAvailable = landlock.available;
+export const landlockNote = landlock.available ? "" : ` (skipped: ${landlock.reason})`;
 export const runtimeAvailable = probe.report.levels.runtime.available;
 
 export interface Run {
@@ -61,7 +63,7 @@ export interface Run {
 /** Runs a module as the main module at a level until it ends. */
 export async function runInside(module: string, spec: Partial<SandboxSpec> & Pick<SandboxSpec, "level">): Promise<Run> {
   const plan = await planSandbox({
-    engine: { deno: engine.deno, runner: module },
+    engine: { ...engine, runner: module },
     tools: probe.tools,
     root: null,
     memoryMb: 128,

@@ -31,7 +31,7 @@ afterEach(async () => {
 async function startIdle(level: SandboxSpec["level"], module = idle, more: Partial<SandboxSpec> = {}): Promise<number> {
   const plan = await planSandbox({
     level,
-    engine: { deno: engine.deno, runner: module },
+    engine: { ...engine, runner: module },
     tools: probe.tools,
     root: null,
     memoryMb: 128,

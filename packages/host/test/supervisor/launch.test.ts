@@ -143,9 +143,7 @@ describe("a start", () => {
   });
 
   it("at a level that is not there is refused, and nothing starts", async () => {
-    for (const level of ["landlock", "in-process"] as const) {
-      await expect(lab.start(ECHO, { level })).rejects.toMatchObject({ code: "isolation_unavailable" });
-    }
+    await expect(lab.start(ECHO, { level: "in-process" })).rejects.toMatchObject({ code: "isolation_unavailable" });
     expect(lab.processes).toEqual([]);
     expect(lab.broker.closed).toBe(true);
   });

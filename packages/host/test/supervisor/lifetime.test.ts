@@ -59,11 +59,11 @@ describe.each(LEVELS)("the end of a process at level $level $note", ({ level, av
       const process = await lab.start(ESCAPE, {
         level,
         tools: ["echo", "spin"],
-        openRuntimePermissions: level === "namespace",
+        openRuntimePermissions: true,
         limits: { memoryMb: 128, concurrency: 1 },
       });
       const { output } = await process.call(toolCall("echo"));
-      if (level === "namespace") expect(output).toMatchObject({ fork: -1, pdeathsig: -1 });
+      expect(output).toMatchObject({ fork: -1, pdeathsig: -1 });
       const members = processTree(process.pid);
       expect(members.length).toBeGreaterThan(0);
       const running = process.call(toolCall("spin"));
@@ -105,6 +105,7 @@ async function startHost(level: string, uid: number | null, ...flags: string[]):
     level,
     engine.deno,
     join(lab.path, "runner.mjs"),
+    engine.jail,
     join(lab.path, "plugin0"),
     ...flags,
   ];
@@ -127,8 +128,8 @@ async function startHost(level: string, uid: number | null, ...flags: string[]):
 
 describe.each(LEVELS)("kill -9 of the host at level $level $note", ({ level, available }) => {
   it.skipIf(!available)("takes a plugin with it that is busy and tried to get away [S1-13]", async () => {
-    await lab.start(level === "namespace" ? ESCAPE : SPIN, { level, tools: ["echo", "spin"] });
-    const host = await startHost(level, null, "--spin", ...(level === "namespace" ? ["--open"] : []));
+    await lab.start(ESCAPE, { level, tools: ["echo", "spin"] });
+    const host = await startHost(level, null, "--spin", "--open");
     const members = processTree(host.plugin.pid ?? 0);
     expect(members.length).toBeGreaterThan(0);
     host.kill();

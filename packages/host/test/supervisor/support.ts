@@ -13,6 +13,8 @@ import {
   hostIsRoot,
   namespaceAvailable,
   namespaceNote,
+  landlockAvailable,
+  landlockNote,
   probe,
   publicDir,
   runtimeAvailable,
@@ -21,9 +23,10 @@ import {
 
 export { hostIsRoot, namespaceAvailable, namespaceNote, probe, publicDir };
 
-/** Both levels; a suite of one that is missing here is skipped, and says why. */
+/** All levels; a suite of one that is missing here is skipped, and says why. */
 export const LEVELS = [
   { level: "namespace", available: namespaceAvailable, note: namespaceNote },
+  { level: "landlock", available: landlockAvailable, note: landlockNote },
   { level: "runtime", available: runtimeAvailable, note: runtimeAvailable ? "" : " (skipped: not available)" },
 ] as const;
 /** For tests that are about the supervisor and not the walls: the strongest level that is here. */
@@ -128,7 +131,7 @@ export async function createLab(): Promise<Lab> {
   let count = 0;
 
   const makeLauncher = (limits: Partial<SupervisorLimits> = {}, main = runner, found = probe): Launcher =>
-    createLauncher({ engine: { deno: engine.deno, runner: main }, probe: found, hostIsRoot, limits });
+    createLauncher({ engine: { ...engine, runner: main }, probe: found, hostIsRoot, limits });
 
   const launch = async (main: string, source: string, options: StartOptions): Promise<PluginProcess> => {
     const { tools = ["echo"], config = {}, bounds, signal, groups, ...plan } = options;
