@@ -142,4 +142,6 @@ export interface Grant {
   readonly grantedBy: string;
   readonly grantedAt: number;
   readonly expiresAt?: number;
+  /** The host's seal over all of the above, when the home has a key. */
+  readonly seal?: string;
 }

@@ -14,11 +14,19 @@ export {
   listApprovals,
 } from "./repositories/approvals.ts";
 export { deleteCeiling, listCeilings, saveCeiling } from "./repositories/ceilings.ts";
-export { findGrant, insertGrant, listGrants, withdrawGrant, withdrawGrantsOf } from "./repositories/grants.ts";
+export {
+  findGrant,
+  insertGrant,
+  listGrants,
+  sealGrant,
+  withdrawGrant,
+  withdrawGrantsOf,
+} from "./repositories/grants.ts";
 export { createKvStore, deleteKvOf, type KvStore } from "./repositories/kv.ts";
 export { deleteConfig, findConfig, saveConfig } from "./repositories/plugin-config.ts";
 export {
   activatePlugin,
+  amendPlugin,
   countExecutions,
   deletePlugin,
   findPlugin,
@@ -28,6 +36,7 @@ export {
 } from "./repositories/plugins.ts";
 export { findRevocation, insertRevocation, listRevocations, type RevocableMarks } from "./repositories/revocations.ts";
 export { createSettings, deleteSetting, saveSetting, type SettingsStore } from "./repositories/settings.ts";
+export { deleteTrustedKey, listTrustedKeys, saveTrustedKey } from "./repositories/trusted-keys.ts";
 export { deleteToolRule, deleteToolRulesOf, listToolRules, saveToolRule } from "./repositories/tool-rules.ts";
 export type { Schema } from "./schema.ts";
 export type {
@@ -46,6 +55,7 @@ export type {
   Statement,
   StoredApproval,
   StoredConfig,
+  StoredKey,
   StoredPlugin,
   ToolRule,
 } from "./types.ts";

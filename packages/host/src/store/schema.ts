@@ -13,6 +13,7 @@ export interface Schema {
   approvals: ApprovalsTable;
   kv: KvTable;
   settings: SettingsTable;
+  trusted_keys: TrustedKeysTable;
   audit_events: AuditEventsTable;
   audit_index: AuditIndexTable;
   audit_checkpoints: AuditCheckpointsTable;
@@ -25,6 +26,9 @@ export interface PluginsTable {
   manifest_digest: string;
   code_digest: string;
   publisher_key: string | null;
+  signature: string | null;
+  provenance: string | null;
+  seal: string | null;
   manifest: string;
   source: string;
   root: string;
@@ -58,6 +62,7 @@ export interface GrantsTable {
   expires_at: number | null;
   withdrawn_at: number | null;
   withdrawn_by: string | null;
+  seal: string | null;
 }
 
 export interface AllowListTable {
@@ -121,6 +126,17 @@ export interface KvTable {
   key: string;
   value: string;
   bytes: number;
+}
+
+export interface TrustedKeysTable {
+  id: string;
+  name: string;
+  scopes: string;
+  expires_at: number | null;
+  replaces: string | null;
+  added_by: string;
+  added_at: number;
+  seal: string | null;
 }
 
 export interface SettingsTable {

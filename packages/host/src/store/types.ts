@@ -101,8 +101,13 @@ export interface StoredPlugin {
   readonly manifest: Manifest;
   readonly manifestDigest: string;
   readonly codeDigest: string;
-  /** Set when a publisher's key signed it. */
+  /** Set when a publisher's key that was trusted at the time signed it. */
   readonly publisherKey?: string | undefined;
+  /** The text of its signature file, and its build provenance, as they came. */
+  readonly signature?: string | undefined;
+  readonly provenance?: { readonly bundle: string; readonly integrity: string } | undefined;
+  /** The host's seal over everything here that does not change in a lifetime. */
+  readonly seal?: string | undefined;
   /** Where it was installed from, as the operator wrote it. */
   readonly source: string;
   /** Its directory in the content store. */
@@ -151,6 +156,18 @@ export interface ToolRule {
   readonly decision: Decision;
   readonly setBy: string;
   readonly setAt: number;
+}
+
+/** A publisher's key that an operator trusts; `id` is the key itself. */
+export interface StoredKey {
+  readonly id: string;
+  readonly name: string;
+  readonly scopes: readonly string[];
+  readonly expiresAt: number | null;
+  readonly replaces: string | null;
+  readonly addedBy: string;
+  readonly addedAt: number;
+  readonly seal?: string | undefined;
 }
 
 export type RevocationKind = "id" | "tree_digest" | "code_digest" | "publisher_key";

@@ -39,18 +39,27 @@ export function insertGrant(grant: Grant): Statement {
         expires_at: grant.expiresAt ?? null,
         withdrawn_at: null,
         withdrawn_by: null,
+        seal: grant.seal ?? null,
       })
       .compile(),
     expect: 1,
   };
 }
 
-/** `conflict` when there is no such grant or it was withdrawn before. */
+/** Seals a grant anew, when the host's key changes. */
+export function sealGrant(id: string, seal: string): Statement {
+  return {
+    query: build.updateTable("grants").set({ seal }).where("id", "=", id).where("withdrawn_at", "is", null).compile(),
+    expect: 1,
+  };
+}
+
+/** `conflict` when there is no such grant or it was withdrawn before. Its seal goes too, so that no edit brings it back. */
 export function withdrawGrant(id: string, by: string, at: number): Statement {
   return {
     query: build
       .updateTable("grants")
-      .set({ withdrawn_at: at, withdrawn_by: by })
+      .set({ withdrawn_at: at, withdrawn_by: by, seal: null })
       .where("id", "=", id)
       .where("withdrawn_at", "is", null)
       .compile(),
@@ -62,7 +71,7 @@ export function withdrawGrant(id: string, by: string, at: number): Statement {
 export function withdrawGrantsOf(plugin: PluginRef | { readonly id: string }, by: string, at: number): Statement {
   let query = build
     .updateTable("grants")
-    .set({ withdrawn_at: at, withdrawn_by: by })
+    .set({ withdrawn_at: at, withdrawn_by: by, seal: null })
     .where("plugin_id", "=", plugin.id)
     .where("withdrawn_at", "is", null);
   if ("digest" in plugin) query = query.where("version", "=", plugin.version).where("tree_digest", "=", plugin.digest);
@@ -80,5 +89,6 @@ function toGrant(row: Selectable<GrantsTable>): Grant {
     grantedBy: row.granted_by,
     grantedAt: row.granted_at,
     ...(row.expires_at === null ? {} : { expiresAt: row.expires_at }),
+    ...(row.seal === null ? {} : { seal: row.seal }),
   };
 }

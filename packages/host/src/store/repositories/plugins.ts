@@ -84,6 +84,16 @@ export function countExecutions(
   };
 }
 
+/** Replaces what is known of who made it: evidence, publisher and seal. */
+export function amendPlugin(plugin: StoredPlugin, at: number): Statement {
+  return {
+    query: update(plugin.ref)
+      .set({ publisher_key: plugin.publisherKey ?? null, ...evidenceRow(plugin), updated_at: at })
+      .compile(),
+    expect: 1,
+  };
+}
+
 export function deletePlugin(ref: PluginRef): Statement {
   return {
     query: build
@@ -93,6 +103,14 @@ export function deletePlugin(ref: PluginRef): Statement {
       .where("tree_digest", "=", ref.digest)
       .compile(),
     expect: 1,
+  };
+}
+
+function evidenceRow(plugin: StoredPlugin) {
+  return {
+    signature: plugin.signature ?? null,
+    provenance: plugin.provenance ? toJson(plugin.provenance) : null,
+    seal: plugin.seal ?? null,
   };
 }
 
@@ -112,6 +130,7 @@ function toRow(plugin: StoredPlugin): Selectable<PluginsTable> {
     manifest_digest: plugin.manifestDigest,
     code_digest: plugin.codeDigest,
     publisher_key: plugin.publisherKey ?? null,
+    ...evidenceRow(plugin),
     manifest: toJson(plugin.manifest),
     source: plugin.source,
     root: plugin.root,
@@ -134,6 +153,9 @@ function toPlugin(row: Selectable<PluginsTable>): StoredPlugin {
     manifestDigest: row.manifest_digest,
     codeDigest: row.code_digest,
     ...(row.publisher_key === null ? {} : { publisherKey: row.publisher_key }),
+    ...(row.signature === null ? {} : { signature: row.signature }),
+    ...(row.provenance === null ? {} : { provenance: fromJson<{ bundle: string; integrity: string }>(row.provenance) }),
+    ...(row.seal === null ? {} : { seal: row.seal }),
     source: row.source,
     root: row.root,
     bundle: row.bundle,
