@@ -1,9 +1,16 @@
 import semver from "semver";
 import { type Grant, hostMatches, type NetworkScope, type Scope, withinScope } from "../capability/index.ts";
 import type { AllowListEntry, HostConfig, HostEntry } from "../config/index.ts";
-import { type ErrorCode, type ErrorDetails, type IsolationLevel, PolicyViolationError } from "../kernel/index.ts";
+import {
+  type ErrorCode,
+  type ErrorDetails,
+  type IsolationLevel,
+  LIMITS,
+  PolicyViolationError,
+} from "../kernel/index.ts";
 import { unenforceable } from "./enforceable.ts";
 import type { StoredPlugin } from "../store/index.ts";
+import type { TrustDecision } from "../trust/index.ts";
 
 /** What the gates of a load look at. Everything that touches a disk or a process is a function of the host's. */
 export interface LoadQuestion {
@@ -21,6 +28,10 @@ export interface LoadQuestion {
   readonly installed: ReadonlyMap<string, string>;
   /** @throws {SallyportError} `source_unsafe` or `digest_mismatch`. */
   verifyStored(record: StoredPlugin): Promise<void>;
+  /** @throws {SallyportError} `seal_invalid` when the host has a key and it did not seal this record and its grant. */
+  checkSeals(record: StoredPlugin, grant: Grant | undefined): void;
+  /** What the plugin's evidence is worth now. */
+  trustOf(record: StoredPlugin): Promise<TrustDecision>;
   /** @throws {SallyportError} `plugin_config_invalid`. */
   effectiveConfig(record: StoredPlugin): Promise<Readonly<Record<string, unknown>>>;
   /** @throws {SallyportError} `isolation_unavailable` when plugin or operator require more than there is. */
@@ -69,12 +80,15 @@ export const LOAD_GATES: readonly Gate[] = [
       }
     },
   },
+  { name: "seal", check: (question) => question.checkSeals(question.record, question.grant) },
   { name: "tree-digest", check: (question) => question.verifyStored(question.record) },
+  { name: "signature", check: async (question) => assertTrusted(await question.trustOf(question.record)) },
   { name: "configuration", check: async (question) => void (await question.effectiveConfig(question.record)) },
   { name: "engine", check: checkEngine },
   { name: "dependencies", check: checkDependencies },
   { name: "grants", check: checkGrant },
   { name: "ceiling", check: checkCeiling },
+  { name: "limits", check: checkLimits },
   {
     name: "enforceable",
     check: ({ record, grant }) => {
@@ -107,6 +121,17 @@ export async function passGates(question: LoadQuestion): Promise<LoadPermit> {
 
 function refuse(code: ErrorCode, message: string, details: ErrorDetails): never {
   throw new PolicyViolationError(code, message, details);
+}
+
+/** @throws {PolicyViolationError} `signature_required`, `signature_invalid` or `revoked` for a decision that refuses. */
+export function assertTrusted({ refusal, reasons, evidence, missing }: TrustDecision): void {
+  if (!refusal) return;
+  const [message = "The plugin's evidence is not enough.", ...more] = reasons;
+  refuse(refusal.code, message, {
+    ...(more.length === 0 ? {} : { detail: more.join(" ") }),
+    fix: refusal.fix,
+    data: { evidence: evidence.map(({ kind, state, key }) => ({ kind, state, ...(key === undefined ? {} : { key }) })), missing },
+  });
 }
 
 function admits(entry: AllowListEntry, record: StoredPlugin): boolean {
@@ -174,6 +199,22 @@ function checkCeiling({ record, grant, ceiling, config }: LoadQuestion): void {
       fix: `Approve it again with a narrower --scope, or without --grant-only.`,
     });
   }
+}
+
+/** What the manifest asks for, and the most that this host gives. It gets what it asks for or does not start. */
+function checkLimits({ record, config }: LoadQuestion): void {
+  const { memoryMb, concurrency } = record.manifest.limits;
+  checkLimit(record, "memory_mb", memoryMb, config.limits.memoryMb ?? LIMITS.mostMemoryMb);
+  checkLimit(record, "concurrency", concurrency, config.limits.concurrency ?? LIMITS.concurrency);
+}
+
+function checkLimit(record: StoredPlugin, name: string, asked: number | undefined, most: number): void {
+  if (asked === undefined || asked <= most) return;
+  refuse("ceiling_exceeded", `${record.ref.id} asks for limits.${name} ${asked}; this host gives at most ${most}.`, {
+    detail: "With less than its author counts on it would fail at work instead of now.",
+    fix: `Set limits.${name}: ${asked} in config.yml, or install a version of the plugin that asks for less.`,
+    data: { limit: name, asked, most },
+  });
 }
 
 function checkNetworkHosts(record: StoredPlugin, grant: Grant | undefined, hosts: HostConfig["networkHosts"]): void {

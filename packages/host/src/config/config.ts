@@ -2,6 +2,7 @@ import { parseDocument } from "yaml";
 import { canonicalHostPattern, splitPort } from "../capability/index.ts";
 import { SallyportError, toSallyportError } from "../kernel/index.ts";
 import type { PolicyDefaults, PolicyRule } from "../policy/index.ts";
+import { parseKeyScope, type TrustPolicy } from "../trust/index.ts";
 import { type ConfigFile, configSchema } from "./schema.ts";
 
 export interface AllowListEntry {
@@ -20,14 +21,29 @@ export interface HostEntry {
 export interface HostConfig {
   readonly mode: "production" | "development";
   readonly plugins: { readonly enabled: boolean; readonly allowList: readonly AllowListEntry[] };
-  readonly isolation: { readonly minimum: "kernel" | "runtime" };
+  readonly isolation: {
+    readonly minimum: "kernel" | "runtime";
+    /** Each agent gets its own process of a plugin, up to `processes` of one plugin. */
+    readonly perAgent: boolean;
+    readonly processes: number;
+    /** After so long without a call a process is stopped until the next one; 0: never. */
+    readonly idleAfterMs: number;
+    /** How long calls in flight may go on when their plugin is unloaded, disabled or replaced, or the host stops. */
+    readonly drainMs: number;
+  };
   /** The only hosts that any plugin may be granted; absent does not limit. */
   readonly networkHosts: readonly HostEntry[] | undefined;
   readonly limits: {
     readonly memoryMb: number | undefined;
     readonly concurrency: number | undefined;
+    /** Processes and threads of one plugin. */
+    readonly tasks: number | undefined;
+    /** Processors that one plugin may use, 1 being one whole. */
+    readonly processors: number | undefined;
     readonly timeoutMs: number | undefined;
   };
+  /** Which evidence of its maker a plugin must bring. */
+  readonly trust: TrustPolicy;
   readonly policy: { readonly defaults: PolicyDefaults; readonly rules: readonly PolicyRule[] };
 }
 
@@ -76,12 +92,25 @@ function fromFile(file: ConfigFile): HostConfig {
       enabled: file.plugins.enabled,
       allowList: file.plugins.allowed_plugins.map((item) => (typeof item === "string" ? { id: item } : item)),
     },
-    isolation: file.isolation,
+    isolation: {
+      minimum: file.isolation.minimum,
+      perAgent: file.isolation.per_agent,
+      processes: file.isolation.processes_per_plugin,
+      idleAfterMs: file.isolation.idle_after_s * 1000,
+      drainMs: file.isolation.drain_s * 1000,
+    },
     networkHosts: file.network.tool_allowed_hosts?.map(hostEntry),
     limits: {
       memoryMb: file.limits.memory_mb,
       concurrency: file.limits.concurrency,
+      tasks: file.limits.tasks,
+      processors: file.limits.processors,
       timeoutMs: file.limits.timeout_ms,
+    },
+    trust: {
+      signatures: file.trust.signatures,
+      unsignedDirectories: file.trust.unsigned_directories,
+      provenance: file.trust.provenance.map((entry) => ({ ...entry, plugins: entry.plugins.map(keyScope) })),
     },
     policy: {
       defaults: file.policy.defaults,
@@ -92,6 +121,18 @@ function fromFile(file: ConfigFile): HostConfig {
       })),
     },
   };
+}
+
+function keyScope(text: string): string {
+  try {
+    return parseKeyScope(text);
+  } catch (error) {
+    const { message, fix } = toSallyportError(error);
+    throw new SallyportError("config_invalid", `${FILE}: trust.provenance: ${message}`, {
+      ...(fix === undefined ? {} : { fix }),
+      cause: error,
+    });
+  }
 }
 
 function hostEntry(text: string): HostEntry {

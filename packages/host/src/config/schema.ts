@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { EFFECTS } from "../kernel/index.ts";
+import { EFFECTS, LIMITS } from "../kernel/index.ts";
 
 const decision = z.enum(["allow", "require_approval", "deny"]);
 
@@ -20,6 +20,20 @@ const rule = z
       path: ["tool"],
     },
   );
+
+const requirement = z.enum(["required", "preferred"]);
+
+const identity = z.strictObject({
+  plugins: z.array(z.string().min(1).max(130)).min(1).max(100),
+  issuer: z.string().min(1).max(300),
+  subject: z
+    .string()
+    .min(1)
+    .max(500)
+    .refine((text) => !text.includes("*") || /^[^*]+[/@]\*$/.test(text), {
+      message: "may hold one *, at its end and behind a / or @, so that it never reaches into a longer name",
+    }),
+});
 
 const allowed = z.union([
   z.string().min(1).max(100),
@@ -45,8 +59,12 @@ export const configSchema = z.strictObject({
   isolation: z
     .strictObject({
       minimum: z.enum(["kernel", "runtime"]).default("kernel"),
+      per_agent: z.boolean().default(false),
+      processes_per_plugin: z.number().int().min(1).max(64).default(8),
+      idle_after_s: z.number().min(0).max(86_400).default(300),
+      drain_s: z.number().min(0).max(600).default(10),
     })
-    .default({ minimum: "kernel" }),
+    .prefault({}),
   network: z
     .strictObject({
       tool_allowed_hosts: z.array(z.string().min(1).max(300)).max(1000).optional(),
@@ -55,10 +73,26 @@ export const configSchema = z.strictObject({
   limits: z
     .strictObject({
       memory_mb: z.number().int().min(16).max(16_384).optional(),
-      concurrency: z.number().int().min(1).max(256).optional(),
+      concurrency: z.number().int().min(1).max(LIMITS.mostConcurrency).optional(),
+      tasks: z.number().int().min(32).max(1024).optional(),
+      processors: z.number().min(0.1).max(256).optional(),
       timeout_ms: z.number().int().min(100).max(600_000).optional(),
     })
     .default({}),
+  trust: z
+    .strictObject({
+      signatures: z
+        .strictObject({
+          low: requirement.default("preferred"),
+          medium: requirement.default("required"),
+          high: requirement.default("required"),
+          critical: requirement.default("required"),
+        })
+        .prefault({}),
+      unsigned_directories: z.boolean().default(true),
+      provenance: z.array(identity).max(1000).default([]),
+    })
+    .prefault({}),
   policy: z
     .strictObject({
       defaults: z.partialRecord(z.enum(EFFECTS), decision).default({}),

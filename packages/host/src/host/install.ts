@@ -7,7 +7,6 @@ import { findRevocation, insertApproval, type StoredApproval, type StoredPlugin 
 import { approvePlugin } from "./approve.ts";
 import { assertExpected } from "./expect.ts";
 import { load } from "./load.ts";
-import { cutLimits } from "./plan.ts";
 import { actorOf, eventOf, pendingApproval, type PluginsDeps } from "./plugins-deps.ts";
 import { permissionsOf, summaryOf } from "./views.ts";
 
@@ -47,7 +46,6 @@ export async function install(deps: PluginsDeps, operator: Operator, request: In
   const warnings = [
     ...source.warnings,
     ...broadRequests(source.manifest),
-    ...cutLimits(source.manifest, deps.config()),
     ...(inherits ? [inheritance(ref.id)] : []),
   ];
   return answer(deps, deps.catalog.get(ref.id, ref.version), warnings);

@@ -5,7 +5,7 @@ import type { HostConfig } from "../config/index.ts";
 import { LIMITS } from "../kernel/index.ts";
 import type { Manifest } from "../manifest/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
-import type { LaunchPlan } from "../supervisor/index.ts";
+import type { LaunchPlan, ProcessLimits } from "../supervisor/index.ts";
 
 export interface PlanSources {
   readonly broker: Broker;
@@ -14,9 +14,6 @@ export interface PlanSources {
   readonly dataDir: string;
   readonly openRuntimePermissions: boolean;
 }
-
-const MEMORY_MB = { usual: LIMITS.memoryMb, most: 1024 };
-const CONCURRENCY = { usual: LIMITS.concurrency, most: 256 };
 
 /** What the launcher is told. Paths, limits and level are the host's; of the plugin's own text only `view` carries any. */
 export function planLaunch(record: StoredPlugin, permit: LoadPermit, sources: PlanSources): LaunchPlan {
@@ -41,10 +38,7 @@ export function planLaunch(record: StoredPlugin, permit: LoadPermit, sources: Pl
     level: permit.level,
     root: record.root,
     bundle: record.bundle,
-    limits: {
-      memoryMb: within(record.manifest.limits.memoryMb, config.limits.memoryMb, MEMORY_MB),
-      concurrency: within(record.manifest.limits.concurrency, config.limits.concurrency, CONCURRENCY),
-    },
+    limits: processLimits(record.manifest, config),
     broker: session,
     ...(sources.openRuntimePermissions ? { openRuntimePermissions: true } : {}),
   };
@@ -57,25 +51,12 @@ function declaredScopes(manifest: Manifest, granted: readonly Scope[]): readonly
   return [...asked, ...granted.filter((scope) => open.some((request) => answersRequest(scope, request)))];
 }
 
-/** The plugin's wish, up to the operator's limit or, without one, the host's. */
-function within(
-  asked: number | undefined,
-  operators: number | undefined,
-  bounds: { usual: number; most: number },
-): number {
-  return Math.min(asked ?? bounds.usual, operators ?? bounds.most);
-}
-
-/** What a manifest asks for beyond the bounds here, in words: it runs with less than its author counts on. */
-export function cutLimits({ limits }: Manifest, { limits: own }: HostConfig): readonly string[] {
-  return [
-    ...cutLimit("memory_mb", limits.memoryMb, own.memoryMb ?? MEMORY_MB.most),
-    ...cutLimit("concurrency", limits.concurrency, own.concurrency ?? CONCURRENCY.most),
-  ];
-}
-
-function cutLimit(name: string, asked: number | undefined, most: number): readonly string[] {
-  return asked !== undefined && asked > most
-    ? [`limits.${name} asks for ${asked}; it gets ${most}, the most that this host gives.`]
-    : [];
+/** What the manifest asks for, which a gate has found to be within bounds, or else the usual, within the operator's. */
+function processLimits({ limits: asked }: Manifest, { limits: own }: HostConfig): ProcessLimits {
+  return {
+    memoryMb: asked.memoryMb ?? Math.min(LIMITS.memoryMb, own.memoryMb ?? Infinity),
+    concurrency: asked.concurrency ?? Math.min(LIMITS.concurrency, own.concurrency ?? Infinity),
+    ...(own.tasks === undefined ? {} : { tasks: own.tasks }),
+    ...(own.processors === undefined ? {} : { processors: own.processors }),
+  };
 }

@@ -48,7 +48,11 @@ export const ERROR_CODES = {
   revoked: entry("denied", 403, "The plugin, its code or its publisher was revoked for good."),
   not_approved: entry("approval", 403, "The plugin's permissions were not approved for these bytes."),
   permission_required: entry("denied", 403, "A permission that the plugin requires was denied."),
-  ceiling_exceeded: entry("denied", 403, "A grant is wider than the host's ceiling."),
+  ceiling_exceeded: entry(
+    "denied",
+    403,
+    "A grant, or a limit that the manifest asks for, is wider than the host's ceiling.",
+  ),
   dependency_missing: entry("failed", 409, "A plugin that this one depends on is not there."),
   engine_mismatch: entry("failed", 409, "The plugin needs another version of Sallyport."),
   not_enforceable: entry("denied", 409, "The manifest asks for something that this host or machine cannot enforce."),

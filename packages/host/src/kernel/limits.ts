@@ -10,8 +10,9 @@ export const LIMITS = {
   auditInputBytes: 16 * 1024,
   manifestBytes: 256 * 1024,
   schemaBytes: 64 * 1024,
-  /** Calls in flight in one plugin, unless manifest or operator say less; and calls that may wait for a place. */
+  /** Calls in flight in one plugin, unless manifest or operator say otherwise; the most that either may say; and calls that may wait for a place. */
   concurrency: 32,
+  mostConcurrency: 256,
   queuedCalls: 256,
   /** Messages to a plugin that wait for its pipe. */
   outboundBytes: 16 * 1024 * 1024,
@@ -22,5 +23,7 @@ export const LIMITS = {
   handshakeMs: 10_000,
   initializeMs: 30_000,
   shutdownGraceMs: 2_000,
+  /** Memory of one plugin in MiB, unless its manifest asks for another amount; the most that it gets unless the operator says otherwise. */
   memoryMb: 256,
+  mostMemoryMb: 1024,
 } as const;

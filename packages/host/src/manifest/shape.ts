@@ -256,7 +256,7 @@ export const manifestShape = z.strictObject({
   limits: z
     .strictObject({
       memory_mb: z.int().min(16).max(16_384).optional(),
-      concurrency: z.int().min(1).max(LIMITS.concurrency).optional(),
+      concurrency: z.int().min(1).max(LIMITS.mostConcurrency).optional(),
     })
     .optional(),
 });

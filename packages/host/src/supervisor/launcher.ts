@@ -44,6 +44,7 @@ export function createLauncher(deps: LauncherDeps): Launcher {
       ...(plan.openRuntimePermissions === true ? { openRuntimePermissions: true } : {}),
     });
     const bundle = bundleUrl(sandboxPlan.rootUrl, plan.bundle);
+    requireProcessors(deps.probe, processors);
     const group = deps.probe.groups?.make(groupLimits(memoryMb, tasks, processors)) ?? null;
     return { process: supervise(await spawnSandboxed(sandboxPlan, group), plan, { clock, timers, limits }), bundle };
   }
@@ -88,6 +89,15 @@ function requireAvailable(probe: Probe, plan: LaunchPlan): void {
       fix: report.fix,
     },
   );
+}
+
+/** @throws {PolicyViolationError} `isolation_unavailable` when nothing here bounds what the operator wants bounded. */
+function requireProcessors({ groups, report }: Probe, processors: number | undefined): void {
+  if (processors === undefined || groups?.processors === true) return;
+  throw new PolicyViolationError("isolation_unavailable", "This machine cannot bound the processors of a plugin.", {
+    detail: report.groups.available ? "Its cgroups come without the cpu controller." : report.groups.reason,
+    fix: "Take limits.processors out of config.yml, or see with `sallyport doctor` what cgroups need.",
+  });
 }
 
 /** One token, one try: the first line each way. */

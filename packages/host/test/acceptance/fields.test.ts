@@ -47,21 +47,26 @@ describe("limits", () => {
     expect(result(await call(host, "field__eat", { mb: 400 }))).toEqual({ eaten: 400 });
   });
 
-  it("memory_mb of the operator's config.yml is above the plugin's", async () => {
+  it("memory_mb over what the operator's config.yml gives refuses the load, and a plugin that asks nothing gets no more", async () => {
     const own = await makeHome(`${starterConfig({ pluginsEnabled: true })}\nlimits: { memory_mb: 64 }\n`);
     try {
       const small = await own.open();
-      await load(await plugin("permissions: {}\nlimits: { memory_mb: 1024 }", [toolLine("eat")], EAT), small);
+      const greedy = await plugin("permissions: {}\nlimits: { memory_mb: 65 }", [toolLine("eat")], EAT);
+      await expect(load(greedy, small)).rejects.toMatchObject({ code: "ceiling_exceeded" });
+      await small.plugins.uninstall(OPERATOR, "field", { purge: true });
+      await load(await plugin("permissions: {}", [toolLine("eat")], EAT), small);
       expect((await call(small, "field__eat", { mb: 400 })).success).toBe(false);
     } finally {
       await own.remove();
     }
   });
 
-  it("memory_mb over what the host gives is cut, and install says so", async () => {
+  it("memory_mb over what the host gives refuses the load", async () => {
     const source = await plugin("permissions: {}\nlimits: { memory_mb: 4096 }", [toolLine("eat")], EAT);
-    const { warnings } = await host.plugins.install(OPERATOR, { source });
-    expect(warnings).toContainEqual(expect.stringContaining("limits.memory_mb asks for 4096; it gets 1024"));
+    await expect(load(source)).rejects.toMatchObject({
+      code: "ceiling_exceeded",
+      fix: expect.stringContaining("limits.memory_mb: 4096 in config.yml"),
+    });
   });
 
   it("concurrency bounds how many calls are in the plugin at once; the others wait", async () => {

@@ -9,6 +9,7 @@ import { manifestOf, toolLine } from "../support/home.ts";
 
 const NOW = 1_000_000;
 const ENABLED = parseConfig("plugins: { enabled: true }");
+const TIGHT = parseConfig("plugins: { enabled: true }\nlimits: { memory_mb: 128 }");
 const REACH = parseScopeArgument("network=api.example.com");
 
 function record(more = "permissions: {}", change: Partial<StoredPlugin> = {}): StoredPlugin {
@@ -111,6 +112,7 @@ const BREAKS: readonly (readonly [string, ErrorCode, Partial<LoadQuestion>, read
   ["dependencies", "dependency_missing", { installed: new Map() }, ["bytes", "configuration"]],
   ["grants", "not_approved", { grant: undefined }, ["bytes", "configuration"]],
   ["ceiling", "ceiling_exceeded", { ceiling: [] }, ["bytes", "configuration"]],
+  ["limits", "ceiling_exceeded", { config: TIGHT }, ["bytes", "configuration"]],
   [
     "enforceable",
     "not_enforceable",
@@ -125,7 +127,9 @@ const BREAKS: readonly (readonly [string, ErrorCode, Partial<LoadQuestion>, read
   ],
 ];
 
-const NEEDY = record('permissions: {}\nengines: { sallyport: ">=0.1" }\ndependencies: { geo: ^2.0.0 }');
+const NEEDY = record(
+  'permissions: {}\nengines: { sallyport: ">=0.1" }\ndependencies: { geo: ^2.0.0 }\nlimits: { memory_mb: 512 }',
+);
 const FRIENDLY = { record: NEEDY, installed: new Map([["geo", "2.1.0"]]) };
 
 describe("the gates of a load", () => {
@@ -140,6 +144,28 @@ describe("the gates of a load", () => {
       config: { units: "metric" },
     });
   });
+
+  it.each([
+    ["memory_mb", 1024, 1025, ""],
+    ["concurrency", 32, 33, ""],
+    ["memory_mb", 4096, 4097, "limits: { memory_mb: 4096 }"],
+    ["memory_mb", 64, 65, "limits: { memory_mb: 64 }"],
+    ["concurrency", 2, 3, "limits: { concurrency: 2 }"],
+    ["concurrency", 200, 201, "limits: { concurrency: 200 }"],
+  ])(
+    "limits lets %s %i in and refuses %i, with what to write, when config.yml says {%s}",
+    async (name, most, over, text) => {
+      const config = parseConfig(`plugins: { enabled: true }\n${text}`);
+      const asks = (value: number) =>
+        question({ record: record(`permissions: {}\nlimits: { ${name}: ${value} }`), config });
+      await passGates(asks(most));
+      expect(await refusal(asks(over))).toMatchObject({
+        code: "ceiling_exceeded",
+        message: expect.stringContaining(`limits.${name} ${over}; this host gives at most ${most}`),
+        fix: expect.stringContaining(`limits.${name}: ${over}`),
+      });
+    },
+  );
 
   it.each(BREAKS)("%s alone refuses with %s", async (_name, code, change) => {
     expect(await refusal(question({ ...FRIENDLY, ...change }))).toMatchObject({ code });
