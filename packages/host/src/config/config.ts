@@ -23,6 +23,8 @@ export interface HostConfig {
   readonly plugins: { readonly enabled: boolean; readonly allowList: readonly AllowListEntry[] };
   readonly isolation: {
     readonly minimum: "kernel" | "runtime";
+    /** The one level that any plugin runs at; "auto" is the strongest that is there. */
+    readonly driver: "auto" | "namespace" | "landlock";
     /** Each agent gets its own process of a plugin, up to `processes` of one plugin. */
     readonly perAgent: boolean;
     readonly processes: number;
@@ -94,6 +96,7 @@ function fromFile(file: ConfigFile): HostConfig {
     },
     isolation: {
       minimum: file.isolation.minimum,
+      driver: file.isolation.driver,
       perAgent: file.isolation.per_agent,
       processes: file.isolation.processes_per_plugin,
       idleAfterMs: file.isolation.idle_after_s * 1000,

@@ -150,6 +150,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     return requireLevel({
       floor: record.manifest.isolation.minimum,
       operatorFloor: state.config.isolation.minimum,
+      driver: state.config.isolation.driver,
       available: probe.report.available,
     });
   }

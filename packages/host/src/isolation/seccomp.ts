@@ -1,4 +1,11 @@
-import { ALLOWED_SYSCALLS, FILTERED_SYSCALLS, OWN_SYSCALLS, PRIVATE_SYSCALLS } from "./syscalls.ts";
+import {
+  ALLOWED_SYSCALLS,
+  CLIENT_SYSCALLS,
+  FILTERED_SYSCALLS,
+  OWN_SYSCALLS,
+  PRIVATE_SYSCALLS,
+  STDIO_SYSCALLS,
+} from "./syscalls.ts";
 
 export type SeccompArch = "x64" | "arm64";
 
@@ -12,6 +19,7 @@ const JUMP_GREATER = 0x25;
 const JUMP_GREATER_EQUAL = 0x35;
 const JUMP_ANY_BIT = 0x45;
 const JUMP_ALWAYS = 0x05;
+const AND = 0x54;
 const RETURN = 0x06;
 
 /** Offsets in `struct seccomp_data`; of an argument, its low 32 bits. */
@@ -22,6 +30,8 @@ const offsetOfArgument = (index: number): number => 16 + 8 * index;
 const ALLOW = 0x7fff0000;
 const KILL_PROCESS = 0x80000000;
 const errno = (number: number): number => 0x00050000 | number;
+/** Success, with nothing done. */
+const NOTHING = errno(0);
 const EPERM = errno(1);
 const ENOTTY = errno(25);
 const ENOSYS = errno(38);
@@ -42,11 +52,24 @@ const SOCKETPAIR_ALLOWED = [1];
 const FCNTL_ALLOWED = [0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1031, 1032];
 const AT_EMPTY_PATH = 0x1000;
 
+/** AF_INET, of whose addresses only the jail's own loopback leads anywhere. */
+const SOCKET_DOMAIN = 2;
+const SOCK_STREAM = 1;
+/** Of a socket's type, without the flags. */
+const SOCK_TYPE_MASK = 0xf;
+
+/**
+ * What a program may do with sockets: `stdio` asks about the pipes that it was given (which are sockets), `proxy` opens TCP
+ * connections too. Only in an empty network namespace.
+ */
+export type ProgramSockets = "stdio" | "proxy";
+
 export interface SeccompOptions {
   /** Whether the process shares its pids with others, so that it may only name itself. */
   readonly shared: boolean;
   /** Descriptor of the one program that may be started; the limit on descriptors puts it out of reach afterwards. */
   readonly programFd: number;
+  readonly sockets?: ProgramSockets;
 }
 
 export interface SeccompProgram {
@@ -73,7 +96,12 @@ const answer = (action: number): Instruction => op(RETURN, action);
  */
 export function buildSeccompProgram(arch: SeccompArch, options: SeccompOptions): SeccompProgram {
   const column = arch === "x64" ? 0 : 1;
-  const named = options.shared ? [ALLOWED_SYSCALLS] : [ALLOWED_SYSCALLS, PRIVATE_SYSCALLS];
+  const named = [
+    ALLOWED_SYSCALLS,
+    ...(options.shared ? [] : [PRIVATE_SYSCALLS]),
+    ...(options.sockets === undefined ? [] : [STDIO_SYSCALLS]),
+    ...(options.sockets === "proxy" ? [CLIENT_SYSCALLS] : []),
+  ];
   const numbers = named.flatMap((table) => Object.values(table)).flatMap((entry) => entry[column] ?? []);
   const program = [
     op(LOAD_WORD, OFFSET_ARCH),
@@ -87,6 +115,7 @@ export function buildSeccompProgram(arch: SeccompArch, options: SeccompOptions):
     ...onlyFor(FILTERED_SYSCALLS.ioctl[column], oneOf(1, IOCTL_ALLOWED, ENOTTY)),
     ...onlyFor(FILTERED_SYSCALLS.prctl[column], oneOf(0, PRCTL_ALLOWED, EPERM)),
     ...onlyFor(FILTERED_SYSCALLS.socketpair[column], oneOf(0, SOCKETPAIR_ALLOWED, EPERM)),
+    ...(options.sockets === "proxy" ? onlyFor(FILTERED_SYSCALLS.socket[column], streamsOnly()) : []),
     ...onlyFor(FILTERED_SYSCALLS.execveat[column], thisProgramOnly(options.programFd)),
     ...(options.shared ? towardsItselfOnly(column) : []),
     ...searchTree(rangesOf(numbers)),
@@ -121,6 +150,18 @@ function countedMemoryOnly(): Instruction[] {
   ];
 }
 
+function streamsOnly(): Instruction[] {
+  return [
+    op(LOAD_WORD, offsetOfArgument(0)),
+    op(JUMP_EQUAL, SOCKET_DOMAIN, 0, 4),
+    op(LOAD_WORD, offsetOfArgument(1)),
+    op(AND, SOCK_TYPE_MASK),
+    op(JUMP_EQUAL, SOCK_STREAM, 0, 1),
+    answer(ALLOW),
+    answer(EPERM),
+  ];
+}
+
 /** The helper's own exec, by descriptor; execve, which takes a path, has no way at all. */
 function thisProgramOnly(descriptor: number): Instruction[] {
   return [
@@ -134,17 +175,16 @@ function thisProgramOnly(descriptor: number): Instruction[] {
 }
 
 function towardsItselfOnly(column: 0 | 1): Instruction[] {
-  return Object.entries(OWN_SYSCALLS).flatMap(([name, zeroIsItself]) => {
+  return Object.entries(OWN_SYSCALLS).flatMap(([name, { zero, otherwise }]) => {
     const number = PRIVATE_SYSCALLS[name]?.[column];
-    return number === undefined ? [] : onlyFor(number, itself(zeroIsItself));
+    return number === undefined ? [] : onlyFor(number, itself(zero, otherwise === "absent" ? ENOSYS : NOTHING));
   });
 }
 
-function itself(zeroToo: boolean): Instruction[] {
+function itself(zeroToo: boolean, otherwise: number): Instruction[] {
   const own: Instruction = { ...op(JUMP_EQUAL, 0, 0, 1), ownPid: true };
   const zero = zeroToo ? [op(JUMP_EQUAL, 0, 1, 0)] : [];
-  // libc asks for the processors of each new thread by its number; ENOSYS is the answer that it does without.
-  return [op(LOAD_WORD, offsetOfArgument(0)), ...zero, own, answer(ALLOW), answer(ENOSYS)];
+  return [op(LOAD_WORD, offsetOfArgument(0)), ...zero, own, answer(ALLOW), answer(otherwise)];
 }
 
 function oneOf(argument: number, values: readonly number[], otherwise: number): Instruction[] {

@@ -164,17 +164,45 @@ export const PRIVATE_SYSCALLS: Readonly<Record<string, readonly [number, number]
   utimensat: [280, 88],
 };
 
-/** Calls of the table above whose first argument is a process: whether 0, too, means itself. */
-export const OWN_SYSCALLS = {
-  kill: false,
-  tgkill: false,
-  prlimit64: true,
-  sched_getaffinity: true,
-  sched_getparam: true,
-  sched_getscheduler: true,
-  getpgid: true,
-  getsid: true,
-} as const satisfies Readonly<Record<string, boolean>>;
+interface OwnSyscall {
+  /** Whether 0, too, means itself. */
+  readonly zero: boolean;
+  /** What is answered about others: that there is no such call, or success with nothing done. */
+  readonly otherwise: "absent" | "nothing";
+}
+
+/**
+ * Calls of the table above whose first argument is a process. libc asks after the processors and the scheduling of each
+ * thread by its number: it does without the first, and 0 is the true answer to the second (the usual policy), for every
+ * thread that a plugin can have.
+ */
+export const OWN_SYSCALLS: Readonly<Record<string, OwnSyscall>> = {
+  kill: { zero: false, otherwise: "absent" },
+  tgkill: { zero: false, otherwise: "absent" },
+  prlimit64: { zero: true, otherwise: "absent" },
+  sched_getaffinity: { zero: true, otherwise: "absent" },
+  sched_getparam: { zero: true, otherwise: "nothing" },
+  sched_getscheduler: { zero: true, otherwise: "nothing" },
+  getpgid: { zero: true, otherwise: "absent" },
+  getsid: { zero: true, otherwise: "absent" },
+};
+
+/** For programs: what runtimes ask about the sockets that are their stdin, stdout and stderr. */
+export const STDIO_SYSCALLS: Readonly<Record<string, readonly [number, number]>> = {
+  getsockopt: [55, 209],
+  getsockname: [51, 204],
+  getpeername: [52, 205],
+  shutdown: [48, 210],
+};
+
+/** For programs with a way to the proxy: being a client. There is nothing to be a server for. */
+export const CLIENT_SYSCALLS: Readonly<Record<string, readonly [number, number]>> = {
+  connect: [42, 203],
+  sendto: [44, 206],
+  sendmsg: [46, 211],
+  recvmsg: [47, 212],
+  setsockopt: [54, 208],
+};
 
 /** Calls whose arguments decide; see seccomp.ts. */
 export const FILTERED_SYSCALLS = {
@@ -185,4 +213,6 @@ export const FILTERED_SYSCALLS = {
   ioctl: [16, 29],
   prctl: [157, 167],
   socketpair: [53, 199],
+  /** Only for programs with a way to the proxy; does not exist for any other process. */
+  socket: [41, 198],
 } as const satisfies Readonly<Record<string, readonly [number, number]>>;

@@ -9,6 +9,33 @@ export interface EnginePaths {
   readonly runner: string;
   /** The helper that puts the walls up; native/jail.c. */
   readonly jail: string;
+  /** The helper through which a program reaches the proxy; native/forward.c. Absent: programs have no network. */
+  readonly forward?: string;
+}
+
+/** A program that runs instead of the engine. */
+export interface ProgramSpec {
+  /** What runs it; null for an executable. */
+  readonly interpreter: Interpreter | null;
+  /** Below the plugin's root. */
+  readonly entry: string;
+  /** The plugin's text, as arguments of its own program only. */
+  readonly args: readonly string[];
+  /** The proxy's socket, alone in its folder; null without a network grant. */
+  readonly proxySocket: string | null;
+}
+
+/** An interpreter of this machine, with all that it reads. */
+export interface Interpreter {
+  readonly kind: "python" | "node";
+  /** Absolute, without links. */
+  readonly path: string;
+  /** Folders that it reads, absolute. */
+  readonly folders: readonly string[];
+  /** Folders inside those that nobody promised to the plugin. */
+  readonly hidden: readonly string[];
+  /** Libraries and the loader, absolute. */
+  readonly libraries: readonly string[];
 }
 
 /** System programs that build the walls, by absolute path. */
@@ -28,6 +55,8 @@ export interface SandboxSpec {
   readonly tasks?: number;
   /** For attacks in tests and in `doctor` only: Deno's own permissions are all open, everything else stays. */
   readonly openRuntimePermissions?: boolean;
+  /** Runs instead of runner and bundle, without the engine. */
+  readonly program?: ProgramSpec;
   /** Main module instead of the runner; for the probe only. */
   readonly mainModule?: string;
   /** Whether the host runs as root; then the process gets the uid and gid of nobody. */
@@ -99,6 +128,8 @@ export interface LevelRequirement {
   readonly floor: IsolationFloor;
   /** The least that the operator allows. */
   readonly operatorFloor: IsolationFloor;
+  /** The one level that the operator wants, if any. */
+  readonly driver?: "auto" | "namespace" | "landlock";
   /** From the probe. */
   readonly available: readonly IsolationLevel[];
 }
