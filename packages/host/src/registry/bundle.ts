@@ -13,6 +13,8 @@ import { confinedResolution } from "./resolve.ts";
 /** A plugin's code as one ECMAScript module with no imports of its own. */
 export interface Bundle {
   readonly bytes: Uint8Array;
+  /** Source map, version 3, with the sources in it; undefined unless asked for. */
+  readonly sourceMap?: Uint8Array;
   /** Paths below the root of every file that is in the bundle. */
   readonly inputs: readonly string[];
   readonly warnings: readonly ImportWarning[];
@@ -25,6 +27,7 @@ export interface BundleOptions {
   readonly deadlineMs?: number;
   /** Bytes of the bundle. */
   readonly maxBytes?: number;
+  readonly sourceMap?: boolean;
 }
 
 const DIALECT = {
@@ -54,9 +57,35 @@ const KNOWN = { "process.env.NODE_ENV": '"production"', global: "globalThis" };
  *   `source_too_large`.
  */
 export async function bundlePlugin(tree: SourceTree, entry: string, options: BundleOptions = {}): Promise<Bundle> {
-  const path = checkedEntry(tree, entry);
-  const reader = createModuleReader(tree, options.ownership ?? (await currentOwnership()));
-  const plugin = confinedResolution({ root: tree.root, entry: path, reader, sdkEntry: options.sdkEntry ?? sdkEntry });
+  return build(tree, checkedEntry(tree, entry), options, false);
+}
+
+/**
+ * Looks at a bundle that was made elsewhere as at a source: it may import what the engine serves and nothing else, and has to have a
+ * default export. Its bytes stay as they are.
+ * @throws {SallyportError} as `bundlePlugin`.
+ */
+export async function inspectBundle(
+  tree: SourceTree,
+  path: string,
+  options: BundleOptions = {},
+): Promise<readonly ImportWarning[]> {
+  return (await build(tree, path, { ...options, sourceMap: false }, true)).warnings;
+}
+
+async function build(tree: SourceTree, path: string, options: BundleOptions, selfContained: boolean): Promise<Bundle> {
+  const reader = createModuleReader(
+    tree,
+    options.ownership ?? (await currentOwnership()),
+    selfContained ? BUNDLE_BYTES : undefined,
+  );
+  const plugin = confinedResolution({
+    root: tree.root,
+    entry: path,
+    reader,
+    sdkEntry: options.sdkEntry ?? sdkEntry,
+    selfContained,
+  });
   const marker = `sallyport_${randomBytes(8).toString("hex")}_`;
   const shared = {
     ...DIALECT,
@@ -66,7 +95,7 @@ export async function bundlePlugin(tree: SourceTree, entry: string, options: Bun
   } satisfies BuildOptions;
   const [built, analysed] = await withEsbuild((service) =>
     withDeadline(options.deadlineMs ?? BUNDLE_DEADLINE_MS, async (): Promise<[Built, Built]> => [
-      await service.build({ ...shared, define: KNOWN }),
+      await service.build({ ...shared, define: KNOWN, ...(options.sourceMap === true && { sourcemap: "external" }) }),
       await service.build({
         ...shared,
         define: { ...KNOWN, ...watchedGlobals(marker) },
@@ -95,15 +124,16 @@ function finished(built: Built, maxBytes: number, warnings: readonly ImportWarni
       data: { limit: maxBytes, actual: bytes.length },
     });
   }
-  const [output] = Object.values(built.metafile.outputs);
-  if (output === undefined || !output.exports.includes("default")) {
+  const output = Object.entries(built.metafile.outputs).find(([path]) => path.endsWith(".mjs"))?.[1];
+  if (output?.exports.includes("default") !== true) {
     throw new SallyportError("entry_invalid", "The entry has no default export.", {
       detail: "The default export is what the host loads.",
       fix: "Write: export default definePlugin({ tools: { … } }).",
     });
   }
   const inputs = Object.keys(built.metafile.inputs).filter((path) => path.startsWith("plugin:"));
-  return { bytes, inputs: inputs.map(ownPath).toSorted(), warnings };
+  const sourceMap = built.outputFiles.find((file) => file.path.endsWith(".map"))?.contents;
+  return { bytes, ...(sourceMap && { sourceMap }), inputs: inputs.map(ownPath).toSorted(), warnings };
 }
 
 function warningsOf(analysed: Built, marker: string): ImportWarning[] {

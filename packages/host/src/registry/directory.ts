@@ -2,9 +2,9 @@ import { lstat, realpath } from "node:fs/promises";
 import { dirname } from "node:path";
 import { SallyportError } from "../kernel/index.ts";
 import { SOURCE_LIMITS, type SourceLimits } from "./limits.ts";
-import { RESERVED_FOLDER } from "./opened.ts";
+import { checkReserved } from "./opened.ts";
 import { currentOwnership, type Ownership, unsafeAbove, unsafeInside } from "./ownership.ts";
-import { readTree, type SourceFile, unsafe } from "./walk.ts";
+import { readTree, type SourceFile } from "./walk.ts";
 
 /** A plugin's directory, read once: whatever happens on disk afterwards, these are the bytes. */
 export interface SourceTree {
@@ -36,8 +36,7 @@ export async function readSource(path: string, options: ReadSourceOptions = {}):
     problem: (stat) => unsafeInside(stat, ownership),
     mode: (stat) => ((stat.mode & 0o100) === 0 ? 0o644 : 0o755),
   });
-  const reserved = files.find((file) => file.path.split("/")[0]?.toLowerCase() === RESERVED_FOLDER);
-  if (reserved) throw unsafe(reserved.path, `is in ${RESERVED_FOLDER}, where only installing may write`);
+  checkReserved(files);
   return { root, files };
 }
 
@@ -51,7 +50,7 @@ async function realRoot(path: string): Promise<string> {
   throw notFound();
 }
 
-async function checkAbove(root: string, ownership: Ownership): Promise<void> {
+export async function checkAbove(root: string, ownership: Ownership): Promise<void> {
   let shown = "..";
   for (let folder = dirname(root); ; folder = dirname(folder), shown += "/..") {
     const problem = unsafeAbove(await lstat(folder), ownership);

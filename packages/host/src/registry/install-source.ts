@@ -1,44 +1,22 @@
-import { displayLine, SallyportError, sha256 } from "../kernel/index.ts";
-import { codeDigest, type FileLeaf } from "../trust/index.ts";
-import { type Bundle, type BundleOptions, bundlePlugin } from "./bundle.ts";
+import { displayLine } from "../kernel/index.ts";
+import type { FileLeaf } from "../trust/index.ts";
+import type { Runnable } from "./code.ts";
 import type { ContentStore } from "./content-store.ts";
-import { readDefaults } from "./defaults.ts";
-import { type ReadSourceOptions, readSource, type SourceTree } from "./directory.ts";
-import { BUNDLE_PATH } from "./opened.ts";
-import { programCode } from "./program-entry.ts";
-import type { SourceFile } from "./walk.ts";
+import type { ReadSourceOptions } from "./directory.ts";
+import { openSource } from "./open-source.ts";
+import type { OpenedSource } from "./opened.ts";
+import { type PreparedPlugin, type PreparePorts, preparePlugin } from "./prepare.ts";
 
-export interface ManifestFile {
-  readonly name: string;
-  readonly bytes: Uint8Array;
-}
-
-export interface ReadManifest<M> {
-  readonly manifest: M;
-  readonly digest: string;
-  readonly warnings: readonly string[];
-}
-
-/** What of a manifest matters here: what runs, and whether it is a program instead of a module. */
-export interface Runnable {
-  readonly entry: string;
-  readonly interpreter?: string;
-}
-
-/** What installing needs from elsewhere. `M` is the host's manifest. */
-export interface InstallPorts<M extends Runnable> {
-  /** The one manifest among the names at the root. @throws {SallyportError} `manifest_missing`, `manifest_invalid`. */
-  readonly findManifest: (names: readonly string[]) => string;
-  readonly readManifest: (file: ManifestFile) => ReadManifest<M>;
-  /** Looks at a manifest before anything is bundled or stored, and throws to refuse it. */
-  readonly inspect?: (manifest: M) => Promise<void> | void;
+/** What installing needs from elsewhere. */
+export interface InstallPorts<M extends Runnable> extends PreparePorts<M> {
   readonly store: ContentStore;
   readonly source?: ReadSourceOptions;
-  readonly bundle?: BundleOptions;
 }
 
 /** A plugin whose verified bytes are in the content store. Nothing of it has run. */
 export interface InstalledSource<M> {
+  /** What was stored, with its bytes and where it came from. */
+  readonly prepared: PreparedPlugin<M>;
   readonly manifest: M;
   readonly manifestDigest: string;
   readonly treeDigest: string;
@@ -64,73 +42,37 @@ export interface InstallStep {
 const STEPS = ["read", "manifest", "bundle", "store"] as const;
 
 /**
- * Takes a plugin from a directory into the content store: read, manifest, bundle, store. No step runs the plugin's code or a
- * script of its packages, and a step that throws leaves nothing behind.
- * @throws {SallyportError} as `readSource`, `readDefaults`, `bundlePlugin` and the ports do.
+ * Takes a plugin from a directory or an archive file, or one that is open already, into the content store: read, manifest, bundle,
+ * store. No step runs the plugin's code or a script of its packages, and a step that throws leaves nothing behind.
+ * @throws {SallyportError} as `openSource`, `preparePlugin` and the ports do.
  */
 export async function installSource<M extends Runnable>(
-  path: string,
+  from: string | OpenedSource,
   ports: InstallPorts<M>,
   onStep: (step: InstallStep) => void = () => {},
 ): Promise<InstalledSource<M>> {
   const announce = (name: InstallStep["name"]): void => onStep({ name, index: STEPS.indexOf(name), of: STEPS.length });
 
   announce("read");
-  const tree = await readSource(path, ports.source);
-
-  announce("manifest");
-  const read = ports.readManifest(manifestFile(tree, ports.findManifest));
-  const defaults = readDefaults(tree.files);
-  await ports.inspect?.(read.manifest);
-
-  announce("bundle");
-  const { bundlePath, added, warnings } = await codeOf(tree, read.manifest, ports.bundle);
-  const files = [...tree.files, ...added];
+  const opened = typeof from === "string" ? await openSource(from, ports.source) : from;
+  const prepared = await preparePlugin(opened, ports, announce);
 
   announce("store");
-  const stored = await ports.store.put(files);
+  const stored = await ports.store.put(prepared.files);
   return {
-    manifest: read.manifest,
-    manifestDigest: read.digest,
+    prepared,
+    manifest: prepared.manifest,
+    manifestDigest: prepared.manifestDigest,
     treeDigest: stored.digest,
-    codeDigest: codeDigest(files),
-    files: files.map(({ path: name, mode, size, sha256: digest }) => ({ path: name, mode, size, sha256: digest })),
-    defaults,
+    codeDigest: prepared.codeDigest,
+    files: prepared.files.map(({ path, mode, size, sha256 }) => ({ path, mode, size, sha256 })),
+    defaults: prepared.defaults,
     root: stored.root,
-    bundlePath,
+    bundlePath: prepared.bundlePath,
     created: stored.created,
-    warnings: [...read.warnings, ...warnings],
+    warnings: [
+      ...prepared.notes,
+      ...prepared.imports.map((found) => `${displayLine(found.file)}:${found.line} ${found.problem}`),
+    ],
   };
-}
-
-interface Code {
-  /** What the process is given to run, below the root. */
-  readonly bundlePath: string;
-  readonly added: readonly SourceFile[];
-  readonly warnings: readonly string[];
-}
-
-/** A module is bundled; a program stays as it is. */
-async function codeOf(tree: SourceTree, manifest: Runnable, options: BundleOptions | undefined): Promise<Code> {
-  if (manifest.interpreter !== undefined) return programCode(tree, manifest.entry, manifest.interpreter);
-  const bundle = await bundlePlugin(tree, manifest.entry, options);
-  return {
-    bundlePath: BUNDLE_PATH,
-    added: [bundleFile(bundle)],
-    warnings: bundle.warnings.map((found) => `${displayLine(found.file)}:${found.line} ${found.problem}`),
-  };
-}
-
-function manifestFile(tree: SourceTree, find: (names: readonly string[]) => string): ManifestFile {
-  const name = find(tree.files.map((file) => file.path).filter((path) => !path.includes("/")));
-  const file = tree.files.find((candidate) => candidate.path === name);
-  if (file === undefined)
-    throw new SallyportError("manifest_missing", "There is no manifest at the plugin's root.", {
-      fix: "Add plugin.yml.",
-    });
-  return { name, bytes: file.bytes };
-}
-
-function bundleFile({ bytes }: Bundle): SourceFile {
-  return { path: BUNDLE_PATH, mode: 0o644, size: bytes.length, sha256: sha256(bytes), bytes };
 }

@@ -17,7 +17,11 @@ export interface ModuleReader {
 }
 
 /** Files of the tree come from memory, the very bytes that are hashed; those of `node_modules` from disk, checked as the tree was. */
-export function createModuleReader(tree: SourceTree, ownership: Ownership): ModuleReader {
+export function createModuleReader(
+  tree: SourceTree,
+  ownership: Ownership,
+  moduleBytes: number = MODULE_BYTES,
+): ModuleReader {
   const known = new Map(tree.files.map((file) => [file.path, file.bytes]));
   const folders = new Set<string>();
   let taken = 0;
@@ -63,7 +67,7 @@ export function createModuleReader(tree: SourceTree, ownership: Ownership): Modu
     async read(path) {
       const bytes = known.get(path) ?? (await fromDisk(path));
       known.set(path, bytes);
-      if (bytes.length > MODULE_BYTES || nestingOf(bytes) > MODULE_NESTING) throw tooComplex(path);
+      if (bytes.length > moduleBytes || nestingOf(bytes) > MODULE_NESTING) throw tooComplex(path, moduleBytes);
       return bytes;
     },
   };
@@ -91,9 +95,9 @@ function nestingOf(bytes: Uint8Array): number {
   return deepest;
 }
 
-function tooComplex(path: string): SallyportError {
+function tooComplex(path: string, moduleBytes: number): SallyportError {
   return new SallyportError("source_too_large", `"${displayLine(path)}" is too large or too deeply nested to bundle.`, {
-    detail: `A module may have ${MODULE_BYTES} bytes and ${MODULE_NESTING} brackets open at once.`,
+    detail: `A module may have ${moduleBytes} bytes and ${MODULE_NESTING} brackets open at once.`,
     fix: "Split the file, or read its data at run time.",
     data: { file: displayLine(path) },
   });

@@ -1,4 +1,5 @@
-import type { SourceFile } from "./walk.ts";
+import { isEvidence } from "../trust/index.ts";
+import { type SourceFile, unsafe } from "./walk.ts";
 
 /** Where everything lies that packing or installing adds; a source holds nothing else there. */
 export const RESERVED_FOLDER = ".sallyport";
@@ -6,8 +7,8 @@ export const RESERVED_FOLDER = ".sallyport";
 export const BUNDLE_PATH = `${RESERVED_FOLDER}/bundle.mjs`;
 /** For people who read the bundle; never loaded. */
 export const SOURCE_MAP_PATH = `${BUNDLE_PATH}.map`;
-/** Evidence about a packed plugin; not covered by its digests. */
-export const SIGNATURES_FOLDER = `${RESERVED_FOLDER}/signatures`;
+
+const SIGNATURE_BYTES = 256 * 1024;
 
 /**
  * A plugin's files, checked and in memory, wherever they came from: a directory, an archive, later a registry. Whatever happens
@@ -15,8 +16,10 @@ export const SIGNATURES_FOLDER = `${RESERVED_FOLDER}/signatures`;
  */
 export interface OpenedSource {
   readonly kind: "directory" | "archive";
-  /** Every file of the plugin, by path. Without `.git` and `node_modules`, at any level. */
+  /** Every file of the plugin, by path: without `.git`, `node_modules` (at any level) and evidence such as signatures. */
   readonly files: readonly SourceFile[];
+  /** Text of trust's `SIGNATURE_FILE`, when it came along. A stranger's word until it is verified. */
+  readonly signature: string | undefined;
   /** Real path of a directory, whose `node_modules` the bundler may read; undefined for an archive. Never shown, never hashed. */
   readonly root: string | undefined;
   /** `node_modules` of an archive that is not packed: input of the bundler, no part of the plugin. Empty for a directory. */
@@ -26,6 +29,32 @@ export interface OpenedSource {
 }
 
 /** Whether the source brings its bundle, so that its digests are the ones that `plugin pack` told. */
-export function isPacked(source: Pick<OpenedSource, "files">): boolean {
-  return source.files.some((file) => file.path === BUNDLE_PATH);
+export function isPacked(files: readonly Pick<SourceFile, "path">[]): boolean {
+  return files.some((file) => file.path === BUNDLE_PATH);
+}
+
+/**
+ * Refuses anything in the reserved folder but what packing writes there, in the very same spelling.
+ * @throws {SallyportError} `source_unsafe`.
+ */
+export function checkReserved(files: readonly SourceFile[]): void {
+  const packed = isPacked(files);
+  for (const { path } of files) {
+    if (path.split("/")[0]?.toLowerCase() !== RESERVED_FOLDER) continue;
+    if (isEvidence(path) || path === BUNDLE_PATH || (packed && path === SOURCE_MAP_PATH)) continue;
+    throw unsafe(path, `is in ${RESERVED_FOLDER}, where only packing and installing may write`);
+  }
+}
+
+/** Takes the evidence out of what was read. @throws {SallyportError} `source_unsafe` when it is no text, or over 256 KiB. */
+export function withoutEvidence(files: readonly SourceFile[]): Pick<OpenedSource, "files" | "signature"> {
+  const found = files.find((file) => isEvidence(file.path));
+  if (found === undefined) return { files, signature: undefined };
+  if (found.size > SIGNATURE_BYTES) throw unsafe(found.path, `is over ${SIGNATURE_BYTES} bytes`);
+  try {
+    const signature = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(found.bytes);
+    return { files: files.filter((file) => file !== found), signature };
+  } catch (error) {
+    throw unsafe(found.path, "is no UTF-8 text", error);
+  }
 }

@@ -38,6 +38,8 @@ export interface ResolveOptions {
   readonly reader: ModuleReader;
   /** Path of the SDK's entry on disk, asked for only by a plugin that imports it. */
   readonly sdkEntry: () => string;
+  /** The entry is a bundle: it may import what the engine serves, and nothing else. */
+  readonly selfContained: boolean;
 }
 
 /** An esbuild plugin that lets a bundle take nothing but the plugin's own files, its own `node_modules`, and the host's SDK. */
@@ -88,6 +90,14 @@ async function resolve(
   if (args.namespace === SDK) return insideSdk(args, options);
   const refusal = refusedSpecifier(args.path);
   if (refusal) return refusal;
+  if (options.selfContained)
+    return (
+      builtin(args) ??
+      refuse(
+        `"${args.path}" is imported by a packed plugin, whose one module has to hold everything`,
+        "Pack the plugin again from its source: sallyport plugin pack",
+      )
+    );
   if (args.path === "@sallyport/sdk")
     return {
       path: toPosix(relative(dirname(options.sdkEntry()), options.sdkEntry())),

@@ -187,8 +187,13 @@ describe("readSource", () => {
     expect(await refusal(readSource(root))).toMatchObject({ code: "source_unsafe" });
   });
 
-  it("refuses what only installing may write", async () => {
-    for (const name of [".sallyport/bundle.mjs", ".Sallyport/x"]) {
+  it("refuses what only packing and installing may write, and what comes beside it", async () => {
+    for (const name of [
+      ".sallyport/bundle.js",
+      ".sallyport/bundle.mjs.map",
+      ".Sallyport/bundle.mjs",
+      ".sallyport/x/y",
+    ]) {
       expect(await refusal(readSource(pluginFolder({ ...plain, [name]: "evil()" })))).toMatchObject({
         code: "source_unsafe",
         data: { file: name },
