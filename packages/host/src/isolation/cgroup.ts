@@ -36,7 +36,7 @@ export interface ControlGroupOptions {
 const TRIAL: GroupLimits = { memoryBytes: 256 * 1024 * 1024, tasks: 16 };
 const PREFIX = "sallyport-";
 const FIX =
-  "Start the owner in a group of its own that is delegated to you: `systemd-run --user --scope -p Delegate=yes sallyport serve`; in a container, mount /sys/fs/cgroup writable.";
+  "Start the owner in a group of its own that is delegated to you: `systemd-run --user --scope -p Delegate=yes sallyport start`; in a container, mount /sys/fs/cgroup writable.";
 
 /**
  * Finds out by trying whether groups can be made, bounded and entered here, and removes groups that a host which was

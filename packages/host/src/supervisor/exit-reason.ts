@@ -35,9 +35,10 @@ const BY_ITSELF: readonly (string | null)[] = ["SIGTRAP", "SIGABRT", "SIGSEGV", 
 
 /** Words of V8, Deno and libc. A plugin that imitates them chooses between our sentences, and no more. */
 const NO_TASKS =
-  /failed to (?:spawn|create|start)\w* .*thread|pthread_create|WouldBlock.*temporarily unavailable|os error 11\b/i;
+  /(?:failed to|can't) (?:spawn|create|start)\b.{0,40}thread|thread constructor failed|pthread_create|Resource temporarily unavailable|os error 11\b/i;
 const NO_MEMORY =
   /out of memory|OutOfMemory|memory allocation of \d+ bytes failed|allocation failed|heap limit|os error 12\b|Cannot allocate memory/i;
+const NO_FILES = /too many open files|os error 24\b/i;
 
 /** Why a process ended by itself, in plain words: first what the kernel counted, then its signal, then its last words. */
 export function exitReason({ exit, lastWords, tasks }: ExitEvidence): string {
@@ -46,6 +47,7 @@ export function exitReason({ exit, lastWords, tasks }: ExitEvidence): string {
   const name = signal ?? signalOf(code);
   if (code !== 0 && BY_ITSELF.includes(name)) {
     if ((counted?.tasksRefused ?? 0) > 0 || NO_TASKS.test(lastWords)) return tasksReached(tasks);
+    if (NO_FILES.test(lastWords)) return "the process reached its limit of open files";
     if (NO_MEMORY.test(lastWords)) return "the process reached its memory limit";
   }
   if (name !== null) return BY_SIGNAL[name] ?? `the process was ended by ${name}`;
