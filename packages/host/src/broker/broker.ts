@@ -1,9 +1,11 @@
 import { displayLine, PolicyViolationError, SallyportError, toSallyportError } from "../kernel/index.ts";
 import type { CallContext } from "../supervisor/index.ts";
+import { createEgress, wholeHosts } from "./egress.ts";
 import { createFiles } from "./files.ts";
 import { FILE_LIMITS } from "./files-limits.ts";
 import { createKv } from "./kv.ts";
 import { createLog } from "./log.ts";
+import type { NetworkReport } from "./fetch.ts";
 import { createNetwork } from "./network.ts";
 import { NETWORK_LIMITS } from "./network-limits.ts";
 import type { Operation } from "./operation.ts";
@@ -59,35 +61,57 @@ function createSession(
     });
   };
 
+  const gateDeps = {
+    resolve: deps.resolve ?? systemResolver,
+    ownPorts: deps.ownPorts ?? (() => []),
+    ownAddresses: deps.ownAddresses ?? createSystemAddresses(deps.clock),
+    resolveMs: networkLimits.resolveMs,
+  };
+  const gate = createAddressGate(gateDeps, reach);
+  const newTransport = () => createTransport(networkLimits, deps.certificateAuthorities, deps.dial);
+  const reportNetwork = (
+    context: CallContext | null,
+    { target, method, status, bytes, secrets: names, error }: NetworkReport,
+  ): void =>
+    report(
+      context,
+      {
+        capability: "network",
+        target,
+        method,
+        bytes,
+        ...(status === undefined ? {} : { status }),
+        ...(names.length === 0 ? {} : { secrets: names }),
+      },
+      error,
+    );
   const network = createNetwork({
     limits: networkLimits,
     reach,
     secrets,
     rate: state.requests,
-    gate: createAddressGate(
-      {
-        resolve: deps.resolve ?? systemResolver,
-        ownPorts: deps.ownPorts ?? (() => []),
-        ownAddresses: deps.ownAddresses ?? createSystemAddresses(deps.clock),
-        resolveMs: networkLimits.resolveMs,
-      },
-      reach,
-    ),
-    transport: createTransport(networkLimits, deps.certificateAuthorities, deps.dial),
-    report: (context, { target, method, status, bytes, secrets: names, error }) =>
-      report(
-        context,
-        {
-          capability: "network",
-          target,
-          method,
-          bytes,
-          ...(status === undefined ? {} : { status }),
-          ...(names.length === 0 ? {} : { secrets: names }),
-        },
-        error,
-      ),
+    gate,
+    transport: newTransport(),
+    report: reportNetwork,
   });
+  const tunnels = createReach({
+    declared: wholeHosts(authority.declared),
+    granted: wholeHosts(authority.granted),
+    ...(authority.ceiling === undefined ? {} : { ceiling: wholeHosts(authority.ceiling) }),
+  });
+  const egress = authority.granted.some((scope) => scope.capability === "network")
+    ? createEgress({
+        limits: networkLimits,
+        reach,
+        tunnels,
+        gate,
+        tunnelGate: createAddressGate(gateDeps, tunnels),
+        transport: newTransport(),
+        rate: state.requests,
+        actions: state.actions,
+        report: reportNetwork,
+      })
+    : undefined;
   const files = createFiles({
     reach,
     limits: fileLimits,
@@ -117,6 +141,7 @@ function createSession(
 
   return {
     secretsView: secrets.view,
+    ...(egress === undefined ? {} : { egress }),
     async handle(method, params, context, signal) {
       if (!method.startsWith("body.") && !state.actions.take()) {
         const error = new SallyportError("limit_exceeded", "The plugin asks for too much at once.", {
@@ -153,6 +178,7 @@ function createSession(
     close() {
       closed = true;
       network.close();
+      void egress?.close();
     },
   };
 }

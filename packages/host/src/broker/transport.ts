@@ -14,6 +14,8 @@ import type { Target } from "./target.ts";
 export interface Transport {
   /** The connections to these addresses of this target's server; a changed answer of the name service gets others. */
   to(target: Target, addresses: readonly string[]): Dispatcher;
+  /** A bare connection to the first of these addresses that takes one. */
+  connect(addresses: readonly string[], port: number): Promise<Socket>;
   close(): void;
 }
 
@@ -79,6 +81,7 @@ export function createTransport(
       }
       return pool;
     },
+    connect: (addresses, port) => connectToAny(openSocket, addresses, port, limits.connectMs),
     close() {
       for (const pool of pools.values()) pool.destroy().catch(() => undefined);
       pools.clear();

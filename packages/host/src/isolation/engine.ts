@@ -35,13 +35,14 @@ export function installedEngine(): EnginePaths {
   return {
     deno: installedDeno(),
     runner: fileURLToPath(new URL("../../dist/runner/runner.mjs", import.meta.url)),
-    jail: installedJail(),
+    jail: installedHelper("jail"),
+    forward: installedHelper("forward"),
   };
 }
 
-/** The helper as the build made it, or else the one that is shipped. */
-function installedJail(): string {
-  const name = `linux-${process.arch}/jail`;
+/** A helper as the build made it, or else the one that is shipped. */
+function installedHelper(helper: string): string {
+  const name = `linux-${process.arch}/${helper}`;
   const [built, shipped] = [`../../dist/native/${name}`, `../../native/prebuilt/${name}`].map((path) =>
     fileURLToPath(new URL(path, import.meta.url)),
   );
@@ -71,19 +72,21 @@ function installedDeno(): string {
  */
 export async function placeEngine(options: PlacementOptions): Promise<EnginePaths> {
   const sources = options.sources ?? installedEngine();
-  await checkJail(sources.jail);
+  await checkHelper(sources.jail);
+  if (sources.forward !== undefined) await checkHelper(sources.forward);
   if (!options.hostIsRoot) return sources;
   const folder = join(options.publicRoot ?? PUBLIC_ROOT, "engine");
   await makePublic(folder);
-  const [deno, runner, jail] = await Promise.all([
+  const [deno, runner, jail, forward] = await Promise.all([
     place(folder, sources.deno, "deno", 0o755),
     place(folder, sources.runner, "runner.mjs", 0o444),
     place(folder, sources.jail, "jail", 0o755),
+    sources.forward === undefined ? undefined : place(folder, sources.forward, "forward", 0o755),
   ]);
-  return { deno, runner, jail };
+  return { deno, runner, jail, ...(forward === undefined ? {} : { forward }) };
 }
 
-async function checkJail(jail: string): Promise<void> {
+async function checkHelper(jail: string): Promise<void> {
   if (process.platform !== "linux") return;
   const info = await lstat(jail).catch((error: unknown) => {
     throw new SallyportError("isolation_unavailable", "The helper that contains plugins is not installed.", {

@@ -3,14 +3,18 @@ export { type ControlGroup, type GroupCounts, type GroupLimits } from "./cgroup-
 export { installedEngine, placeEngine, type PlacementOptions, storeRoot } from "./engine.ts";
 export { groupLimits, RUNTIME_MEMORY_BYTES, TASKS } from "./limits.ts";
 export { planSandbox } from "./plan.ts";
+export { createInterpreters, type Interpreters } from "./interpreters.ts";
+export { NOBODY } from "./namespace.ts";
 export { type Probe, probeIsolation, type ProbeOptions } from "./probe.ts";
 export { requireLevel } from "./require-level.ts";
 export { spawnSandboxed } from "./spawn.ts";
 export type {
   EnginePaths,
+  Interpreter,
   LevelReport,
   LevelRequirement,
   ProbeReport,
+  ProgramSpec,
   SandboxedProcess,
   SandboxExit,
   SandboxPlan,

@@ -1,19 +1,21 @@
 import { SallyportError } from "../kernel/index.ts";
 import { encodeOrders, type LandlockOrders, type ResourceLimit } from "./orders.ts";
-import { buildSeccompProgram, type SeccompArch } from "./seccomp.ts";
+import { buildSeccompProgram, type ProgramSockets, type SeccompArch } from "./seccomp.ts";
 
 export interface JailOptions {
   /** Whether other walls give the process pids of its own; otherwise it ends with this host and may name only itself. */
   readonly ownPids: boolean;
   readonly limits: readonly ResourceLimit[];
   readonly landlock: LandlockOrders | null;
+  /** What a program may do with sockets; absent for the engine. */
+  readonly sockets?: ProgramSockets;
 }
 
 /**
  * What the helper reads from descriptor 3 before it becomes a plugin's process. It must be a child of this process where
  * it has no pids of its own.
  */
-export function jailOrders({ ownPids, limits, landlock }: JailOptions): Buffer {
+export function jailOrders({ ownPids, limits, landlock, sockets }: JailOptions): Buffer {
   const programFd = limits.find(([name]) => name === "nofile")?.[1];
   if (programFd === undefined) throw new SallyportError("internal", "A jail without a limit on descriptors.");
   return encodeOrders({
@@ -21,7 +23,7 @@ export function jailOrders({ ownPids, limits, landlock }: JailOptions): Buffer {
     programFd,
     limits,
     landlock,
-    seccomp: buildSeccompProgram(seccompArch(), { shared: !ownPids, programFd }),
+    seccomp: buildSeccompProgram(seccompArch(), { shared: !ownPids, programFd, ...(sockets && { sockets }) }),
   });
 }
 

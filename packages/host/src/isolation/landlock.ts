@@ -11,7 +11,7 @@ import type { SandboxPlan, SandboxSpec } from "./types.ts";
  * Landlock as Linux 5.13 has it. What later versions add (truncate, TCP, ioctl, signals, abstract sockets) is used where it is there; where it is not, the
  * system call filter refuses the same.
  */
-const LEAST_ABI = 1;
+export const LEAST_ABI = 1;
 
 /**
  * Level `landlock`: one process in the host's namespaces. It can open the runtime, its libraries, the runner, the

@@ -53,6 +53,17 @@ export async function librariesFor(programs: readonly string[]): Promise<readonl
   return [...new Set(lists.flat())].toSorted();
 }
 
+/** The libraries of shared objects that a trusted program loads when it likes; those that lack one are left to fail then. */
+export async function sharedObjectLibraries(loader: string, objects: readonly string[]): Promise<readonly string[]> {
+  const libraries = new Set<string>();
+  for (const object of objects) {
+    const { stdout } = await run(loader, ["--list", object], { env: {} }).catch(() => ({ stdout: "" }));
+    for (const [, path] of stdout.matchAll(/=> (\/\S+) \(0x[0-9a-f]+\)$/gm))
+      if (path !== undefined) libraries.add(path);
+  }
+  return [...libraries].toSorted();
+}
+
 async function readHead(path: string): Promise<Buffer> {
   const file = await open(path, "r");
   try {

@@ -16,9 +16,13 @@ export const SCRATCH_BYTES = 16 * 1024 * 1024;
 const MIB = 1024 * 1024;
 
 /** The kernel's limits on one process, soft and hard alike, by the names of prlimit(1). `tasks` only where they are counted for this plugin alone. */
-export function resourceLimits(memoryMb: number, tasks: number | null): readonly (readonly [string, number])[] {
+export function resourceLimits(
+  memoryMb: number,
+  tasks: number | null,
+  baselineMb = DATA_BASELINE_MB,
+): readonly (readonly [string, number])[] {
   return [
-    ["data", (DATA_BASELINE_MB + memoryMb) * MIB],
+    ["data", (baselineMb + memoryMb) * MIB],
     ["nofile", OPEN_FILES],
     ["fsize", SCRATCH_BYTES],
     ["core", 0],

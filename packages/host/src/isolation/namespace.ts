@@ -10,7 +10,8 @@ const RUNNER = "/host/runner.mjs";
 const ROOT = "/plugin";
 export const NOBODY = 65534;
 
-const WALLS = [
+/** All that holds around a process, whatever it runs. */
+export const WALLS = [
   "--unshare-all",
   "--unshare-user",
   "--disable-userns",
@@ -23,16 +24,17 @@ const WALLS = [
   "plugin",
 ];
 
-const DEVICES = [
+/** Devices, and a size-limited /tmp. @param executable what `/proc/self/exe` names. */
+export const devices = (executable: string): string[] => [
   "--dev-bind",
   "/dev/null",
   "/dev/null",
   "--dev-bind",
   "/dev/urandom",
   "/dev/urandom",
-  // Deno panics without the link, and finds nothing else below /proc.
+  // Deno panics without the link, and nothing else is found below /proc.
   "--symlink",
-  DENO,
+  executable,
   "/proc/self/exe",
   "--size",
   String(SCRATCH_BYTES),
@@ -62,7 +64,7 @@ export async function planNamespace(spec: SandboxSpec, bwrap: string): Promise<S
     args: [
       ...WALLS,
       ...mounts.flatMap(([from, to]) => ["--ro-bind", from, to]),
-      ...DEVICES,
+      ...devices(DENO),
       ...environment.flatMap(([name, value]) => ["--setenv", name, value]),
       "--remount-ro",
       "/",

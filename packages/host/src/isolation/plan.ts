@@ -1,6 +1,7 @@
 import { SallyportError } from "../kernel/index.ts";
 import { planLandlock } from "./landlock.ts";
 import { planNamespace } from "./namespace.ts";
+import { planProgram } from "./program.ts";
 import { planRuntime } from "./runtime.ts";
 import type { SandboxPlan, SandboxSpec } from "./types.ts";
 
@@ -9,6 +10,7 @@ import type { SandboxPlan, SandboxSpec } from "./types.ts";
  * @throws {SallyportError} `isolation_unavailable`.
  */
 export async function planSandbox(spec: SandboxSpec): Promise<SandboxPlan> {
+  if (spec.program !== undefined) return planProgram(spec, spec.program);
   if (spec.level === "namespace" && spec.tools.bwrap !== null) return planNamespace(spec, spec.tools.bwrap);
   if (spec.level === "landlock") return planLandlock(spec);
   if (spec.level === "runtime") return planRuntime(spec);

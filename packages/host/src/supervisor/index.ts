@@ -3,6 +3,7 @@ export type { SupervisorLimits } from "./limits.ts";
 export type {
   BrokerSession,
   CallContext,
+  EgressDoor,
   LaunchPlan,
   Launcher,
   PluginProcess,

@@ -74,9 +74,25 @@ export interface ToolAnswer {
 export interface BrokerSession {
   handle(method: string, params: unknown, context: CallContext | null, signal: AbortSignal): Promise<unknown>;
   notify(method: string, params: unknown, context: CallContext | null): void;
+  /** The way to the network for a program with an HTTP stack of its own; absent when no grant leads anywhere. */
+  readonly egress?: EgressDoor;
   /** Releases whatever a call left open (bodies, handles). */
   endCall(callId: string): void;
   close(): void;
+}
+
+/** A proxy outside the walls, on a unix socket that is all a program's empty network namespace leads to. */
+export interface EgressDoor {
+  /**
+   * Listens.
+   * @param owner who may connect, when that is another user than the host's.
+   * @returns absolute path of the socket, alone in a folder of its own.
+   */
+  open(owner: { readonly uid: number; readonly gid: number } | null): Promise<string>;
+  /** From now on connections are served, as part of this call. */
+  begin(context: CallContext): void;
+  /** With the last call, every connection ends. */
+  end(callId: string): void;
 }
 
 export type ProcessState = "starting" | "running" | "unhealthy" | "stopping" | "gone";

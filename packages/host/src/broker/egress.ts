@@ -1,0 +1,162 @@
+import { chmod, chown, mkdtemp, rm } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Duplex } from "node:stream";
+import type { Scope } from "../capability/index.ts";
+import { SallyportError } from "../kernel/index.ts";
+import type { CallContext, EgressDoor } from "../supervisor/index.ts";
+import { forwardRequest } from "./egress-request.ts";
+import { openTunnel } from "./egress-tunnel.ts";
+import type { NetworkReport } from "./fetch.ts";
+import type { NetworkLimits } from "./network-limits.ts";
+import type { RateLimit } from "./rate.ts";
+import type { Reach } from "./reach.ts";
+import type { AddressGate } from "./resolve.ts";
+import type { Transport } from "./transport.ts";
+
+/** Bounds of the proxy itself; what passes through it has the network's. */
+export const EGRESS_LIMITS = { connections: 32, headerBytes: 16 * 1024, headersMs: 10_000 } as const;
+
+export interface EgressDeps {
+  readonly limits: NetworkLimits;
+  /** For plain HTTP, whose methods and paths are seen. */
+  readonly reach: Reach;
+  /** For tunnels, of which only host and port are seen: grants of anything less are not in it. */
+  readonly tunnels: Reach;
+  readonly gate: AddressGate;
+  readonly tunnelGate: AddressGate;
+  readonly transport: Transport;
+  readonly rate: RateLimit;
+  /** Bounds what the audit hears of. */
+  readonly actions: RateLimit;
+  readonly report: (context: CallContext | null, report: NetworkReport) => void;
+}
+
+/** The door, and the way to shut it for good. */
+export interface Egress extends EgressDoor {
+  close(): Promise<void>;
+}
+
+/** One connection of the program to the proxy. */
+export interface Passage {
+  /** The one call in flight, when there is one; with more than one of an agent, nobody can tell whose it is. */
+  readonly context: CallContext | null;
+  /** Fires when no call is in flight any more, when the program ends, and when the connection's time is over. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The way out of a program with an HTTP stack of its own: a proxy on a unix socket, the only thing that can be reached
+ * from the program's empty network namespace. CONNECT and plain HTTP in absolute form; every connection is checked as
+ * a request to the broker is, resolved once, made to the checked address and audited. Served only while a call is in
+ * flight and its intent is durable; when the last call ends, every connection does.
+ */
+export function createEgress(deps: EgressDeps): Egress {
+  const inFlight = new Map<string, CallContext>();
+  const passages = new Set<AbortController>();
+  let server: Server | undefined;
+  let folder: string | undefined;
+
+  function endAll(): void {
+    for (const passage of passages) passage.abort(callOver());
+  }
+
+  /** Runs one connection's work; it is cut when its time is over, whatever the work does. */
+  async function pass(client: Duplex, work: (passage: Passage) => Promise<void>): Promise<void> {
+    const controller = new AbortController();
+    passages.add(controller);
+    const timer = setTimeout(() => controller.abort(callOver()), deps.limits.totalMs);
+    const onClose = (): void => controller.abort(hungUp());
+    client.once("close", onClose);
+    try {
+      const contexts = [...inFlight.values()];
+      const [first] = contexts;
+      await Promise.all(contexts.map(({ intent }) => intent));
+      if (first === undefined || inFlight.size === 0) controller.abort(callOver());
+      await work({ context: contexts.length === 1 && first ? first : null, signal: controller.signal });
+    } catch {
+      client.destroy();
+    } finally {
+      client.off("close", onClose);
+      clearTimeout(timer);
+      passages.delete(controller);
+      controller.abort(callOver());
+    }
+  }
+
+  function serve(): Server {
+    const made = createServer({
+      maxHeaderSize: EGRESS_LIMITS.headerBytes,
+      headersTimeout: EGRESS_LIMITS.headersMs,
+      requestTimeout: deps.limits.totalMs,
+      connectionsCheckingInterval: 1_000,
+      insecureHTTPParser: false,
+    });
+    made.maxConnections = EGRESS_LIMITS.connections;
+    // One request a connection: nothing can be smuggled behind it.
+    made.maxRequestsPerSocket = 1;
+    made.on("connect", (request, client, head) => {
+      client.on("error", () => client.destroy());
+      if (!deps.actions.take()) client.destroy();
+      else void pass(client, (passage) => openTunnel(deps, passage, { request, client, head }));
+    });
+    made.on("request", (request, response) => {
+      if (!deps.actions.take()) request.socket.destroy();
+      else void pass(request.socket, (passage) => forwardRequest(deps, passage, { request, response }));
+    });
+    made.on("upgrade", (_request, client) => client.destroy());
+    made.on("checkContinue", (request, response) => made.emit("request", request, response));
+    made.on("clientError", (_error, client) => client.destroy());
+    return made;
+  }
+
+  async function close(): Promise<void> {
+    inFlight.clear();
+    endAll();
+    deps.transport.close();
+    server?.closeAllConnections();
+    server?.close();
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+  }
+
+  return {
+    async open(owner) {
+      folder = await mkdtemp(join(tmpdir(), "sallyport-egress-"));
+      const path = join(folder, "proxy");
+      server = serve();
+      await new Promise<void>((resolve, reject) => {
+        server?.once("error", reject).listen(path, resolve);
+      });
+      await chmod(path, 0o600);
+      // The folder lets in the program's user alone; every process of that user is in a jail of ours.
+      await chmod(folder, 0o700);
+      if (owner !== null) for (const place of [path, folder]) await chown(place, owner.uid, owner.gid);
+      return path;
+    },
+    begin: (context) => void inFlight.set(context.callId, context),
+    end(callId) {
+      if (inFlight.delete(callId) && inFlight.size === 0) endAll();
+    },
+    close,
+  };
+}
+
+/** The scopes of a list that leave nothing of a host to check. */
+export function wholeHosts(scopes: readonly Scope[]): readonly Scope[] {
+  return scopes.filter(
+    (scope) => scope.capability === "network" && scope.methods.includes("*") && scope.paths.includes("/**"),
+  );
+}
+
+/** The program closed its end; a tunnel ends so. */
+function hungUp(): SallyportError {
+  return new SallyportError("cancelled", "The program closed the connection.");
+}
+
+function callOver(): SallyportError {
+  return new SallyportError("permission_denied", "The network is reached only while a tool call is in flight.", {
+    detail: "No call of this plugin runs, or the one that this belonged to is over.",
+    fix: "Do it inside a tool call, and finish before you answer.",
+  });
+}
