@@ -172,7 +172,7 @@ describe.each(LEVELS)("at level $level $note", ({ level, available }) => {
     const source = `const kept = []; export default { tools: { echo() { kept.push(new Uint8Array(64 << 20).fill(1)); return new Promise(() => {}); } } };`;
     const process = await lab.start(source, {
       level,
-      groups: false,
+      groups: null,
       bounds: { watchMs: 20, runtimeMemoryBytes: 0 },
       limits: { memoryMb: 60, concurrency: 1 },
     });

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import type { ControlGroups } from "../../src/isolation/index.ts";
 import { createLauncher, type SupervisorLimits } from "../../src/supervisor/index.ts";
 import type {
   BrokerSession,
@@ -79,8 +80,8 @@ export interface StartOptions extends Partial<LaunchPlan> {
   tools?: readonly string[];
   config?: Readonly<Record<string, unknown>>;
   bounds?: Partial<SupervisorLimits>;
-  /** False: as on a machine where the kernel makes no groups for us. */
-  groups?: false;
+  /** Instead of what the probe found; null: as on a machine where the kernel makes no groups for us. */
+  groups?: ControlGroups | null;
   signal?: AbortSignal;
 }
 
@@ -137,7 +138,7 @@ export async function createLab(): Promise<Lab> {
     const { tools = ["echo"], config = {}, bounds, signal, groups, ...plan } = options;
     const name = `plugin${count++}`;
     dir.write(`${name}/plugin.js`, source);
-    const process = await makeLauncher(bounds, main, groups === false ? { ...probe, groups: null } : probe).launch(
+    const process = await makeLauncher(bounds, main, { ...probe, ...(groups === undefined ? {} : { groups }) }).launch(
       {
         view: {
           ref: { id: "lab", version: "1.0.0", digest: `sha256:${"0".repeat(64)}` },
