@@ -86,6 +86,8 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     clock,
     launcher: createLauncher({ engine: parts.engine, probe, hostIsRoot: parts.hostIsRoot, clock }),
     policySnapshot: () => state.decisions.policy.snapshot,
+    settings: () => state.config.isolation,
+    redactText: redactor.redactText,
     permit,
     plan: (record, granted) =>
       planLaunch(record, granted, {
@@ -100,7 +102,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   let tools: ReadonlyMap<string, LoadedTool> | undefined;
   const toolListeners = new Set<() => void>();
   const routes = createRouteTable({
-    loadedTools: () => (tools ??= loadedTools(catalog, state.decisions)),
+    loadedTools: () => (tools ??= loadedTools(catalog, state.decisions, runtime.presence)),
     policy: () => state.decisions.policy,
     maxTimeoutMs: () => state.config.limits.timeoutMs ?? LIMITS.maxTimeoutMs,
   });

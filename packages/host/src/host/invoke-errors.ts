@@ -84,3 +84,10 @@ export function unreadableOutput(route: CallRoute): SallyportError {
     fix: "The plugin's author must mend the tool.",
   });
 }
+
+export function startsTooLong(route: CallRoute, milliseconds: number): SallyportError {
+  return new SallyportError("busy", `${route.plugin.id} did not start within ${milliseconds} ms.`, {
+    detail: "The call never reached the plugin, which is still starting.",
+    fix: `Try again, and see why with: sallyport plugin info ${route.plugin.id}`,
+  });
+}

@@ -14,6 +14,7 @@ import {
   sha256,
   toSallyportError,
 } from "../kernel/index.ts";
+import { systemTimers, type Timers } from "../rpc/index.ts";
 import type { PluginProcess } from "../supervisor/index.ts";
 import { assertNamed, type Call, type CallInput, fitsAudit, invokedEvent, newCall } from "./call.ts";
 import {
@@ -25,6 +26,7 @@ import {
   invalidInput,
   invalidOutput,
   outputTooLarge,
+  startsTooLong,
   unknownTool,
   unreadableOutput,
 } from "./invoke-errors.ts";
@@ -36,8 +38,8 @@ export interface InvokeDeps {
   readonly routes: RouteTable;
   readonly approvals: CallApprovals;
   /** The plugin's process, if it runs; else starts it through the gates of a load. */
-  running(plugin: PluginRef): PluginProcess | undefined;
-  wake(plugin: PluginRef): Promise<PluginProcess>;
+  running(plugin: PluginRef, agent: string): PluginProcess | undefined;
+  wake(plugin: PluginRef, agent: string): Promise<PluginProcess>;
   /** Removes known secret values. */
   redact(value: unknown): unknown;
   redactText(text: string): string;
@@ -48,11 +50,14 @@ export interface InvokeDeps {
   refused(): void;
   /** What the host last refused the plugin during a call, in words; asked once, when the call is over. */
   refusalOf(callId: string): string | undefined;
+  readonly timers?: Timers;
   /** Told of a defect of ours, whose cause the caller does not see. */
   defect(error: unknown): void;
 }
 
 const DONE = Promise.resolve();
+/** A call waits for the start of its plugin as long as it may take, but at least this long; then it has its whole time. */
+const START_WAIT_MS = 10_000;
 /** For calls that nobody can cancel; every call in flight listens to it. */
 const NEVER_ABORTED = new AbortController().signal;
 setMaxListeners(0, NEVER_ABORTED);
@@ -87,9 +92,12 @@ async function run(deps: InvokeDeps, call: Call): Promise<unknown> {
 
   const approved = decided.decision.decision === "require_approval" ? await approval(deps, call, decided, input) : null;
   const signal = request.signal ?? NEVER_ABORTED;
-  const process = deps.running(decided.plugin) ?? (await unlessAborted(deps.wake(decided.plugin), signal));
+  let process = deps.running(decided.plugin, caller.agent) ?? (await started(deps, call, decided, signal));
+  if (approved !== null) {
+    await deps.approvals.consume((call.approval = approved), input.digest);
+    if (process.state !== "running") process = await started(deps, call, decided, signal);
+  }
   call.level = process.level;
-  if (approved !== null) await deps.approvals.consume((call.approval = approved), input.digest);
 
   // From here to the call nothing waits, so that what is decided now is what is executed.
   const route = decideAgain(deps, call, decided);
@@ -156,14 +164,21 @@ async function approval(deps: InvokeDeps, call: Call, route: CallRoute, input: C
   return found.approved;
 }
 
-/** A caller that gives up need not wait for a start; the start goes on for others. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal === NEVER_ABORTED) return work;
+/** A caller that gives up, or whose time is over, need not wait for a start; the start goes on for others. */
+function started(deps: InvokeDeps, call: Call, route: CallRoute, signal: AbortSignal): Promise<PluginProcess> {
+  const most = Math.max(route.timeoutMs, START_WAIT_MS);
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(cancelledBefore());
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+    if (signal.aborted) return abort();
+    const cancel = (deps.timers ?? systemTimers).set(() => reject(startsTooLong(route, most)), most);
+    if (signal !== NEVER_ABORTED) signal.addEventListener("abort", abort, { once: true });
+    deps
+      .wake(route.plugin, call.caller.agent)
+      .then(resolve, reject)
+      .finally(() => {
+        cancel();
+        signal.removeEventListener("abort", abort);
+      });
   });
 }
 
@@ -208,7 +223,7 @@ function finish(deps: InvokeDeps, call: Call, result: unknown): InvokeAnswer {
 }
 
 function fail(deps: InvokeDeps, call: Call, error: SallyportError): InvokeAnswer {
-  if (call.outcome === "unknown") call.outcome = outcomeOf(error.code, call);
+  if (call.outcome === "unknown") call.outcome = outcomeOf(error, call);
   const durationMs = deps.clock.monotonic() - call.startedAt;
   const reason = typeof error.data["reason"] === "string" ? error.data["reason"] : error.code;
   writeOutcome(deps, call, durationMs, reason);
@@ -245,8 +260,8 @@ const UNSEEN: readonly ErrorCode[] = [
   "internal",
 ];
 
-function outcomeOf(code: ErrorCode, call: Call): CallOutcome {
-  if (code === "busy" || code === "plugin_not_running") return "not_started";
+function outcomeOf({ code, data }: SallyportError, call: Call): CallOutcome {
+  if (code === "busy" || code === "plugin_not_running" || data["started"] === false) return "not_started";
   return UNSEEN.includes(code) && call.route?.effect !== "read" ? "unknown" : "failed";
 }
 

@@ -32,12 +32,14 @@ export interface LoadedTool {
   readonly scopes: readonly Scope[];
   /** When the grant ends, milliseconds since the epoch. */
   readonly expiresAt: number | undefined;
+  /** Whether agents see it: not while its plugin, having crashed, is being restarted; a call then waits for that. */
+  readonly listed?: boolean;
 }
 
 export interface RouteTable {
   /** `undefined` when no loaded plugin declares the tool. */
   find(caller: Caller, name: string): CallRoute | undefined;
-  /** Loaded tools in the order of their names, from the one behind `after`, as this caller's decisions are. */
+  /** Listed tools in the order of their names, from the one behind `after`, as this caller's decisions are. */
   behind(caller: Caller, after?: string): Iterable<CallRoute>;
   /** Forgets every decision; called when a plugin, grant or rule changes. */
   invalidate(): void;
@@ -93,7 +95,8 @@ export function createRouteTable(sources: RouteSources): RouteTable {
         const name = names[at] ?? "";
         const loaded = sources.loadedTools().get(name);
         // Kept are the routes of tools that are called: ten thousand plugins are listed by agents that call five.
-        if (loaded) yield routesOf(caller.agent).get(name) ?? buildRoute(name, loaded, caller.agent, sources);
+        if (loaded && loaded.listed !== false)
+          yield routesOf(caller.agent).get(name) ?? buildRoute(name, loaded, caller.agent, sources);
       }
     },
     invalidate: () => {

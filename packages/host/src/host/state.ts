@@ -2,6 +2,7 @@ import type { Grant, Scope } from "../capability/index.ts";
 import type { AllowListEntry, HostConfig } from "../config/index.ts";
 import type { Catalog } from "../catalog/index.ts";
 import { compilePolicy, type Policy, type PolicyRule } from "../policy/index.ts";
+import type { PluginRef } from "../kernel/index.ts";
 import { type LoadedTool, toolName } from "./route.ts";
 import {
   type Database,
@@ -68,11 +69,19 @@ export function installedVersions(catalog: Catalog): ReadonlyMap<string, string>
   );
 }
 
-/** Tools that agents may see: of active plugins that run or can be woken, with the grant that they have now. */
-export function loadedTools(catalog: Catalog, decisions: Decisions): ReadonlyMap<string, LoadedTool> {
+/**
+ * Tools that agents may call: of active plugins that run or can be woken, with the grant that they have now.
+ * @param presence of a plugin that is on its way: see `Runtime`
+ */
+export function loadedTools(
+  catalog: Catalog,
+  decisions: Decisions,
+  presence: (plugin: PluginRef) => "listed" | "waiting" | null,
+): ReadonlyMap<string, LoadedTool> {
   const tools = new Map<string, LoadedTool>();
   for (const record of catalog.all()) {
-    if (!record.active || (record.state !== "running" && record.state !== "idle")) continue;
+    const here = record.active ? presenceOf(record, presence) : null;
+    if (here === null) continue;
     const grant = decisions.grantOf(record);
     if (!grant) continue;
     for (const tool of record.manifest.tools) {
@@ -81,8 +90,17 @@ export function loadedTools(catalog: Catalog, decisions: Decisions): ReadonlyMap
         tool,
         scopes: grant.scopes,
         expiresAt: grant.expiresAt,
+        listed: here === "listed",
       });
     }
   }
   return tools;
+}
+
+function presenceOf(
+  { ref, state }: StoredPlugin,
+  presence: (plugin: PluginRef) => "listed" | "waiting" | null,
+): "listed" | "waiting" | null {
+  if (state === "running" || state === "idle") return "listed";
+  return state === "starting" || state === "unhealthy" ? presence(ref) : null;
 }

@@ -31,6 +31,8 @@ export interface CallsDeps {
   readonly onGivenUp: () => void;
   /** A call waits for nothing but calls that were given up. */
   readonly onBlocked: () => void;
+  /** No call is in flight any more. */
+  readonly onEmpty: () => void;
 }
 
 export interface Calls {
@@ -43,6 +45,8 @@ export interface Calls {
   late(requestId: number): void;
   /** Fails all that wait; they never started. */
   clearQueue(error: SallyportError): void;
+  /** Gives up all that are in flight. */
+  giveUp(error: SallyportError): void;
   readonly started: number;
   readonly admission: Pick<Admission<Entry>, "running" | "draining" | "blockedByDraining">;
 }
@@ -89,6 +93,7 @@ export function createCalls(deps: CallsDeps): Calls {
     admission.leave(entry, isDraining);
     if (isDraining) deps.onGivenUp();
     if (admission.blockedByDraining) deps.onBlocked();
+    if (admission.running === 0) deps.onEmpty();
   }
 
   function expireWaiting(now: number): number {
@@ -175,6 +180,9 @@ export function createCalls(deps: CallsDeps): Calls {
       alarm.stop();
       for (const entry of waiting) withdraw(entry, error);
     },
+    giveUp(error) {
+      for (const entry of inFlight.values()) peer.abandon(entry.requestId, error);
+    },
     get started() {
       return started;
     },
@@ -196,6 +204,7 @@ function toolFailed(answer: Extract<PeerAnswer, { kind: "error" }>): SallyportEr
 function cancelled(wasSent: boolean): SallyportError {
   return new SallyportError("cancelled", "The call was cancelled.", {
     detail: wasSent ? "The plugin was told; what it did until then is not undone." : "It had not started.",
+    data: { started: wasSent },
   });
 }
 

@@ -1,9 +1,11 @@
 import { type SandboxedProcess, TASKS } from "../isolation/index.ts";
-import { type Clock, displayLine, SallyportError } from "../kernel/index.ts";
+import { type Clock, displayLine, LIMITS, SallyportError } from "../kernel/index.ts";
 import { createPeer, type Peer, type Timers } from "../rpc/index.ts";
 import { type Calls, createCalls } from "./calls.ts";
 import { exitReason } from "./exit-reason.ts";
+import { watchHeartbeat } from "./heartbeat.ts";
 import type { SupervisorLimits } from "./limits.ts";
+import type { ProgramPeer } from "./program.ts";
 import { createRequests, type Requests } from "./requests.ts";
 import { readStderr, type Stderr } from "./stderr.ts";
 import type { LaunchPlan, PluginProcess, ProcessExit, ProcessState, ToolCall } from "./types.ts";
@@ -13,6 +15,8 @@ export interface ProcessDeps {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly limits: SupervisorLimits;
+  /** What is done otherwise for a program. */
+  readonly program?: ProgramPeer;
 }
 
 /** A process that is being started or runs, seen from the launcher. */
@@ -33,6 +37,8 @@ interface Ending {
 }
 
 const STOPPED = "the plugin was stopped";
+/** A ping outlives every call: a process that is blocked for as long as its call may last answers it afterwards. */
+const PING_MS = 2 * LIMITS.maxTimeoutMs;
 
 export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: ProcessDeps): Supervised {
   const { clock, timers, limits } = deps;
@@ -42,8 +48,13 @@ export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: Pro
   let drainTimer = false;
   let ending: Ending | undefined;
   let unwatch: (() => void) | undefined;
+  let responsive = true;
+  let healthListener: ((responsive: boolean) => void) | undefined;
+  let stopping: Promise<void> | undefined;
+  /** Ends the wait for calls in flight. */
+  let drained: (() => void) | undefined;
 
-  const peer = createPeer({
+  const peer = (deps.program?.makePeer ?? createPeer)({
     readable: sandbox.stdout,
     writable: sandbox.stdin,
     clock,
@@ -70,6 +81,7 @@ export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: Pro
     alive: () => ending === undefined,
     onGivenUp,
     onBlocked,
+    onEmpty: () => drained?.(),
   });
   const requests: Requests = createRequests({
     broker: plan.broker,
@@ -100,11 +112,14 @@ export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: Pro
     ending = why;
     state = "stopping";
     unwatch?.();
+    drained?.();
     calls.clearQueue(notRunning(plan));
     requests.close();
     if (why.reason !== null) peer.close(endedError(why.expected, why.reason));
     sandbox.kill();
   }
+
+  const isBusy = (): boolean => calls.admission.running + calls.admission.draining > 0;
 
   function condemn(reason: string): void {
     end({ expected: false, reason });
@@ -112,6 +127,8 @@ export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: Pro
 
   /** The plugin may be in an endless loop, or may never end what it was told to end. */
   function onGivenUp(): void {
+    // The calls that are given up when a plugin is stopped: its process ends anyway.
+    if (state !== "running") return;
     ping(limits.pingGraceMs);
     if (calls.admission.draining > limits.drainingCalls) condemn("the process did not end calls that were given up");
   }
@@ -140,13 +157,30 @@ export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: Pro
     await exited;
   }
 
-  async function stop(graceMs: number): Promise<void> {
+  /** A second stop that does not wait for calls ends the wait of the first. */
+  async function stop(graceMs: number, drainMs = 0): Promise<void> {
     if (state === "running") {
       state = "stopping";
       calls.clearQueue(notRunning(plan));
-      await shutDown(graceMs);
-    }
+      stopping = drain(drainMs).then(() => (ending === undefined ? shutDown(graceMs) : undefined));
+    } else if (drainMs === 0) drained?.();
+    await stopping;
     await kill(STOPPED);
+  }
+
+  /** Lets calls in flight end by themselves for a while, and gives up those that are left. */
+  async function drain(drainMs: number): Promise<void> {
+    if (drainMs > 0 && calls.admission.running > 0) {
+      await new Promise<void>((resolve) => {
+        const cancel = timers.set(resolve, drainMs);
+        drained = () => {
+          cancel();
+          resolve();
+        };
+      });
+      drained = undefined;
+    }
+    calls.giveUp(endedError(true, STOPPED));
   }
 
   /** Resolves when the process has ended by itself, or the grace is over. */
@@ -167,6 +201,18 @@ export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: Pro
     get state() {
       return state;
     },
+    get busy() {
+      return isBusy();
+    },
+    get served() {
+      return calls.started;
+    },
+    get responsive() {
+      return responsive;
+    },
+    onHealth(listener) {
+      healthListener = listener;
+    },
     exited,
     peer,
     requests,
@@ -177,20 +223,40 @@ export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: Pro
     run() {
       if (ending !== undefined) return;
       state = "running";
-      unwatch = watch(
+      const unwatchUse = watch(
         {
           grouped: sandbox.grouped,
           usage: () => sandbox.usage(),
-          busy: () => calls.admission.running + calls.admission.draining > 0,
+          busy: isBusy,
           calls: () => calls.started,
-          ping: () => ping(limits.heartbeatGraceMs),
           condemn,
         },
         { clock, timers, limits, memoryMb, tasks },
       );
+      const unwatchHeartbeat = watchHeartbeat(
+        {
+          ping: (settle) => void peer.send("ping", {}, PING_MS, (answer) => settle(answer.kind !== "failed")),
+          busy: isBusy,
+          onHealth(now) {
+            responsive = now;
+            healthListener?.(now);
+          },
+          condemn,
+        },
+        { clock, timers, limits },
+      );
+      unwatch = () => {
+        unwatchUse();
+        unwatchHeartbeat();
+      };
     },
     call(call: ToolCall) {
-      return state === "running" ? calls.run(call) : Promise.reject(notRunning(plan));
+      if (state !== "running") return Promise.reject(notRunning(plan));
+      if (deps.program === undefined) return calls.run(call);
+      return deps.program.before(call).then(() => {
+        if (state === "running") return calls.run(call);
+        throw notRunning(plan);
+      });
     },
     stop,
     kill,

@@ -102,12 +102,23 @@ export interface PluginProcess {
   readonly level: IsolationLevel;
   readonly pid: number;
   readonly state: ProcessState;
+  /** Calls are in flight, or were given up and the plugin has not ended them. */
+  readonly busy: boolean;
+  /** Calls that it was given so far. */
+  readonly served: number;
+  /** Whether it answers pings in time. */
+  readonly responsive: boolean;
+  /** One listener, told when `responsive` changes. */
+  onHealth(listener: (responsive: boolean) => void): void;
   /** Resolves when the process and its whole group are gone; says why. */
   readonly exited: Promise<ProcessExit>;
   /** @throws {SallyportError} `tool_failed`, `deadline_exceeded`, `cancelled`, `plugin_crashed`, `protocol_violation`, `output_too_large`, `busy`. */
   call(call: ToolCall): Promise<ToolAnswer>;
-  /** Asks the plugin to shut down, waits for at most `graceMs`, then kills the group. */
-  stop(graceMs: number): Promise<void>;
+  /**
+   * Takes no call any more, fails those that wait (they never started), lets those in flight end for at most `drainMs`
+   * (default 0) and then gives them up; asks the plugin to shut down, waits for at most `graceMs`, then kills the group.
+   */
+  stop(graceMs: number, drainMs?: number): Promise<void>;
   kill(reason: string): Promise<void>;
 }
 

@@ -12,7 +12,6 @@ export interface Watched {
   busy(): boolean;
   /** Calls started so far. */
   calls(): number;
-  ping(): void;
   /** Kills the process, with the reason in plain words. */
   condemn(reason: string): void;
 }
@@ -33,7 +32,7 @@ interface Look {
 }
 
 /**
- * Looks at a process again and again: processor time with no call in flight, a ping with no call in flight and, where
+ * Looks at a process again and again: processor time with no call in flight and, where
  * the kernel does not bound it as a group, resident memory and tasks (`RLIMIT_DATA` counts some of it, `RLIMIT_NPROC`
  * only in a user namespace). Returns the way to stop.
  */
@@ -45,7 +44,6 @@ export function watch(process: Watched, { clock, timers, limits, memoryMb, tasks
   let cancel = timers.set(look, limits.watchMs);
 
   function look(): void {
-    if (!process.busy()) process.ping();
     void measure();
   }
 

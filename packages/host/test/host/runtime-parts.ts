@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type AuditLog, openAuditLog, type StoredAuditEvent } from "../../src/audit/index.ts";
 import { type Catalog, type LoadPermit, openCatalog } from "../../src/catalog/index.ts";
-import { createRuntime, type Runtime } from "../../src/host/runtime.ts";
+import { createRuntime, type Runtime, type RuntimeSettings } from "../../src/host/runtime.ts";
 import { SallyportError, systemClock, type PluginState } from "../../src/kernel/index.ts";
 import { readManifest } from "../../src/manifest/index.ts";
+import type { Timers } from "../../src/rpc/index.ts";
 import { loadOrCreateSigningKey, openDatabase, type StoredPlugin } from "../../src/store/index.ts";
 import type { LaunchPlan, PluginProcess, ProcessExit, ProcessState } from "../../src/supervisor/index.ts";
 import { manifestOf, toolLine } from "../support/home.ts";
@@ -25,12 +26,18 @@ export function gate<T = void>(): { promise: Promise<T>; open: (value: T) => voi
 /** A process that ends when it is told to, or when the test says so; its way out can be held open. */
 export interface FakeProcess extends PluginProcess {
   crash(reason: string): void;
+  busy: boolean;
+  served: number;
+  /** Answers pings again, or no longer. */
+  answers(now: boolean): void;
   /** Keeps a stopped process there until the gate is opened. */
   linger: ReturnType<typeof gate<void>> | undefined;
 }
 
 function fakeProcess(): FakeProcess {
   let state: ProcessState = "running";
+  let responsive = true;
+  let listener: (responsive: boolean) => void = () => undefined;
   const exit = gate<ProcessExit>();
   async function end(): Promise<void> {
     if (state === "running") state = "stopping";
@@ -45,12 +52,23 @@ function fakeProcess(): FakeProcess {
     get state() {
       return state;
     },
+    busy: false,
+    served: 0,
+    get responsive() {
+      return responsive;
+    },
+    onHealth: (told) => (listener = told),
+    answers(now) {
+      responsive = now;
+      listener(now);
+    },
     exited: exit.promise,
     linger: undefined,
     call: () => Promise.reject(new SallyportError("busy", "No calls in this test.")),
     stop: end,
     kill: end,
     crash(reason) {
+      process.busy = false;
       state = "gone";
       exit.open({ expected: false, code: 1, signal: null, reason });
     },
@@ -58,7 +76,42 @@ function fakeProcess(): FakeProcess {
   return process;
 }
 
+/** Timers that ring when a test says so. */
+export interface TestTimers extends Timers {
+  /** Passes time: rings everything that is due until then, in order. */
+  pass(milliseconds: number): void;
+  readonly now: number;
+}
+
+function testTimers(): TestTimers {
+  const waiting = new Map<symbol, { at: number; callback: () => void }>();
+  let now = 0;
+  return {
+    set(callback, milliseconds) {
+      const key = Symbol("timer");
+      waiting.set(key, { at: now + milliseconds, callback });
+      return () => void waiting.delete(key);
+    },
+    pass(milliseconds) {
+      const end = now + milliseconds;
+      for (;;) {
+        const [next] = [...waiting].filter(([, { at }]) => at <= end).toSorted(([, a], [, b]) => a.at - b.at);
+        if (!next) break;
+        waiting.delete(next[0]);
+        now = next[1].at;
+        next[1].callback();
+      }
+      now = end;
+    },
+    get now() {
+      return now;
+    },
+  };
+}
+
 export interface RuntimeBench {
+  readonly timers: TestTimers;
+  settings: RuntimeSettings;
   readonly catalog: Catalog;
   readonly runtime: Runtime;
   readonly audit: AuditLog;
@@ -93,9 +146,13 @@ export async function makeRuntime(): Promise<RuntimeBench> {
   });
   const catalog = await openCatalog(db, failing, systemClock);
   const launched: FakeProcess[] = [];
+  const timers = testTimers();
   const runtime = createRuntime({
     catalog,
-    clock: systemClock,
+    clock: { now: () => Date.now(), monotonic: () => timers.now },
+    timers,
+    settings: () => bench.settings,
+    redactText: (text) => text.replaceAll("hunter2", "[secret]"),
     policySnapshot: () => "sha256:test",
     async permit(): Promise<LoadPermit> {
       await bench.onPermit();
@@ -117,6 +174,8 @@ export async function makeRuntime(): Promise<RuntimeBench> {
     },
   });
   const bench: RuntimeBench = {
+    timers,
+    settings: { perAgent: false, processes: 2, idleAfterMs: 40_000, drainMs: 5_000 },
     catalog,
     runtime,
     audit,

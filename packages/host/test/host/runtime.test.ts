@@ -40,7 +40,7 @@ describe("at most one process of a plugin", () => {
     linger.open();
     await Promise.all([unloaded, loaded]);
     expect(bench.alive()).toEqual([bench.launched[1]]);
-    expect(bench.runtime.running(plugin.ref)).toBe(bench.launched[1]);
+    expect(bench.runtime.running(plugin.ref, "a")).toBe(bench.launched[1]);
     expect(bench.state(plugin)).toBe("running");
   });
 
@@ -102,7 +102,7 @@ describe("an operator who stops a plugin", () => {
     await expect(started).rejects.toThrow();
     expect(bench.alive()).toEqual([]);
     expect(bench.state(plugin)).toBe("stopped");
-    expect(bench.runtime.running(plugin.ref)).toBeUndefined();
+    expect(bench.runtime.running(plugin.ref, "a")).toBeUndefined();
   });
 
   it("is not overruled by the restart after a crash", async () => {
@@ -113,7 +113,7 @@ describe("an operator who stops a plugin", () => {
     await settle();
     expect(bench.state(plugin)).toBe("stopped");
     expect(bench.launched).toHaveLength(1);
-    await expect(bench.runtime.wake(plugin.ref)).rejects.toMatchObject({ code: "plugin_not_running" });
+    await expect(bench.runtime.wake(plugin.ref, "a")).rejects.toMatchObject({ code: "plugin_not_running" });
   });
 
   it("is not overruled by a call that wakes the plugin", async () => {
@@ -121,7 +121,7 @@ describe("an operator who stops a plugin", () => {
     await bench.runtime.stop(plugin, "idle", { actor: "host" });
     const permit = gate();
     bench.onPermit = () => permit.promise;
-    const woken = bench.runtime.wake(plugin.ref);
+    const woken = bench.runtime.wake(plugin.ref, "a");
     const stopped = bench.runtime.stop(plugin, "stopped", UNLOAD);
     permit.open();
     await expect(woken).rejects.toMatchObject({ code: "plugin_not_running" });
@@ -151,7 +151,7 @@ describe("a process that dies", () => {
       "unhealthy→starting",
       "starting→running",
     ]);
-    expect(bench.runtime.running(plugin.ref)).toBe(bench.launched[1]);
+    expect(bench.runtime.running(plugin.ref, "a")).toBe(bench.launched[1]);
   });
 
   it("and may not be restarted, ends as failed with the reason, not unhealthy for ever", async () => {
@@ -168,7 +168,13 @@ describe("a process that dies", () => {
       for (let crash = 1; crash <= 3; crash++) {
         await reaches("running");
         bench.launched.at(-1)!.crash(`crash ${crash}`);
-        await reaches(crash < 3 ? "starting" : "failed");
+        await reaches(crash < 3 ? "unhealthy" : "failed");
+        if (crash !== 2) continue;
+        await settle();
+        bench.timers.pass(999);
+        await settle();
+        expect(bench.state(plugin)).toBe("unhealthy");
+        bench.timers.pass(1);
       }
       expect(bench.launched).toHaveLength(3 * (round + 1));
     }
@@ -181,7 +187,7 @@ describe("when the audit cannot be written", () => {
     await expect(bench.runtime.start(plugin, OPERATOR)).rejects.toMatchObject({ code: "audit_unavailable" });
     expect(bench.launched).toHaveLength(1);
     expect(bench.alive()).toEqual([]);
-    expect(bench.runtime.running(plugin.ref)).toBeUndefined();
+    expect(bench.runtime.running(plugin.ref, "a")).toBeUndefined();
   });
 
   it("stopping still ends the process, and says that it could not be recorded", async () => {

@@ -26,6 +26,10 @@ function held(start: { decision?: Decision } = {}) {
     level: "namespace",
     pid: 0,
     state: "running",
+    busy: false,
+    served: 0,
+    responsive: true,
+    onHealth: () => undefined,
     exited: new Promise(() => undefined),
     call(call) {
       calls.push(call);
