@@ -8,6 +8,7 @@ import {
   planSandbox,
   type Probe,
   probeIsolation,
+  type SandboxPlan,
   type SandboxSpec,
   spawnSandboxed,
 } from "../../src/isolation/index.ts";
@@ -60,16 +61,24 @@ export interface Run {
   stderr: string;
 }
 
-/** Runs a module as the main module at a level until it ends. */
-export async function runInside(module: string, spec: Partial<SandboxSpec> & Pick<SandboxSpec, "level">): Promise<Run> {
-  const plan = await planSandbox({
+/** What a module needs to be the main module at a level. */
+export function specOf(module: string, spec: Partial<SandboxSpec> & Pick<SandboxSpec, "level">): SandboxSpec {
+  return {
     engine: { ...engine, runner: module },
     tools: probe.tools,
     root: null,
     memoryMb: 128,
     hostIsRoot,
     ...spec,
-  });
+  };
+}
+
+/** Runs a module as the main module at a level until it ends. */
+export async function runInside(module: string, spec: Partial<SandboxSpec> & Pick<SandboxSpec, "level">): Promise<Run> {
+  return runPlan(await planSandbox(specOf(module, spec)));
+}
+
+export async function runPlan(plan: SandboxPlan): Promise<Run> {
   const child = await spawnSandboxed(plan);
   let stdout = "";
   let stderr = "";
