@@ -1,10 +1,23 @@
-import { chownSync, copyFileSync, existsSync, readdirSync, readFileSync, readlinkSync, symlinkSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import {
+  chownSync,
+  copyFileSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { spawnSandboxed } from "../../src/isolation/index.ts";
 import { planLandlock } from "../../src/isolation/landlock.ts";
+import { encodeOrders } from "../../src/isolation/orders.ts";
+import { buildSeccompProgram } from "../../src/isolation/seccomp.ts";
 import { engine, hostIsRoot, landlockAvailable, landlockNote, publicDir, runPlan, specOf } from "./support.ts";
 
 const dir = publicDir();
@@ -21,6 +34,24 @@ const fixture = (name: string): string => {
 const inside = fixture("inside.mjs");
 const large = fixture("large-file.mjs");
 const open = { level: "landlock", root, openRuntimePermissions: true } as const;
+
+it("the level is there wherever the kernel has Landlock, so that its tests are not skipped by a defect of ours", () => {
+  const orders = encodeOrders({
+    parentPid: process.pid,
+    programFd: 64,
+    limits: [["nofile", 64]],
+    landlock: { leastAbi: 1, paths: [] },
+    seccomp: buildSeccompProgram(process.arch === "arm64" ? "arm64" : "x64", { shared: true, programFd: 64 }),
+  });
+  const file = join(dir.path, "orders");
+  writeFileSync(file, orders);
+  const { stderr } = spawnSync(engine.jail, ["/bin/true", "true"], {
+    stdio: ["ignore", "pipe", "pipe", openSync(file, "r")],
+  });
+  expect([stderr.toString().includes("landlock is not there"), landlockAvailable]).toSatisfy(
+    ([absent, available]) => absent !== available,
+  );
+});
 
 interface Report {
   worked: string[];
