@@ -1,7 +1,7 @@
 import type { DoctorReport } from "../host-api.ts";
 import type { HostConfig } from "../config/index.ts";
 import type { AuditLog } from "../audit/index.ts";
-import { ISOLATION_LEVELS } from "../kernel/index.ts";
+import { ISOLATION_LEVELS, satisfiesFloor } from "../kernel/index.ts";
 import type { ProbeReport } from "../isolation/index.ts";
 
 export interface DoctorSources {
@@ -26,6 +26,7 @@ export async function examine(sources: DoctorSources): Promise<DoctorReport> {
 }
 
 function levelChecks(probe: ProbeReport): readonly Check[] {
+  const kernel = probe.available.some((level) => satisfiesFloor(level, "kernel"));
   return ISOLATION_LEVELS.map((level) => {
     const report = probe.levels[level];
     const name = `isolation ${level}`;
@@ -33,7 +34,8 @@ function levelChecks(probe: ProbeReport): readonly Check[] {
       ? { name, ok: true, detail: report.detail }
       : {
           name,
-          ok: level === "landlock" || level === "in-process",
+          // One kernel level is enough.
+          ok: level === "in-process" || (kernel && satisfiesFloor(level, "kernel")),
           detail: `not available: ${report.reason}`,
           fix: report.fix,
         };

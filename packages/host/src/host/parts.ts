@@ -13,8 +13,6 @@ import { type Database, loadOrCreateSigningKey, openDatabase } from "../store/in
 export interface HostOverrides {
   /** Name resolution, connections, trusted certificate authorities and limits of the broker. */
   readonly network?: Pick<BrokerDeps, "resolve" | "certificateAuthorities" | "networkLimits" | "ownAddresses" | "dial">;
-  /** Where bubblewrap is looked for; an empty list is a machine without it. */
-  readonly bwrapCandidates?: readonly string[];
   /** Levels that this host may use, of those that the probe finds; others count as unavailable. For attacks and measurements. */
   readonly levels?: readonly IsolationLevel[];
   /** Opens the runtime's own permissions in every plugin, so that only the outer layer holds. For attacks. */
@@ -75,11 +73,9 @@ export async function openHomeParts({ home, clock, vaultKey, overrides }: OpenOp
       }),
       openCatalog(db, audit, clock),
     ]);
-    const bwrap = overrides.bwrapCandidates;
     const found = await probeIsolation({
       engine,
       hostIsRoot,
-      ...(bwrap === undefined ? {} : { bwrapCandidates: bwrap }),
     });
     const probe = overrides.levels === undefined ? found : only(found, overrides.levels);
     return {

@@ -102,7 +102,7 @@ it("timeout_ms ends a call of that tool and of no other", async () => {
 it("isolation.minimum: kernel is not run at a lower level, also when the operator lowered the floor", async () => {
   const own = await makeHome(starterConfig({ pluginsEnabled: true }).replace("minimum: kernel", "minimum: runtime"));
   try {
-    const lowered = await own.open({ overrides: { bwrapCandidates: [] } });
+    const lowered = await own.open({ overrides: { levels: ["runtime"] } });
     expect((await refusal(load(await plugin("permissions: {}\nisolation: { minimum: kernel }"), lowered))).code).toBe(
       "isolation_unavailable",
     );

@@ -83,7 +83,7 @@ describe("the sandbox and its permissions", () => {
   it("is what every load goes through; a load that has none is refused [S3-5] [S3-21] [S3-28] [S3-83]", async () => {
     const bare = await makeHome();
     try {
-      const without = await bare.open({ overrides: { bwrapCandidates: [] } });
+      const without = await bare.open({ overrides: { levels: ["runtime"] } });
       await without.plugins.install(OPERATOR, { source: repositoryPlugin("data-processor") });
       await without.plugins.approve(OPERATOR, "data-processor", {});
       expect(await refusal(without.plugins.load(OPERATOR, "data-processor"))).toMatchObject({

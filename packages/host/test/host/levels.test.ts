@@ -2,8 +2,8 @@ import { afterEach, describe, expect, it } from "vitest";
 import { starterConfig } from "../../src/config/index.ts";
 import { AGENT, installed, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
 
-/** A machine without bubblewrap, whatever this one has. */
-const WITHOUT = { overrides: { bwrapCandidates: [] } };
+/** A machine without a kernel level, whatever this one has. */
+const WITHOUT = { overrides: { levels: ["runtime"] } } as const;
 const LOWERED = starterConfig({ pluginsEnabled: true }).replace("minimum: kernel", "minimum: runtime");
 
 let home: TestHome;

@@ -11,4 +11,5 @@ async function lacking(level: IsolationLevel): Promise<string | undefined> {
 }
 
 export const lackingNamespace = (): Promise<string | undefined> => lacking("namespace");
+export const lackingLandlock = (): Promise<string | undefined> => lacking("landlock");
 export const lackingRuntime = (): Promise<string | undefined> => lacking("runtime");
