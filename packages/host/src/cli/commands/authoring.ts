@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import { displayLine, LIMITS } from "../../kernel/index.ts";
 import type { Manifest } from "../../manifest/index.ts";
 import type { Session } from "../session.ts";
-import { collect, type CommandContext, flag, text, usage, verb } from "./define.ts";
+import { collect, collectCommas, type CommandContext, flag, text, usage, verb } from "./define.ts";
 
 export function defineAuthoringCommands(plugin: Command, context: CommandContext): void {
   verb(plugin, context, "new <dir>", "write a new plugin that works as it is", "sallyport plugin new my-plugin", create)
@@ -31,6 +31,28 @@ export function defineAuthoringCommands(plugin: Command, context: CommandContext
   )
     .option("--scope <scope>", "fill in or narrow a scope, such as filesystem=/data:r; repeat for more", collect)
     .option("--runtime", "where no kernel sandbox works: run it with the JavaScript runtime's permissions alone");
+  verb(
+    plugin,
+    context,
+    "vet [dir]",
+    "look at a plugin, a folder or an archive, without running or installing it",
+    "sallyport plugin vet . --preset strict",
+    async (session, args, options) => (await import("./vet.ts")).vet(session, context, args, options),
+  )
+    .option("--preset <preset>", "which findings fail: default (errors) or strict (warnings too)", "default")
+    .option(
+      "--known <id>",
+      "an id that this plugin must not be mistaken for; repeat or split by commas",
+      collectCommas,
+    );
+  verb(
+    plugin,
+    context,
+    "pack [dir]",
+    "write a plugin as one archive: manifest, bundle, source map, README and LICENSE",
+    "sallyport plugin pack . --out weather-1.2.0.tgz",
+    async (session, args, options) => (await import("./pack.ts")).pack(session, args, options),
+  ).option("--out <file>", "where to; ID-VERSION.tgz in this folder if absent");
 }
 
 async function create(session: Session, [dir = ""]: readonly string[], options: Readonly<Record<string, unknown>>) {
