@@ -10,6 +10,8 @@ export const VERBS: Readonly<Record<string, "local" | readonly string[]>> = {
   demo: ["owner.stop"],
   "plugin new": "local",
   "plugin types": "local",
+  "plugin vet": "local",
+  "plugin pack": "local",
   "plugin dev": "local",
   "plugin install": ["plugin.install", "plugin.info"],
   "plugin list": ["plugin.list"],
