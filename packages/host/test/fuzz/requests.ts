@@ -168,7 +168,12 @@ const METHODS: Readonly<Record<string, fc.Arbitrary<object>>> = {
   "body.cancel": fc.record({ call, stream: id }),
   "body.write": fc.record({ call, upload: id, data: base64, done: fc.boolean() }),
   "files.read": fc.record({ call, path, offset: size, length: size }),
-  "files.write": fc.record({ call, path, data: base64, offset: mostly<unknown>(fc.constantFrom(null, 0), size) }),
+  "files.write": fc.record({
+    call,
+    path,
+    data: mostly(fc.constantFrom("", "YQ=="), base64),
+    offset: mostly<unknown>(fc.constantFrom(null, 0), size),
+  }),
   "files.list": fc.record({ call, path }),
   "files.stat": fc.record({ call, path }),
   "files.remove": fc.record({ call, path }),
