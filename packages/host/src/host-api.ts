@@ -13,6 +13,7 @@ import type {
 } from "./kernel/index.ts";
 import type { JsonSchema, Manifest } from "./manifest/index.ts";
 import type { Progress } from "./supervisor/index.ts";
+import type { EvidenceItem } from "./trust/index.ts";
 
 /** The public API of a host: what the library exports, and all that the faces (REST, CLI, MCP) have. */
 export interface Host {
@@ -23,6 +24,7 @@ export interface Host {
   readonly audit: AuditLog;
   readonly policy: PolicyApi;
   readonly operators: OperatorsApi;
+  readonly keys: KeysApi;
   /** The one way in for agents. Never throws for a failed call: the answer says what happened. */
   invoke(caller: Caller, request: InvokeRequest): Promise<InvokeAnswer>;
   doctor(): Promise<DoctorReport>;
@@ -57,6 +59,75 @@ export type InvokeAnswer =
       readonly approval?: { readonly id: string };
     };
 
+/** Who signed a plugin, as lists show it: `unknown` is signed by a key that is not (any more) trusted here. */
+export interface SignerView {
+  readonly state: "signed" | "unsigned" | "unknown";
+  readonly key?: string;
+  /** The operator's name for the key. */
+  readonly name?: string;
+}
+
+/** What was checked of a plugin's origin, by which evidence, and what was missing. */
+export interface TrustView {
+  readonly verdict: "verified" | "unverified" | "refused";
+  readonly requirement: "required" | "preferred";
+  readonly risk: Risk;
+  readonly evidence: readonly EvidenceItem[];
+  readonly missing: readonly string[];
+  /** Sentences, the first of which says it all. */
+  readonly reasons: readonly string[];
+  readonly signer?: { readonly key: string; readonly name?: string | undefined; readonly trusted: boolean } | undefined;
+  readonly publisherKey?: string | undefined;
+  /** When refused: why, and what to do. */
+  readonly code?: ErrorCode;
+  readonly fix?: string;
+}
+
+/** A plugin that is not (yet) installed, or an installed one, and what its evidence is worth here. */
+export interface VerifyAnswer {
+  readonly id: string;
+  readonly version: string;
+  readonly digest: string;
+  readonly trust: TrustView;
+}
+
+/** A publisher's key that an operator trusts. Times are milliseconds since the epoch. */
+export interface TrustedKeyView {
+  /** The public key itself: `ed25519:…`. */
+  readonly id: string;
+  readonly name: string;
+  /** Which plugins it may sign: ids, `publisher/*`, `*`. */
+  readonly scopes: readonly string[];
+  readonly expiresAt: number | null;
+  readonly replaces: string | null;
+  readonly addedBy: string;
+  readonly addedAt: number;
+  /** `unsealed`: somebody but this host wrote it into the database; it counts as nothing. */
+  readonly state: "trusted" | "expired" | "revoked" | "unsealed";
+}
+
+export interface KeysApi {
+  list(): Promise<readonly TrustedKeyView[]>;
+  /** Scopes default to `<name>/*`. @throws {SallyportError} `usage`; `revoked` for a key that was revoked here. */
+  trust(
+    operator: Operator,
+    request: {
+      readonly name: string;
+      readonly key: string;
+      readonly scopes?: readonly string[];
+      readonly expiresAt?: number;
+    },
+  ): Promise<TrustedKeyView>;
+  /** Trusts the key that a trusted one names as its successor, as far as the old one. Takes the statement's text. */
+  rotate(operator: Operator, statement: string): Promise<TrustedKeyView>;
+  /** Takes trust back. What needs that signature stops. */
+  untrust(operator: Operator, keyOrName: string): Promise<{ readonly key: string }>;
+  /** For good, known or not: whatever it signed is refused, whoever else signed it. */
+  revoke(operator: Operator, keyOrName: string, reason?: string): Promise<{ readonly key: string }>;
+  /** Seals every record with the key of now. */
+  reseal(operator: Operator): Promise<{ readonly plugins: number; readonly grants: number; readonly keys: number }>;
+}
+
 /** Who performs an operator's verb; goes into the audit. */
 export interface Operator {
   readonly name: string;
@@ -78,6 +149,7 @@ export interface PluginSummary {
   readonly errorCount: number;
   readonly lastError: string | null;
   readonly categories: readonly string[];
+  readonly signer: SignerView;
 }
 
 /** One permission in plain words, as every surface shows it. Sentences are the host's, never the plugin's. */
@@ -120,6 +192,7 @@ export interface PluginInfo extends PluginSummary {
   /** Effective configuration, `x-sensitive` values masked. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly installedAt: number;
+  readonly trust: TrustView;
   readonly grant: {
     readonly id: string;
     readonly grantedBy: string;
@@ -172,6 +245,8 @@ export interface ApproveRequest {
 
 export interface PluginsApi {
   install(operator: Operator, request: InstallRequest): Promise<InstallAnswer>;
+  /** What the evidence of a directory, an archive or (by id) an installed plugin is worth here. Installs and runs nothing. */
+  verify(what: { readonly source: string } | { readonly id: string; readonly version?: string }): Promise<VerifyAnswer>;
   list(): Promise<readonly PluginSummary[]>;
   /** Of the active version unless told. */
   info(id: string, version?: string): Promise<PluginInfo>;

@@ -4,6 +4,7 @@ import { assembleHost } from "./host/assemble.ts";
 import { type HostOverrides, openHomeParts } from "./host/parts.ts";
 import type { Host } from "./host-api.ts";
 import { type Clock, systemClock } from "./kernel/index.ts";
+import { readSealKeys } from "./trust/index.ts";
 
 export interface CreateHostOptions {
   /** The home: a folder of the user's, mode 0700, with `config.yml`. `sallyport init` makes one. */
@@ -11,7 +12,7 @@ export interface CreateHostOptions {
   readonly clock?: Clock;
   /** Told of defects that no caller sees; by default they are dropped. */
   readonly onDefect?: (error: unknown) => void;
-  /** `PLUGIN_SECRET_KEY` and `SALLYPORT_VAULT_KEY` are read from here; nothing else of the environment is. */
+  /** `PLUGIN_SECRET_KEY`, `PLUGIN_SECRET_KEY_PREVIOUS` and `SALLYPORT_VAULT_KEY` are read from here; nothing else of the environment is. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** What stands in for the outside world in tests and benchmarks. */
   readonly overrides?: HostOverrides;
@@ -33,7 +34,7 @@ export async function createHost(options: CreateHostOptions): Promise<Host> {
   try {
     return await assembleHost(parts, {
       dataRoot: join(home, "data"),
-      secretKeySet: (options.env?.["PLUGIN_SECRET_KEY"]?.length ?? 0) >= 32,
+      sealKeys: readSealKeys(options.env ?? {}),
       openRuntimePermissions: options.overrides?.openRuntimePermissions ?? false,
       onDefect: options.onDefect ?? (() => undefined),
     });

@@ -1,3 +1,4 @@
+import { keyRoutes } from "./routes-keys.ts";
 import { operateRoutes } from "./routes-operate.ts";
 import { pluginRoutes } from "./routes-plugins.ts";
 import { toolRoutes } from "./routes-tools.ts";
@@ -15,4 +16,4 @@ const openRoutes: readonly Route[] = [
 ];
 
 /** The whole API. Nothing is routed that is not in here. */
-export const ROUTES: readonly Route[] = [...openRoutes, ...pluginRoutes, ...toolRoutes, ...operateRoutes];
+export const ROUTES: readonly Route[] = [...openRoutes, ...pluginRoutes, ...toolRoutes, ...keyRoutes, ...operateRoutes];

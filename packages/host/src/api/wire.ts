@@ -8,6 +8,9 @@ import type {
   PluginInfo,
   PluginSummary,
   ToolSummary,
+  TrustedKeyView,
+  TrustView,
+  VerifyAnswer,
 } from "../host-api.ts";
 import type { Manifest } from "../manifest/index.ts";
 import type {
@@ -18,7 +21,10 @@ import type {
   PermissionAnswer,
   PluginInfoAnswer,
   PluginSummaryAnswer,
+  KeyAnswer,
   ToolAnswer,
+  TrustAnswer,
+  VerifyAnswerBody,
 } from "../wire/index.ts";
 
 /* Host objects to wire answers: explicit, so that a new field never leaves by accident. */
@@ -39,6 +45,7 @@ export function toPluginSummary(plugin: PluginSummary): PluginSummaryAnswer {
     error_count: plugin.errorCount,
     last_error: plugin.lastError,
     categories: [...plugin.categories],
+    signer: { ...plugin.signer },
   };
 }
 
@@ -81,6 +88,7 @@ export function toPluginInfo(info: PluginInfo): PluginInfoAnswer {
     tools: info.tools.map(toTool),
     config: info.config,
     installed_at: info.installedAt,
+    trust: toTrust(info.trust),
     grant: grant && {
       id: grant.id,
       granted_by: grant.grantedBy,
@@ -123,6 +131,38 @@ function toManifest(manifest: Manifest): Record<string, unknown> {
     engines: manifest.engines,
     isolation: manifest.isolation,
     limits: { memory_mb: manifest.limits.memoryMb, concurrency: manifest.limits.concurrency },
+  };
+}
+
+export function toTrust(trust: TrustView): TrustAnswer {
+  return {
+    verdict: trust.verdict,
+    requirement: trust.requirement,
+    risk: trust.risk,
+    evidence: trust.evidence.map((item) => ({ ...item })),
+    missing: [...trust.missing],
+    reasons: [...trust.reasons],
+    ...(trust.signer && { signer: { ...trust.signer } }),
+    ...(trust.publisherKey !== undefined && { publisher_key: trust.publisherKey }),
+    ...(trust.code !== undefined && { code: trust.code }),
+    ...(trust.fix !== undefined && { fix: trust.fix }),
+  };
+}
+
+export function toVerify(answer: VerifyAnswer): VerifyAnswerBody {
+  return { id: answer.id, version: answer.version, digest: answer.digest, trust: toTrust(answer.trust) };
+}
+
+export function toKey(key: TrustedKeyView): KeyAnswer {
+  return {
+    key: key.id,
+    name: key.name,
+    scopes: [...key.scopes],
+    state: key.state,
+    expires_at: key.expiresAt,
+    replaces: key.replaces,
+    added_by: key.addedBy,
+    added_at: key.addedAt,
   };
 }
 

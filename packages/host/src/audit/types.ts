@@ -12,6 +12,12 @@ export type AuditEventType =
   | "policy.changed"
   | "secret.changed"
   | "config.changed"
+  | "key.trusted"
+  | "key.rotated"
+  | "key.untrusted"
+  | "key.revoked"
+  | "key.resealed"
+  | "plugin.evidence"
   | "operator.authenticated"
   | "host.started"
   | "host.stopped";

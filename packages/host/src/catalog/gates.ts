@@ -130,7 +130,10 @@ export function assertTrusted({ refusal, reasons, evidence, missing }: TrustDeci
   refuse(refusal.code, message, {
     ...(more.length === 0 ? {} : { detail: more.join(" ") }),
     fix: refusal.fix,
-    data: { evidence: evidence.map(({ kind, state, key }) => ({ kind, state, ...(key === undefined ? {} : { key }) })), missing },
+    data: {
+      evidence: evidence.map(({ kind, state, key }) => ({ kind, state, ...(key === undefined ? {} : { key }) })),
+      missing,
+    },
   });
 }
 

@@ -1,5 +1,5 @@
 export { type Catalog, type Move, openCatalog } from "./catalog.ts";
-export { LOAD_GATES, type LoadPermit, type LoadQuestion, passGates } from "./gates.ts";
+export { assertTrusted, LOAD_GATES, type LoadPermit, type LoadQuestion, passGates } from "./gates.ts";
 export { assertLegalEdge, isLegalEdge, isLive } from "./lifecycle.ts";
 export { unenforceable } from "./enforceable.ts";
 export { grantedScopes, type GrantedScopes, type Yes } from "./yes.ts";

@@ -8,9 +8,11 @@ import {
   defineAuthoringCommands,
   defineDemoCommand,
   defineHostCommands,
+  defineKeyCommands,
   defineMcpCommand,
   definePluginCommands,
   defineSecretCommands,
+  defineSigningCommands,
   defineToolCommands,
   globalOptions,
 } from "./commands/index.ts";
@@ -26,10 +28,13 @@ export function buildProgram(context: CommandContext): Command {
     .enablePositionalOptions();
   globalOptions(program);
   defineHostCommands(program, context);
-  defineAuthoringCommands(definePluginCommands(program, context), context);
+  const plugin = definePluginCommands(program, context);
+  defineAuthoringCommands(plugin, context);
+  defineSigningCommands(plugin, context);
   defineToolCommands(program, context);
   defineApprovalCommands(program, context);
   defineSecretCommands(program, context);
+  defineKeyCommands(program, context);
   defineAuditCommands(program, context);
   defineMcpCommand(program, context);
   defineDemoCommand(program, context);

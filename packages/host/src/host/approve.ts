@@ -60,7 +60,7 @@ export async function approvePlugin(
     lastError: null,
     statements: [
       ...before.statements,
-      insertGrant(grant),
+      insertGrant(deps.trust.seals.grant(grant)),
       ...toolRules(record, answer, operator.name, now),
       ...(answer.grantOnly ? [] : admission(deps, record, answer.scopes, operator.name, now)),
       ...(pending ? [decideApproval(pending.id, { state: "approved", by: operator.name, at: now })] : []),

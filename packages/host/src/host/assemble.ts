@@ -3,7 +3,7 @@ import { createCallApprovals } from "../approval/index.ts";
 import { type BrokerAction, createBroker, isNeverGrantable } from "../broker/index.ts";
 import { createTurns, isLive, type LoadPermit, passGates } from "../catalog/index.ts";
 import { hasFolder, realPathOf, removeFolder, watchConfigFile } from "../home/index.ts";
-import { requireLevel } from "../isolation/index.ts";
+import { createInterpreters, requireLevel } from "../isolation/index.ts";
 import type { Host } from "../host-api.ts";
 import {
   type IsolationLevel,
@@ -15,10 +15,11 @@ import {
 } from "../kernel/index.ts";
 import { findManifest, readManifest } from "../manifest/index.ts";
 import { createOperators } from "../operators/index.ts";
-import { installSource } from "../registry/index.ts";
+import { installSource, openSource, preparePlugin } from "../registry/index.ts";
 import { createRedactor } from "../secrets/index.ts";
 import { createKvStore, createSettings, findConfig, findRevocation, type StoredPlugin } from "../store/index.ts";
 import { createLauncher } from "../supervisor/index.ts";
+import type { SealKeys } from "../trust/index.ts";
 import { VERSION } from "../version.ts";
 import { createApprovalsApi } from "./approvals.ts";
 import { createPluginConfigs } from "./configs.ts";
@@ -26,6 +27,7 @@ import { createConfigState } from "./config-state.ts";
 import { createCounters } from "./counters.ts";
 import { examine } from "./doctor.ts";
 import { createInvoke } from "./invoke.ts";
+import { createKeysApi } from "./keys.ts";
 import { createLogBook } from "./logs.ts";
 import type { HomeParts } from "./parts.ts";
 import { planLaunch } from "./plan.ts";
@@ -34,15 +36,18 @@ import type { PluginsDeps } from "./plugins-deps.ts";
 import { createRefusals } from "./refusals.ts";
 import { createRouteTable, type LoadedTool } from "./route.ts";
 import { createRuntime } from "./runtime.ts";
+import { createSeals } from "./seals.ts";
 import { createSecretsApi } from "./secrets.ts";
 import { settleAfterStart } from "./settle.ts";
 import { installedVersions, loadedTools } from "./state.ts";
 import { createToolsApi } from "./tools.ts";
+import { createTrustState, trustView } from "./trust.ts";
 import { declaredTools, type ViewSources } from "./views.ts";
 
 export interface AssembleOptions {
   readonly dataRoot: string;
-  readonly secretKeySet: boolean;
+  /** From `PLUGIN_SECRET_KEY`; `undefined`: seals are off. */
+  readonly sealKeys: SealKeys | undefined;
   readonly openRuntimePermissions: boolean;
   readonly onDefect: (error: unknown) => void;
 }
@@ -53,6 +58,8 @@ const COUNTS_MS = 5_000;
 export async function assembleHost(parts: HomeParts, options: AssembleOptions): Promise<Host> {
   const { db, audit, catalog, clock, vault, probe } = parts;
   const state = await createConfigState(parts);
+  const seals = createSeals(options.sealKeys);
+  const trust = await createTrustState({ db, clock, seals, config: () => state.config });
   const redactor = createRedactor(() => vault.known());
   const logs = createLogBook();
   const counters = createCounters(db);
@@ -84,7 +91,13 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   const runtime = createRuntime({
     catalog,
     clock,
-    launcher: createLauncher({ engine: parts.engine, probe, hostIsRoot: parts.hostIsRoot, clock }),
+    launcher: createLauncher({
+      engine: parts.engine,
+      probe,
+      hostIsRoot: parts.hostIsRoot,
+      clock,
+      interpreters: createInterpreters({ named: (kind) => state.config.interpreters[kind] }),
+    }),
     policySnapshot: () => state.decisions.policy.snapshot,
     settings: () => state.config.isolation,
     redactText: redactor.redactText,
@@ -143,6 +156,8 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       hostVersion: VERSION,
       installed: installedVersions(catalog),
       verifyStored: async ({ ref }: StoredPlugin) => void (await parts.store.verify(ref.digest)),
+      checkSeals: seals.check,
+      trustOf: trust.decideFor,
       effectiveConfig: configs.effective,
       levelFor: (own: StoredPlugin) => levelFor(own),
     };
@@ -150,7 +165,8 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
 
   function levelFor(record: StoredPlugin): IsolationLevel {
     return requireLevel({
-      floor: record.manifest.isolation.minimum,
+      // A program has no layer but the kernel's, whatever anybody accepts.
+      floor: record.manifest.interpreter === undefined ? record.manifest.isolation.minimum : "kernel",
       operatorFloor: state.config.isolation.minimum,
       driver: state.config.isolation.driver,
       available: probe.report.available,
@@ -174,6 +190,8 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     grantOf: (record) => state.decisions.grantOf(record),
     levelOf: (record) => levelOf(record.ref),
     effectiveConfig: configs.effective,
+    signerOf: trust.signerOf,
+    trustOf: async (record) => trustView(await trust.decideFor(record)),
     toolsOf: (record) => declaredTools(record, state.decisions, levelOf(record.ref)),
   };
   const invoke = createInvoke({
@@ -225,6 +243,9 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     config: () => state.config,
     installSource: (path, inspect, onStep) =>
       installSource(path, { findManifest, readManifest, inspect, store: parts.store }, onStep),
+    prepareSource: async (path) => preparePlugin(await openSource(path), { findManifest, readManifest }),
+    trust,
+    verifyStored: async (digest) => void (await parts.store.verify(digest)),
     removeStored: (digest) => parts.store.remove(digest),
     removeData: (id) => removeFolder(dataDirOf(id)),
     hasKept: async (id) =>
@@ -237,6 +258,18 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     places: { realPath: realPathOf, neverGrantable: (path) => isNeverGrantable(path, forbiddenPaths) },
   };
   const plugins = createPluginsApi(pluginsDeps);
+  const keys = createKeysApi({
+    db,
+    audit,
+    clock,
+    catalog,
+    trust,
+    inTurn: createTurns(),
+    async recheck() {
+      await Promise.all([trust.refresh(), state.refresh()]);
+      await stopRefused();
+    },
+  });
   const operators = await createOperators({
     settings: createSettings(db),
     clock,
@@ -266,7 +299,11 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
 
   /** A change of config.yml is in force at once: what it no longer admits stops. */
   async function reload(): Promise<void> {
-    if (!(await state.reload())) return;
+    if (await state.reload()) await stopRefused();
+  }
+
+  /** What runs passed the gates as they were; after a change of what operators want it must pass them as they are. */
+  async function stopRefused(): Promise<void> {
     for (const record of catalog.all().filter(({ state: now }) => isLive(now))) {
       try {
         await permit(record);
@@ -301,6 +338,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     audit,
     policy: { snapshot: () => state.decisions.policy.snapshot },
     operators,
+    keys,
     invoke,
     doctor: () =>
       examine({
@@ -309,7 +347,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
         configProblem: state.problem,
         audit,
         passphraseSet: operators.passphraseSet,
-        secretKeySet: options.secretKeySet,
+        sealsOn: seals.keys !== undefined,
       }),
     async stats() {
       const all = catalog.all();

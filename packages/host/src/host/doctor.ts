@@ -10,7 +10,7 @@ export interface DoctorSources {
   readonly configProblem: string | null;
   readonly audit: AuditLog;
   readonly passphraseSet: boolean;
-  readonly secretKeySet: boolean;
+  readonly sealsOn: boolean;
 }
 
 type Check = DoctorReport["checks"][number];
@@ -75,10 +75,10 @@ function switchChecks(sources: DoctorSources): readonly Check[] {
     ),
     check(
       "secret key",
-      sources.secretKeySet,
-      "PLUGIN_SECRET_KEY is set",
-      "PLUGIN_SECRET_KEY is not set; needed once plugins are signed on this host",
-      "Set PLUGIN_SECRET_KEY to at least 32 random bytes.",
+      sources.sealsOn,
+      "PLUGIN_SECRET_KEY seals plugins, grants and trusted keys",
+      "PLUGIN_SECRET_KEY is not set, so seals are off: who can edit state.db can edit what was approved",
+      "Set PLUGIN_SECRET_KEY to at least 32 random bytes and run: sallyport key reseal",
     ),
   ];
 }

@@ -1,13 +1,17 @@
 import type { InstallAnswer, InstallRequest, Operator } from "../host-api.ts";
-import { riskOf, sentenceOf } from "../capability/index.ts";
+import { riskOf } from "../capability/index.ts";
 import { type Clock, newId, type PluginRef, PolicyViolationError, SallyportError } from "../kernel/index.ts";
 import type { Manifest } from "../manifest/index.ts";
+import { assertTrusted } from "../catalog/index.ts";
 import type { InstalledSource } from "../registry/index.ts";
+import type { TrustDecision } from "../trust/index.ts";
 import { findRevocation, insertApproval, type StoredApproval, type StoredPlugin } from "../store/index.ts";
 import { approvePlugin } from "./approve.ts";
 import { assertExpected } from "./expect.ts";
 import { load } from "./load.ts";
 import { actorOf, eventOf, pendingApproval, type PluginsDeps } from "./plugins-deps.ts";
+import { signerSentence, subjectOf } from "./trust.ts";
+import { wishSentence } from "./program.ts";
 import { permissionsOf, summaryOf } from "./views.ts";
 
 /** Steps of the source, then ours: check and register. */
@@ -28,12 +32,15 @@ export async function install(deps: PluginsDeps, operator: Operator, request: In
   );
   let inherits = false;
   try {
+    const origin = await examine(deps, request.source, source);
     const register = async (): Promise<StoredPlugin> => {
       step("check", 4);
       inherits = deps.catalog.find(source.manifest.id) === undefined && (await deps.hasKept(source.manifest.id));
       const known = await admit(deps, source);
       step("register", 5);
-      return known ?? add(deps, actorOf(operator), request.source, source);
+      return known
+        ? withEvidence(deps, actorOf(operator), known, origin)
+        : add(deps, actorOf(operator), source, origin);
     };
     await approveInDevelopment(deps, await deps.inTurn(source.manifest.id, register));
   } catch (error) {
@@ -43,11 +50,7 @@ export async function install(deps: PluginsDeps, operator: Operator, request: In
   }
   const ref = refOf(source);
   if (request.load === true) await load(deps, operator, deps.catalog.get(ref.id, ref.version));
-  const warnings = [
-    ...source.warnings,
-    ...broadRequests(source.manifest),
-    ...(inherits ? [inheritance(ref.id)] : []),
-  ];
+  const warnings = [...source.warnings, ...broadRequests(source.manifest), ...(inherits ? [inheritance(ref.id)] : [])];
   return answer(deps, deps.catalog.get(ref.id, ref.version), warnings);
 }
 
@@ -84,16 +87,16 @@ async function admit(deps: PluginsDeps, source: InstalledSource<Manifest>): Prom
 async function add(
   deps: PluginsDeps,
   actor: string,
-  path: string,
   source: InstalledSource<Manifest>,
+  origin: Origin,
 ): Promise<StoredPlugin> {
   const ref = refOf(source);
-  const record: StoredPlugin = {
+  const record = deps.trust.seals.plugin({
     ref,
     manifest: source.manifest,
     manifestDigest: source.manifestDigest,
     codeDigest: source.codeDigest,
-    source: `directory:${path}`,
+    source: origin.source,
     root: source.root,
     bundle: source.bundlePath,
     defaults: source.defaults,
@@ -103,13 +106,47 @@ async function add(
     lastError: null,
     executionCount: 0,
     errorCount: 0,
-  };
-  const approval = pluginApproval(deps.clock, record);
+    ...origin.evidence,
+  });
+  const approval = pluginApproval(deps.clock, record, signerSentence(origin.decision));
   return deps.catalog.add(record, ["validated", "pending_approval"], {
     actor,
     statements: [insertApproval(approval)],
     events: [eventOf(deps.clock, "approval.requested", actor, { plugin: ref, approval: approval.id })],
   });
+}
+
+/** Where a plugin came from, who signed it, and what of it is kept. */
+interface Origin {
+  readonly source: string;
+  readonly decision: TrustDecision;
+  readonly evidence: Pick<StoredPlugin, "signature" | "provenance" | "publisherKey">;
+}
+
+/** Refuses early what the signature gate would refuse at every load. */
+async function examine(deps: PluginsDeps, path: string, installed: InstalledSource<Manifest>): Promise<Origin> {
+  const source = `${installed.prepared.source.kind}:${path}`;
+  const { signature } = installed.prepared.source;
+  const { manifest, manifestDigest } = installed;
+  const subject = subjectOf({ ref: refOf(installed), manifest, manifestDigest, source });
+  const decision = await deps.trust.decide(subject, { signature });
+  assertTrusted(decision);
+  return { source, decision, evidence: { signature, publisherKey: decision.publisherKey } };
+}
+
+/** The same bytes again, now with a signature: the version keeps its grant and gains a publisher. */
+async function withEvidence(
+  deps: PluginsDeps,
+  actor: string,
+  known: StoredPlugin,
+  { evidence }: Origin,
+): Promise<StoredPlugin> {
+  const news = evidence.signature !== undefined && evidence.signature !== known.signature;
+  // A stranger's signature over the same bytes takes nothing away from a publisher's.
+  if (!news || (known.publisherKey !== undefined && evidence.publisherKey === undefined)) return known;
+  const data = evidence.publisherKey === undefined ? {} : { publisher_key: evidence.publisherKey };
+  const event = eventOf(deps.clock, "plugin.evidence", actor, { plugin: known.ref, data });
+  return deps.catalog.amend(deps.trust.seals.plugin({ ...known, ...evidence }), [event]);
 }
 
 /** In development, and only there, what asks for nothing above low risk needs no yes. */
@@ -146,8 +183,8 @@ function broadRequests(manifest: Manifest): readonly string[] {
   });
 }
 
-function pluginApproval(clock: Clock, record: StoredPlugin): StoredApproval {
-  const wishes = record.manifest.permissions.map((request) => sentenceOf(request));
+function pluginApproval(clock: Clock, record: StoredPlugin, signer: string): StoredApproval {
+  const wishes = record.manifest.permissions.map((request) => wishSentence(record.manifest, request));
   return {
     id: newId("apr"),
     kind: "plugin",
@@ -165,6 +202,6 @@ function pluginApproval(clock: Clock, record: StoredPlugin): StoredApproval {
     policySnapshot: null,
     input: undefined,
     usesLeft: null,
-    sentence: `Plugin ${record.ref.id} ${record.ref.version} ${wishes.length === 0 ? "asks for nothing" : wishes.join("; ")}.`,
+    sentence: `Plugin ${record.ref.id} ${record.ref.version} ${wishes.length === 0 ? "asks for nothing" : wishes.join("; ")}. ${signer}`,
   };
 }

@@ -4,7 +4,7 @@ import type { HostConfig } from "../config/index.ts";
 import type { LogLine, Operator } from "../host-api.ts";
 import { type Clock, newId, type PluginRef, SallyportError } from "../kernel/index.ts";
 import type { Manifest } from "../manifest/index.ts";
-import type { InstalledSource, InstallStep } from "../registry/index.ts";
+import type { InstalledSource, InstallStep, PreparedPlugin } from "../registry/index.ts";
 import {
   type Database,
   listApprovals,
@@ -16,6 +16,7 @@ import {
 import type { PluginConfigs } from "./configs.ts";
 import type { GrantablePlaces } from "./grantable.ts";
 import type { Runtime } from "./runtime.ts";
+import type { TrustState } from "./trust.ts";
 import type { ViewSources } from "./views.ts";
 
 /** What the operator's verbs on plugins work with. */
@@ -28,6 +29,7 @@ export interface PluginsDeps {
   readonly configs: PluginConfigs;
   readonly views: ViewSources;
   readonly places: GrantablePlaces;
+  readonly trust: TrustState;
   /** Changes of which versions of an id are installed, one after the other. */
   readonly inTurn: Turns;
   config(): HostConfig;
@@ -37,6 +39,10 @@ export interface PluginsDeps {
     inspect: (manifest: Manifest) => void,
     onStep: (step: InstallStep) => void,
   ): Promise<InstalledSource<Manifest>>;
+  /** Opens and prepares a source as installing would, and keeps nothing. */
+  prepareSource(path: string): Promise<PreparedPlugin<Manifest>>;
+  /** Reads every stored byte again. @throws {SallyportError} `not_found`, `digest_mismatch`. */
+  verifyStored(digest: string): Promise<void>;
   removeStored(digest: string): Promise<void>;
   removeData(pluginId: string): Promise<void>;
   /** Reads grants, rules and ceilings again after a change. */

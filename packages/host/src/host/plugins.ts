@@ -6,6 +6,7 @@ import { install } from "./install.ts";
 import { load } from "./load.ts";
 import { actorOf, answerable, type PluginsDeps } from "./plugins-deps.ts";
 import { revoke, uninstall } from "./retire.ts";
+import { verifyPlugin } from "./trust-verify.ts";
 import { infoOf, summaryOf } from "./views.ts";
 
 /** The operator's verbs on plugins. */
@@ -15,6 +16,7 @@ export function createPluginsApi(deps: PluginsDeps): PluginsApi {
 
   return {
     install: (operator, request) => install(deps, operator, request),
+    verify: (what) => verifyPlugin(deps, what),
     list: () =>
       Promise.resolve(
         catalog

@@ -9,7 +9,7 @@ import {
   sentenceOf,
   withinScope,
 } from "../capability/index.ts";
-import type { PermissionView, PluginInfo, PluginSummary, ToolSummary } from "../host-api.ts";
+import type { PermissionView, PluginInfo, PluginSummary, SignerView, ToolSummary, TrustView } from "../host-api.ts";
 import { displayLine, displayText, type IsolationLevel, type PluginRef } from "../kernel/index.ts";
 import { maskConfig } from "../manifest/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
@@ -27,6 +27,8 @@ export interface ViewSources {
   levelOf(record: StoredPlugin): IsolationLevel | null;
   effectiveConfig(record: StoredPlugin): Promise<Readonly<Record<string, unknown>>>;
   toolsOf(record: StoredPlugin): readonly ToolSummary[];
+  signerOf(record: StoredPlugin): SignerView;
+  trustOf(record: StoredPlugin): Promise<TrustView>;
 }
 
 const HEALTH: Readonly<Record<string, PluginSummary["health"]["status"]>> = {
@@ -54,6 +56,7 @@ export function summaryOf(sources: ViewSources, record: StoredPlugin): PluginSum
     errorCount: record.errorCount + counts.errors,
     lastError: record.lastError === null ? null : displayText(record.lastError),
     categories: record.manifest.categories,
+    signer: sources.signerOf(record),
   };
 }
 
@@ -69,6 +72,7 @@ export async function infoOf(sources: ViewSources, record: StoredPlugin): Promis
     tools: sources.toolsOf(record),
     config: maskConfig(record.manifest.configSchema, await sources.effectiveConfig(record).catch(() => ({}))),
     installedAt: record.installedAt,
+    trust: await sources.trustOf(record),
     grant: grant
       ? {
           id: grant.id,

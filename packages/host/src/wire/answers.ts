@@ -24,6 +24,11 @@ export const pluginSummaryAnswer = z.object({
   error_count: z.number(),
   last_error: z.string().nullable(),
   categories: z.array(z.string()),
+  signer: z.object({
+    state: z.enum(["signed", "unsigned", "unknown"]),
+    key: z.string().optional(),
+    name: z.string().optional(),
+  }),
 });
 export type PluginSummaryAnswer = z.infer<typeof pluginSummaryAnswer>;
 
@@ -53,6 +58,49 @@ export const toolAnswer = z.object({
 });
 export type ToolAnswer = z.infer<typeof toolAnswer>;
 
+/** What the evidence of a plugin's origin is worth: what was checked, and what was missing. */
+export const trustAnswer = z.object({
+  verdict: z.enum(["verified", "unverified", "refused"]),
+  requirement: z.enum(["required", "preferred"]),
+  risk: z.string(),
+  evidence: z.array(
+    z.object({
+      kind: z.string(),
+      state: z.enum(["verified", "untrusted", "absent", "invalid"]),
+      key: z.string().optional(),
+      name: z.string().optional(),
+      detail: z.string(),
+    }),
+  ),
+  missing: z.array(z.string()),
+  reasons: z.array(z.string()),
+  signer: z.object({ key: z.string(), name: z.string().optional(), trusted: z.boolean() }).optional(),
+  publisher_key: z.string().optional(),
+  code: z.string().optional(),
+  fix: z.string().optional(),
+});
+export type TrustAnswer = z.infer<typeof trustAnswer>;
+
+export const verifyAnswer = z.object({
+  id: z.string(),
+  version: z.string(),
+  digest: z.string(),
+  trust: trustAnswer,
+});
+export type VerifyAnswerBody = z.infer<typeof verifyAnswer>;
+
+export const keyAnswer = z.object({
+  key: z.string(),
+  name: z.string(),
+  scopes: z.array(z.string()),
+  state: z.enum(["trusted", "expired", "revoked", "unsealed"]),
+  expires_at: z.number().nullable(),
+  replaces: z.string().nullable(),
+  added_by: z.string(),
+  added_at: z.number(),
+});
+export type KeyAnswer = z.infer<typeof keyAnswer>;
+
 export const pluginInfoAnswer = pluginSummaryAnswer.extend({
   manifest: z.record(z.string(), z.unknown()),
   requested: z.array(z.record(z.string(), z.unknown())),
@@ -61,6 +109,7 @@ export const pluginInfoAnswer = pluginSummaryAnswer.extend({
   tools: z.array(toolAnswer),
   config: z.record(z.string(), z.unknown()),
   installed_at: z.number(),
+  trust: trustAnswer,
   grant: z
     .object({ id: z.string(), granted_by: z.string(), granted_at: z.number(), expires_at: z.number().optional() })
     .nullable(),

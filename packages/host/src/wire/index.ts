@@ -6,6 +6,7 @@ export {
   failureAnswer,
   type FailureAnswer,
   installAnswer,
+  keyAnswer,
   logLineAnswer,
   pluginInfoAnswer,
   pluginSummaryAnswer,
@@ -13,15 +14,19 @@ export {
   statusAnswer,
   toolAnswer,
   verificationAnswer,
+  verifyAnswer,
 } from "./answers.ts";
 export type {
   ApprovalAnswer,
   CallAnswer,
   InstallAnswerBody,
+  KeyAnswer,
   LogLineAnswer,
   PermissionAnswer,
   PluginInfoAnswer,
   PluginSummaryAnswer,
   ToolAnswer,
+  TrustAnswer,
+  VerifyAnswerBody,
 } from "./answers.ts";
 export { toFailure } from "./failure.ts";

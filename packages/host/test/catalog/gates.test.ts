@@ -5,6 +5,7 @@ import { parseConfig } from "../../src/config/index.ts";
 import { type ErrorCode, PolicyViolationError, SallyportError } from "../../src/kernel/index.ts";
 import { readManifest } from "../../src/manifest/index.ts";
 import type { StoredPlugin } from "../../src/store/index.ts";
+import type { TrustDecision } from "../../src/trust/index.ts";
 import { manifestOf, toolLine } from "../support/home.ts";
 
 const NOW = 1_000_000;
@@ -70,6 +71,8 @@ function question(change: Partial<LoadQuestion> = {}): LoadQuestion & { readonly
     hostVersion: "0.1.0",
     installed: new Map(),
     verifyStored: () => Promise.resolve(),
+    checkSeals: () => undefined,
+    trustOf: () => Promise.resolve(trust()),
     effectiveConfig: () => Promise.resolve({ units: "metric" }),
     levelFor: () => "namespace",
     ...change,
@@ -77,6 +80,7 @@ function question(change: Partial<LoadQuestion> = {}): LoadQuestion & { readonly
   return {
     ...whole,
     verifyStored: note("bytes", whole.verifyStored),
+    trustOf: note("evidence", whole.trustOf),
     effectiveConfig: note("configuration", whole.effectiveConfig),
     levelFor: note("level", whole.levelFor),
     asked,
@@ -96,34 +100,54 @@ const refuses = (code: ErrorCode) => (): never => {
   throw new PolicyViolationError(code, "No.");
 };
 
+function trust(change: Partial<TrustDecision> = {}): TrustDecision {
+  return {
+    verdict: "unverified",
+    requirement: "preferred",
+    risk: "high",
+    evidence: [],
+    missing: ["signature"],
+    reasons: ["It comes from a directory of this machine, which needs no signature."],
+    ...change,
+  };
+}
+
+const UNSIGNED = trust({
+  verdict: "refused",
+  reasons: ["No.", "It is not signed."],
+  refusal: { code: "signature_required", fix: "Sign it." },
+});
+
 /** For each gate, in order, what makes it refuse, the code, and what has been looked at by then. */
 const BREAKS: readonly (readonly [string, ErrorCode, Partial<LoadQuestion>, readonly string[]])[] = [
   ["plugins-enabled", "plugins_disabled", { config: parseConfig("") }, []],
   ["allow-list", "not_allow_listed", { allowList: [] }, []],
   ["not-revoked", "revoked", { revocation: "code_digest" }, []],
+  ["seal", "seal_invalid", { checkSeals: refuses("seal_invalid") }, []],
   ["tree-digest", "digest_mismatch", { verifyStored: async () => refuses("digest_mismatch")() }, ["bytes"]],
+  ["signature", "signature_required", { trustOf: async () => UNSIGNED }, ["bytes", "evidence"]],
   [
     "configuration",
     "plugin_config_invalid",
     { effectiveConfig: async () => refuses("plugin_config_invalid")() },
-    ["bytes", "configuration"],
+    ["bytes", "evidence", "configuration"],
   ],
-  ["engine", "engine_mismatch", { hostVersion: "0.0.9" }, ["bytes", "configuration"]],
-  ["dependencies", "dependency_missing", { installed: new Map() }, ["bytes", "configuration"]],
-  ["grants", "not_approved", { grant: undefined }, ["bytes", "configuration"]],
-  ["ceiling", "ceiling_exceeded", { ceiling: [] }, ["bytes", "configuration"]],
-  ["limits", "ceiling_exceeded", { config: TIGHT }, ["bytes", "configuration"]],
+  ["engine", "engine_mismatch", { hostVersion: "0.0.9" }, ["bytes", "evidence", "configuration"]],
+  ["dependencies", "dependency_missing", { installed: new Map() }, ["bytes", "evidence", "configuration"]],
+  ["grants", "not_approved", { grant: undefined }, ["bytes", "evidence", "configuration"]],
+  ["ceiling", "ceiling_exceeded", { ceiling: [] }, ["bytes", "evidence", "configuration"]],
+  ["limits", "ceiling_exceeded", { config: TIGHT }, ["bytes", "evidence", "configuration"]],
   [
     "enforceable",
     "not_enforceable",
     { grant: grant({ scopes: [parseScopeArgument("exec=ls")] }) },
-    ["bytes", "configuration"],
+    ["bytes", "evidence", "configuration"],
   ],
   [
     "isolation",
     "isolation_unavailable",
     { levelFor: refuses("isolation_unavailable") },
-    ["bytes", "configuration", "level"],
+    ["bytes", "evidence", "configuration", "level"],
   ],
 ];
 

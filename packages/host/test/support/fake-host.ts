@@ -1,10 +1,30 @@
 import type { AuditEvent, StoredAuditEvent } from "../../src/audit/index.ts";
-import type { Host, LogLine, PluginInfo, ToolSummary } from "../../src/host-api.ts";
+import type { Host, LogLine, PluginInfo, ToolSummary, TrustedKeyView, TrustView } from "../../src/host-api.ts";
 import { PolicyViolationError, SallyportError, type PluginState } from "../../src/kernel/index.ts";
 import { createOperators } from "../../src/operators/index.ts";
 import { checkSecretName } from "../../src/secrets/vault-rules.ts";
 
 export const DIGEST = `sha256:${"ab".repeat(32)}`;
+
+export const TRUST: TrustView = {
+  verdict: "unverified",
+  requirement: "preferred",
+  risk: "high",
+  evidence: [{ kind: "signature", state: "absent", detail: "It is not signed." }],
+  missing: ["signature", "provenance"],
+  reasons: ["It comes from a directory of this machine, which needs no signature.", "It is not signed."],
+};
+
+export const KEY: TrustedKeyView = {
+  id: `ed25519:${"A".repeat(43)}`,
+  name: "acme",
+  scopes: ["acme/*"],
+  expiresAt: null,
+  replaces: null,
+  addedBy: "local",
+  addedAt: 1000,
+  state: "trusted",
+};
 
 /** One tool as the fake host shows it. */
 export const FORECAST: ToolSummary = {
@@ -34,6 +54,8 @@ export const WEATHER: PluginInfo = {
   errorCount: 1,
   lastError: null,
   categories: ["integration"],
+  signer: { state: "unsigned" },
+  trust: TRUST,
   manifest: {
     id: "weather",
     name: "Weather",
@@ -144,6 +166,10 @@ export async function createFakeHost(): Promise<FakeHost> {
           warnings: [],
         };
       },
+      async verify(what) {
+        note("verify", what);
+        return { id: WEATHER.id, version: WEATHER.version, digest: DIGEST, trust: TRUST };
+      },
       list: async () => [{ ...WEATHER, state }],
       async info(id, version) {
         if (version !== undefined && version !== WEATHER.version)
@@ -229,6 +255,29 @@ export async function createFakeHost(): Promise<FakeHost> {
       },
     },
     policy: { snapshot: () => DIGEST },
+    keys: {
+      list: async () => [KEY],
+      async trust(operator, request) {
+        note("keys.trust", operator, request);
+        return KEY;
+      },
+      async rotate(operator, statement) {
+        note("keys.rotate", operator, statement);
+        return KEY;
+      },
+      async untrust(operator, key) {
+        note("keys.untrust", operator, key);
+        return { key };
+      },
+      async revoke(operator, key, reason) {
+        note("keys.revoke", operator, key, reason);
+        return { key };
+      },
+      async reseal(operator) {
+        note("keys.reseal", operator);
+        return { plugins: 1, grants: 1, keys: 1 };
+      },
+    },
     operators: await createOperators({
       settings: {
         get: async (key) => settings.get(key) ?? null,

@@ -1,0 +1,65 @@
+import type { Grant } from "../capability/index.ts";
+import { PolicyViolationError } from "../kernel/index.ts";
+import type { StoredKey, StoredPlugin } from "../store/index.ts";
+import { checkSeal, type SealKeys, type SealKind, sealOf } from "../trust/index.ts";
+
+/**
+ * The host's seal over what it keeps in its database, so that whoever edits that file gains nothing. Without a key, seals are
+ * off: nothing is sealed and nothing is refused.
+ */
+export interface Seals {
+  readonly keys: SealKeys | undefined;
+  plugin(record: StoredPlugin): StoredPlugin;
+  grant(grant: Grant): Grant;
+  key(key: StoredKey): StoredKey;
+  /** @throws {PolicyViolationError} `seal_invalid`. */
+  check(record: StoredPlugin, grant: Grant | undefined): void;
+  isOwnKey(key: StoredKey): boolean;
+}
+
+export function createSeals(keys: SealKeys | undefined): Seals {
+  const sealed = <T extends { readonly seal?: string | undefined }>(kind: SealKind, row: T, facts: unknown): T =>
+    keys ? { ...row, seal: sealOf(kind, facts, keys.current) } : row;
+  const holds = (kind: SealKind, facts: unknown, seal: string | undefined): boolean =>
+    !keys || checkSeal(kind, facts, seal, keys) !== undefined;
+  return {
+    keys,
+    plugin: (record) => sealed("plugin", record, pluginFacts(record)),
+    grant: (grant) => sealed("grant", grant, grantFacts(grant)),
+    key: (key) => sealed("trusted-key", key, keyFacts(key)),
+    isOwnKey: (key) => holds("trusted-key", keyFacts(key), key.seal),
+    check(record, grant) {
+      if (!holds("plugin", pluginFacts(record), record.seal)) throw broken(record, "The record", record.seal);
+      if (grant && !holds("grant", grantFacts(grant), grant.seal)) throw broken(record, "The grant", grant.seal);
+    },
+  };
+}
+
+/** All that an installation fixes; state, counters and the last error change in a lifetime. */
+function pluginFacts(record: StoredPlugin): unknown {
+  const {
+    state: _state,
+    active: _active,
+    lastError: _error,
+    executionCount: _count,
+    errorCount: _errors,
+    ...rest
+  } = record;
+  const { seal: _seal, ...facts } = rest;
+  return facts;
+}
+
+function grantFacts({ seal: _seal, ...facts }: Grant): unknown {
+  return facts;
+}
+
+function keyFacts({ seal: _seal, ...facts }: StoredKey): unknown {
+  return facts;
+}
+
+function broken({ ref }: StoredPlugin, what: string, seal: string | undefined): PolicyViolationError {
+  return new PolicyViolationError("seal_invalid", `${what} of ${ref.id} ${ref.version} is not as this host wrote it.`, {
+    detail: seal === undefined ? "It has no seal." : "Its seal does not fit what it says now, or is by another key.",
+    fix: "If you set or changed PLUGIN_SECRET_KEY, run: sallyport key reseal. Else find out who edited state.db, and install the plugin again.",
+  });
+}
