@@ -1,11 +1,9 @@
-import { starterConfig } from "../../src/config/index.ts";
 import { describeContainment } from "./containment.ts";
 import { lackingNamespace } from "./levels.ts";
 
 describeContainment({
   name: "the namespace level",
   level: "namespace",
+  permissions: "closed",
   lacking: await lackingNamespace(),
-  config: starterConfig({ pluginsEnabled: true }),
-  options: {},
 });

@@ -9,7 +9,8 @@ async function attempt(name, run) {
   try {
     return { attempt: name, outcome: "succeeded", detail: String(await Promise.race([run(), late])).slice(0, 200) };
   } catch (error) {
-    return { attempt: name, outcome: "refused", error: String(error?.message ?? error).slice(0, 300) };
+    const text = [error?.code, error?.message ?? error].filter((part) => part !== undefined).join(" ");
+    return { attempt: name, outcome: "refused", error: text.slice(0, 300) };
   } finally {
     clearTimeout(timer);
   }

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { type CallToolResult, Client, ProtocolError } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
-import type { Ending } from "./attacks.ts";
+import type { Ending } from "../attack/index.ts";
 import { isRecord, textOf } from "./shell.ts";
 
 /** An agent as any other: the official MCP client, with `sallyport mcp` as its server. */

@@ -5,10 +5,11 @@ import { fileURLToPath } from "node:url";
 import { storeRoot } from "../../isolation/index.ts";
 import { displayLine, SallyportError } from "../../kernel/index.ts";
 import { agentSetup } from "../agent-setup.ts";
+import { type Attack, type Ending, readAttacks } from "../attack/index.ts";
 import type { Io } from "../io.ts";
 import { createStyle } from "../render/index.ts";
 import { connectAgent, type DemoAgent } from "./agent.ts";
-import { type Attack, type Ending, judge, readAttacks } from "./attacks.ts";
+import { judge } from "./attacks.ts";
 import { isRecord, type Ran, runCommand, textOf } from "./shell.ts";
 import { createTeller, type Teller } from "./tell.ts";
 
@@ -181,13 +182,10 @@ function shown(ending: Ending): string {
   return "code" in ending ? ending.code : displayLine(JSON.stringify(ending.answer), 200);
 }
 
-/** One attack of each hostile plugin; `sallyport doctor` and the test suite have them all. */
+/** One attack of each of some hostile plugins; `sallyport doctor --attack` has them all. */
 async function attackAll(stage: Stage, agent: DemoAgent): Promise<void> {
   const folder = join(stage.plugins, "hostile");
-  const seen = new Set<string>();
-  for (const attack of await readAttacks(folder)) {
-    if (seen.has(attack.plugin)) continue;
-    seen.add(attack.plugin);
+  for (const attack of (await readAttacks(folder)).filter(({ demo }) => demo)) {
     const ending = await perform(stage, agent, join(folder, attack.plugin), attack);
     const verdict = judge(attack, ending);
     const well = "answer" in (await agent.call("data-processor__aggregate", { data: [1, 2], operation: "sum" }));

@@ -1,0 +1,4 @@
+export { readAttacks, wordOf } from "./list.ts";
+export { packageAttacks } from "./packages.ts";
+export { runSetting } from "./run.ts";
+export type { Attack, AttackResult, AttackStep, Ending, LevelResult, Setting } from "./types.ts";

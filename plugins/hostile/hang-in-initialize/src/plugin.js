@@ -1,0 +1,4 @@
+export default {
+  initialize: () => new Promise(() => {}),
+  tools: { attack: () => ({ evidence: [] }) },
+};
