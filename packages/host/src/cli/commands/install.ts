@@ -14,7 +14,10 @@ export async function install(
 ): Promise<void> {
   const folder = resolve(source);
   if (!existsSync(folder))
-    throw usage(`There is no folder ${source}.`, "Give the folder that holds the plugin's manifest.");
+    throw usage(
+      `There is no folder or archive ${displayLine(source, 500)}.`,
+      "Give the folder that holds the plugin's manifest, or an archive of one (.tgz).",
+    );
   const bar = createProgressBar(session.io.stderr);
   const body = { source: folder, load: flag(options, "load") };
   const answer = await session

@@ -23,7 +23,7 @@ export function definePluginCommands(program: Command, context: CommandContext):
     plugin,
     context,
     "install <source>",
-    "install a plugin from a folder; runs none of its code",
+    "install a plugin from a folder or an archive (.tgz); runs none of its code",
     "sallyport plugin install ./plugins/weather",
     install,
   ).option("--load", "load it right after, when nothing has to be approved");
@@ -79,7 +79,7 @@ export function definePluginCommands(program: Command, context: CommandContext):
     "stop a plugin; its tools are gone until it is loaded",
     "sallyport plugin unload weather",
     change("unload", "Unloaded"),
-  );
+  ).option("--now", "do not wait for calls in flight");
   verb(
     plugin,
     context,
@@ -95,7 +95,7 @@ export function definePluginCommands(program: Command, context: CommandContext):
     "stop a plugin and keep it from being loaded",
     "sallyport plugin disable weather",
     change("disable", "Disabled"),
-  );
+  ).option("--now", "do not wait for calls in flight");
   verb(
     plugin,
     context,
@@ -168,8 +168,9 @@ function change(name: "deny" | "unload" | "enable" | "disable" | "revoke", said:
   ): Promise<void> => {
     const reason = text(options, "reason");
     const version = text(options, "version");
+    const now = flag(options, "now");
     const { plugin } = await session.call("POST", path(`${API}/${name}`, id), {
-      body: { ...(reason !== undefined && { reason }), ...(version !== undefined && { version }) },
+      body: { ...(reason !== undefined && { reason }), ...(version !== undefined && { version }), ...(now && { now }) },
     });
     session.print({ success: true, plugin }, () => summaryLine(session, said, plugin));
   };
