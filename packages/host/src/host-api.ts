@@ -243,6 +243,11 @@ export interface ApproveRequest {
   readonly version?: string;
 }
 
+export interface StopOptions {
+  /** Does not wait for calls in flight. */
+  readonly now?: boolean;
+}
+
 export interface PluginsApi {
   install(operator: Operator, request: InstallRequest): Promise<InstallAnswer>;
   /** What the evidence of a directory, an archive or (by id) an installed plugin is worth here. Installs and runs nothing. */
@@ -257,9 +262,13 @@ export interface PluginsApi {
     id: string,
     options?: { readonly config?: Readonly<Record<string, unknown>>; readonly version?: string },
   ): Promise<PluginSummary>;
-  unload(operator: Operator, id: string): Promise<PluginSummary>;
+  /**
+   * Takes no call any more; calls in flight end within `isolation.drain_s`, at once with `now`, or are given up. Resolves
+   * when no process is left.
+   */
+  unload(operator: Operator, id: string, options?: StopOptions): Promise<PluginSummary>;
   enable(operator: Operator, id: string): Promise<PluginSummary>;
-  disable(operator: Operator, id: string): Promise<PluginSummary>;
+  disable(operator: Operator, id: string, options?: StopOptions): Promise<PluginSummary>;
   uninstall(
     operator: Operator,
     id: string,

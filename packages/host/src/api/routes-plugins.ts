@@ -20,6 +20,9 @@ const approveBody = z.strictObject({
   version: version.optional(),
 });
 const denyBody = reason.extend({ version: version.optional() });
+const stopBody = z
+  .strictObject({ now: z.boolean().optional() })
+  .transform(({ now }) => (now === undefined ? {} : { now }));
 const ofVersion = z.strictObject({ version: version.optional() });
 
 const MAX_LOG_LINES = 1000;
@@ -135,8 +138,7 @@ export const pluginRoutes: readonly Route[] = [
     audience: "operator",
     needsPassphrase: false,
     handle: async (request) => {
-      await request.body(nothing);
-      return plugin(await request.host.plugins.unload(request.operator(), id(request)));
+      return plugin(await request.host.plugins.unload(request.operator(), id(request), await request.body(stopBody)));
     },
   },
   {
@@ -157,8 +159,7 @@ export const pluginRoutes: readonly Route[] = [
     audience: "operator",
     needsPassphrase: false,
     handle: async (request) => {
-      await request.body(nothing);
-      return plugin(await request.host.plugins.disable(request.operator(), id(request)));
+      return plugin(await request.host.plugins.disable(request.operator(), id(request), await request.body(stopBody)));
     },
   },
   {

@@ -1,5 +1,5 @@
 import type { Move } from "../catalog/index.ts";
-import type { PluginsApi } from "../host-api.ts";
+import type { PluginsApi, StopOptions } from "../host-api.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import { approvePlugin, denyPlugin } from "./approve.ts";
 import { install } from "./install.ts";
@@ -12,6 +12,7 @@ import { infoOf, summaryOf } from "./views.ts";
 /** The operator's verbs on plugins. */
 export function createPluginsApi(deps: PluginsDeps): PluginsApi {
   const { catalog, runtime, views } = deps;
+  const drainMs = (options?: StopOptions): number => (options?.now === true ? 0 : deps.config().isolation.drainMs);
   const summary = (record: StoredPlugin) => summaryOf(views, record);
 
   return {
@@ -34,15 +35,17 @@ export function createPluginsApi(deps: PluginsDeps): PluginsApi {
       if (options.config) await deps.configs.set(record, actorOf(operator), options.config);
       return summary(await load(deps, operator, record));
     },
-    async unload(operator, id) {
-      return summary(await runtime.stop(catalog.get(id), "stopped", { actor: actorOf(operator), reason: "unloaded" }));
+    async unload(operator, id, options) {
+      const move: Move = { actor: actorOf(operator), reason: "unloaded" };
+      return summary(await runtime.stop(catalog.get(id), "stopped", move, drainMs(options)));
     },
     async enable(operator, id) {
       const move: Move = { actor: actorOf(operator), reason: "enabled" };
       return summary(await catalog.move(catalog.get(id), "stopped", move));
     },
-    async disable(operator, id) {
-      return summary(await runtime.stop(catalog.get(id), "disabled", { actor: actorOf(operator), reason: "disabled" }));
+    async disable(operator, id, options) {
+      const move: Move = { actor: actorOf(operator), reason: "disabled" };
+      return summary(await runtime.stop(catalog.get(id), "disabled", move, drainMs(options)));
     },
     uninstall: (operator, id, options) => uninstall(deps, operator, id, options ?? {}),
     async revoke(operator, id, reason) {

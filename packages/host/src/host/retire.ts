@@ -41,7 +41,8 @@ async function remove(deps: PluginsDeps, operator: Operator, record: StoredPlugi
   const { id, digest } = record.ref;
   const actor = actorOf(operator);
   const state = catalog.current(record.ref)?.state;
-  if (state && isLive(state)) await runtime.stop(record, "stopped", { actor, reason: "uninstalled" });
+  const { drainMs } = deps.config().isolation;
+  if (state && isLive(state)) await runtime.stop(record, "stopped", { actor, reason: "uninstalled" }, drainMs);
   const others = catalog.versions(id).filter((other) => other.ref.digest !== digest);
   const last = others.length === 0;
   const before = withdrawal(deps, record, operator);

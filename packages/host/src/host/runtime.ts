@@ -84,6 +84,8 @@ export interface Runtime {
 }
 
 const HOST = "host";
+/** Longest wait for calls in flight when the host itself stops: whoever stops it waits too. */
+const LAST_DRAIN_MS = 15_000;
 /** Where the host itself may start a process from. From anywhere else, an operator has to. */
 const WAKEABLE: readonly PluginState[] = ["idle", "unhealthy", "running"];
 
@@ -300,7 +302,7 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     const seats = [...slot.seats.values()];
     for (const seat of seats) seat.abort?.abort();
     await Promise.allSettled(seats.flatMap((seat) => seat.starting ?? []));
-    await Promise.all(seats.map((seat) => end(slot, seat, "idle", deps.settings().drainMs)));
+    await Promise.all(seats.map((seat) => end(slot, seat, "idle", Math.min(deps.settings().drainMs, LAST_DRAIN_MS))));
     await slot.ending;
     const current = catalog.current(slot.ref);
     const move: Move = { actor: HOST, reason: "host_stopped" };
