@@ -10,7 +10,18 @@ export function unenforceable(manifest: Manifest, granted: readonly Scope[]): re
   const problems: string[] = [];
   if (manifest.routes.length > 0) problems.push("routes");
   if (manifest.hooks.length > 0) problems.push("hooks");
-  if (manifest.mcpServers.length > 0) problems.push("MCP servers");
+  if (manifest.mcpServers.length > 1) problems.push("more than one MCP server");
+  if (manifest.mcpServers.some((server) => server.url !== undefined))
+    problems.push("an MCP server that runs elsewhere");
+  if (manifest.mcpServers.length > 0 && hasConfiguration(manifest)) problems.push("configuration of an MCP server");
+  return [...problems, ...unenforceableScopes(manifest, granted)];
+}
+
+/** Of the grants alone. */
+export function unenforceableScopes(manifest: Manifest, granted: readonly Scope[]): readonly string[] {
+  const problems: string[] = [];
+  // An MCP server does not speak our protocol: what it is granted works through the proxy or not at all.
+  if (manifest.mcpServers.length > 0) problems.push(...granted.flatMap(beyondProxy));
   for (const capability of new Set(granted.map((scope) => scope.capability))) {
     if (!SERVED.includes(capability)) problems.push(`the capability "${capability}"`);
   }
@@ -22,4 +33,19 @@ export function unenforceable(manifest: Manifest, granted: readonly Scope[]): re
     problems.push("WebSocket connections");
   }
   return problems;
+}
+
+function beyondProxy(scope: Scope): readonly string[] {
+  if (scope.capability === "secrets") return ["secrets for an MCP server"];
+  if (scope.capability === "filesystem") return ["files for an MCP server"];
+  if (scope.capability !== "network" || scope.scheme !== "https") return [];
+  const whole = scope.methods.includes("*") && scope.paths.includes("/**");
+  return whole
+    ? []
+    : ["methods or paths of https for an MCP server (its TLS is end to end; only the host can be checked)"];
+}
+
+function hasConfiguration({ configSchema }: Manifest): boolean {
+  const properties = typeof configSchema === "object" ? configSchema["properties"] : undefined;
+  return typeof properties === "object" && properties !== null && Object.keys(properties).length > 0;
 }

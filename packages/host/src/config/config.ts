@@ -33,6 +33,8 @@ export interface HostConfig {
     /** How long calls in flight may go on when their plugin is unloaded, disabled or replaced, or the host stops. */
     readonly drainMs: number;
   };
+  /** Programs' interpreters by absolute path, instead of those that are found; see docs/plugins.md. */
+  readonly interpreters: Readonly<Partial<Record<"python" | "node", string | undefined>>>;
   /** The only hosts that any plugin may be granted; absent does not limit. */
   readonly networkHosts: readonly HostEntry[] | undefined;
   readonly limits: {
@@ -102,6 +104,7 @@ function fromFile(file: ConfigFile): HostConfig {
       idleAfterMs: file.isolation.idle_after_s * 1000,
       drainMs: file.isolation.drain_s * 1000,
     },
+    interpreters: file.programs.interpreters,
     networkHosts: file.network.tool_allowed_hosts?.map(hostEntry),
     limits: {
       memoryMb: file.limits.memory_mb,

@@ -47,6 +47,11 @@ const allowed = z.union([
   }),
 ]);
 
+const absoluteFile = z
+  .string()
+  .max(1000)
+  .regex(/^\/[^\0]*[^/\0]$/, "is not the absolute path of a file");
+
 /** `config.yml`: the operator's file. The host reads it and never writes it. Unknown keys are errors. */
 export const configSchema = z.strictObject({
   mode: z.enum(["production", "development"]).default("production"),
@@ -64,6 +69,11 @@ export const configSchema = z.strictObject({
       processes_per_plugin: z.number().int().min(1).max(64).default(8),
       idle_after_s: z.number().min(0).max(86_400).default(300),
       drain_s: z.number().min(0).max(600).default(10),
+    })
+    .prefault({}),
+  programs: z
+    .strictObject({
+      interpreters: z.strictObject({ python: absoluteFile.optional(), node: absoluteFile.optional() }).default({}),
     })
     .prefault({}),
   network: z

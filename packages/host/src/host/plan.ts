@@ -6,6 +6,7 @@ import { LIMITS } from "../kernel/index.ts";
 import type { Manifest } from "../manifest/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import type { LaunchPlan, ProcessLimits } from "../supervisor/index.ts";
+import { programPlan } from "./program.ts";
 
 export interface PlanSources {
   readonly broker: Broker;
@@ -27,6 +28,7 @@ export function planLaunch(record: StoredPlugin, permit: LoadPermit, sources: Pl
     ...(sources.ceiling === undefined ? {} : { ceiling: sources.ceiling }),
   };
   const session = sources.broker.session(authority);
+  const program = programPlan(record.manifest);
   return {
     view: {
       ref: record.ref,
@@ -40,6 +42,7 @@ export function planLaunch(record: StoredPlugin, permit: LoadPermit, sources: Pl
     bundle: record.bundle,
     limits: processLimits(record.manifest, config),
     broker: session,
+    ...(program && { program }),
     ...(sources.openRuntimePermissions ? { openRuntimePermissions: true } : {}),
   };
 }

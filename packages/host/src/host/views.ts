@@ -1,4 +1,4 @@
-import { type Catalog, unenforceable } from "../catalog/index.ts";
+import { type Catalog, unenforceableScopes } from "../catalog/index.ts";
 import {
   computeEffect,
   type Grant,
@@ -14,6 +14,7 @@ import { displayLine, displayText, type IsolationLevel, type PluginRef } from ".
 import { maskConfig } from "../manifest/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import type { PolicyDecision } from "../policy/index.ts";
+import { wishSentence } from "./program.ts";
 import { type CallRoute, toolName } from "./route.ts";
 import type { Decisions } from "./state.ts";
 
@@ -106,7 +107,10 @@ function permissionOf(
     key: request.key,
     capability: request.capability,
     risk: riskOf(first ?? request),
-    sentence: scopes.length > 0 ? scopes.map(sentenceOf).join("; ") : sentenceOf(request),
+    sentence:
+      scopes.length > 0 && request.capability !== "tools"
+        ? scopes.map(sentenceOf).join("; ")
+        : wishSentence(record.manifest, request),
     ...(request.reason === undefined ? {} : { reason: displayLine(request.reason, 300) }),
     required: request.required,
     needsScope: request.scope === null && scopes.length === 0,
@@ -136,9 +140,7 @@ function enforcementOf(
   request: PermissionRequest,
   level: IsolationLevel | null,
 ): PermissionView["enforced"] {
-  const [missing] = request.scope
-    ? unenforceable({ ...record.manifest, routes: [], hooks: [], mcpServers: [] }, [request.scope])
-    : [];
+  const [missing] = request.scope ? unenforceableScopes(record.manifest, [request.scope]) : [];
   if (missing !== undefined)
     return { not: `this version of Sallyport does not serve ${missing}, so the plugin does not start with it` };
   if (level === null)

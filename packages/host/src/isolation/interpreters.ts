@@ -21,8 +21,8 @@ export interface Interpreters {
 }
 
 export interface InterpreterOptions {
-  /** Files that the operator named in config.yml, by kind; absolute. */
-  readonly named: Readonly<Partial<Record<Kind, string>>>;
+  /** The file that the operator named in config.yml, as it is now; absolute. */
+  named(kind: Kind): string | undefined;
   /** Where to look instead of the system's folders. */
   readonly candidates?: readonly string[];
 }
@@ -30,21 +30,26 @@ export interface InterpreterOptions {
 const NAMES: Readonly<Record<Kind, string>> = { python: "python3", node: "node" };
 
 export function createInterpreters(options: InterpreterOptions): Interpreters {
-  const found = new Map<Kind, Promise<Interpreter>>();
+  const found = new Map<string, Promise<Interpreter>>();
   return {
     find(kind) {
-      const known = found.get(kind) ?? look(kind, options);
-      found.set(kind, known);
+      const named = options.named(kind);
+      const key = `${kind} ${named ?? ""}`;
+      const known = found.get(key) ?? look(kind, named, options.candidates);
+      found.set(key, known);
       // The operator may install it while the host runs.
-      known.catch(() => found.delete(kind));
+      known.catch(() => found.delete(key));
       return known;
     },
   };
 }
 
-async function look(kind: Kind, options: InterpreterOptions): Promise<Interpreter> {
-  const named = options.named[kind];
-  const path = named === undefined ? await probed(kind, options.candidates) : await operatorsOwn(kind, named);
+async function look(
+  kind: Kind,
+  named: string | undefined,
+  candidates: readonly string[] | undefined,
+): Promise<Interpreter> {
+  const path = named === undefined ? await probed(kind, candidates) : await operatorsOwn(kind, named);
   return kind === "python" ? python(path) : node(path);
 }
 

@@ -2,8 +2,11 @@
 export type Message =
   | { readonly kind: "result"; readonly id: number; readonly result: unknown }
   | { readonly kind: "error"; readonly id: number; readonly error: RemoteError }
-  | { readonly kind: "request"; readonly id: number; readonly method: string; readonly params: unknown }
+  | { readonly kind: "request"; readonly id: RequestId; readonly method: string; readonly params: unknown }
   | { readonly kind: "notification"; readonly method: string; readonly params: unknown };
+
+/** A number; a text only where any id is taken. */
+export type RequestId = number | string;
 
 /** A JSON-RPC error as the other side wrote it: a stranger's text. */
 export interface RemoteError {
@@ -13,12 +16,16 @@ export interface RemoteError {
 }
 
 const MAX_METHOD_LENGTH = 64;
+const MAX_ID_LENGTH = 64;
 
-/** @returns a text that says what is wrong when `value` is not one message of JSON-RPC 2.0 with a positive integer id. */
-export function readMessage(value: unknown): Message | string {
+/**
+ * @param anyRequestId also takes 0 and short texts as ids of requests; answers are to ours, so that theirs are always numbers.
+ * @returns a text that says what is wrong when `value` is not one message of JSON-RPC 2.0 with a positive integer id.
+ */
+export function readMessage(value: unknown, anyRequestId = false): Message | string {
   if (!isRecord(value)) return "a message is not an object";
   if (value["jsonrpc"] !== "2.0") return "a message is not JSON-RPC 2.0";
-  return value["method"] === undefined ? readAnswer(value) : readCall(value, value["method"]);
+  return value["method"] === undefined ? readAnswer(value) : readCall(value, value["method"], anyRequestId);
 }
 
 function readAnswer(value: Record<string, unknown>): Message | string {
@@ -35,14 +42,15 @@ function readAnswer(value: Record<string, unknown>): Message | string {
   return { kind: "error", id, error: { code, message, data } };
 }
 
-function readCall(value: Record<string, unknown>, method: unknown): Message | string {
+function readCall(value: Record<string, unknown>, method: unknown, anyId: boolean): Message | string {
   if (typeof method !== "string" || method.length > MAX_METHOD_LENGTH) return "a method is not a short string";
   const { params, id } = value;
   if (params !== undefined && !isRecord(params)) return "the params are not an object";
   const members = (params === undefined ? 2 : 3) + ("id" in value ? 1 : 0);
   if (countKeys(value) !== members) return "a request has an unknown member";
   if (!("id" in value)) return { kind: "notification", method, params: params ?? {} };
-  return isId(id) ? { kind: "request", id, method, params: params ?? {} } : "a request has no positive integer id";
+  if (isId(id) || (anyId && isAnyId(id))) return { kind: "request", id, method, params: params ?? {} };
+  return "a request has no positive integer id";
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {
@@ -51,6 +59,12 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 
 function isId(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
+}
+
+function isAnyId(value: unknown): value is RequestId {
+  return typeof value === "string"
+    ? value.length <= MAX_ID_LENGTH
+    : typeof value === "number" && Number.isSafeInteger(value);
 }
 
 function countKeys(value: object): number {

@@ -1,6 +1,6 @@
 import { LIMITS, parseBoundedJson, SallyportError, systemClock, toSallyportError } from "../kernel/index.ts";
 import { createLineReader } from "./lines.ts";
-import { type Message, readMessage } from "./messages.ts";
+import { type Message, readMessage, type RequestId } from "./messages.ts";
 import { createRateCap } from "./rate-cap.ts";
 import { createAlarm, systemTimers } from "./timers.ts";
 import type { Peer, PeerAnswer, PeerLimits, PeerOptions } from "./types.ts";
@@ -31,7 +31,7 @@ export function createPeer(options: PeerOptions): Peer {
   const limits: PeerLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const outstanding = new Map<number, Outstanding>();
   const abandoned = new Set<number>();
-  const working = new Set<number>();
+  const working = new Set<RequestId>();
   const unasked = createRateCap(clock, limits.unaskedPerSecond, limits.unaskedBytesPerSecond);
   let nextId = 1;
   let lastInboundId = 0;
@@ -82,7 +82,7 @@ export function createPeer(options: PeerOptions): Peer {
     } catch (error) {
       return violate(`a line was refused: ${toSallyportError(error).message}`);
     }
-    const message = readMessage(value);
+    const message = readMessage(value, options.anyRequestId);
     if (typeof message === "string") return violate(message);
     if (message.kind === "request") return onRequest(message, bytes);
     if (message.kind !== "notification") return onAnswer(message, bytes);
@@ -109,8 +109,10 @@ export function createPeer(options: PeerOptions): Peer {
   }
 
   function onRequest({ id, method, params }: Extract<Message, { kind: "request" }>, bytes: number): boolean {
-    if (id <= lastInboundId) return violate("it used a request id twice");
-    lastInboundId = id;
+    if (options.anyRequestId !== true) {
+      if (typeof id !== "number" || id <= lastInboundId) return violate("it used a request id twice");
+      lastInboundId = id;
+    }
     if (working.size >= limits.inboundRequests) {
       if (!unasked.admit(bytes)) return violate("it floods the host with requests");
       return answer({ id, error: errorBody(new SallyportError("busy", "Too many requests at the same time.")) });
@@ -123,12 +125,12 @@ export function createPeer(options: PeerOptions): Peer {
     return closed === undefined;
   }
 
-  function finish(id: number, body: { id: number; result?: unknown; error?: unknown }): void {
+  function finish(id: RequestId, body: { id: RequestId; result?: unknown; error?: unknown }): void {
     working.delete(id);
     if (closed === undefined) answer(body);
   }
 
-  function answer(body: { id: number; result?: unknown; error?: unknown }): boolean {
+  function answer(body: { id: RequestId; result?: unknown; error?: unknown }): boolean {
     const written = writer.write({ jsonrpc: "2.0", ...body });
     if (written === "sent") return true;
     if (written === "full") return violate("it does not read its answers");

@@ -38,6 +38,8 @@ export interface PeerOptions {
   readonly onLateAnswer?: (id: number) => void;
   /** Called at most once, with `protocol_violation`; nothing is read or written afterwards. The caller kills the process. */
   readonly onViolation: (error: SallyportError) => void;
+  /** Takes requests with any id that JSON-RPC knows, also twice: for peers that are no runner of ours. */
+  readonly anyRequestId?: boolean;
 }
 
 /** One side of a JSON-RPC 2.0 connection over lines, bounded in every direction. */

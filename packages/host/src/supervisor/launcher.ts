@@ -1,4 +1,12 @@
-import { type EnginePaths, groupLimits, planSandbox, type Probe, spawnSandboxed, TASKS } from "../isolation/index.ts";
+import {
+  type EnginePaths,
+  groupLimits,
+  type Interpreters,
+  planSandbox,
+  type Probe,
+  spawnSandboxed,
+  TASKS,
+} from "../isolation/index.ts";
 import {
   type Clock,
   displayLine,
@@ -14,6 +22,7 @@ import { bundleUrl } from "./bundle-url.ts";
 import { createChallenge } from "./handshake.ts";
 import { SUPERVISOR_LIMITS, type SupervisorLimits } from "./limits.ts";
 import { supervise, type Supervised } from "./process.ts";
+import { prepareProgram, programPeer } from "./program.ts";
 import type { Launcher, LaunchPlan, PluginProcess } from "./types.ts";
 
 export interface LauncherDeps {
@@ -21,6 +30,8 @@ export interface LauncherDeps {
   /** What holds on this machine, and the programs that make it hold. */
   readonly probe: Probe;
   readonly hostIsRoot: boolean;
+  /** What runs programs; absent, only executables run. */
+  readonly interpreters?: Interpreters;
   readonly clock?: Clock;
   readonly timers?: Timers;
   readonly limits?: Partial<SupervisorLimits>;
@@ -33,6 +44,7 @@ export function createLauncher(deps: LauncherDeps): Launcher {
   async function start(plan: LaunchPlan): Promise<{ process: Supervised; bundle: string }> {
     requireAvailable(deps.probe, plan);
     const { memoryMb, tasks = TASKS, processors } = plan.limits;
+    const program = plan.program && (await prepareProgram(plan, plan.program, deps));
     const sandboxPlan = await planSandbox({
       level: plan.level,
       engine: deps.engine,
@@ -41,12 +53,15 @@ export function createLauncher(deps: LauncherDeps): Launcher {
       root: plan.root,
       memoryMb,
       tasks,
+      ...(program && { program }),
       ...(plan.openRuntimePermissions === true ? { openRuntimePermissions: true } : {}),
     });
     const bundle = bundleUrl(sandboxPlan.rootUrl, plan.bundle);
     requireProcessors(deps.probe, processors);
     const group = deps.probe.groups?.make(groupLimits(memoryMb, tasks, processors)) ?? null;
-    return { process: supervise(await spawnSandboxed(sandboxPlan, group), plan, { clock, timers, limits }), bundle };
+    const sandbox = await spawnSandboxed(sandboxPlan, group);
+    const peer = plan.program && programPeer(plan, plan.program);
+    return { process: supervise(sandbox, plan, { clock, timers, limits, ...(peer && { program: peer }) }), bundle };
   }
 
   return {
@@ -59,7 +74,9 @@ export function createLauncher(deps: LauncherDeps): Launcher {
       const abort = (): void => void process.kill("its start was cancelled");
       signal?.addEventListener("abort", abort, { once: true });
       try {
-        await greet(process, limits);
+        // What proves that it was launched here is the protocol of plugins; a foreign server has never heard of it.
+        if (plan.program?.mcpTools === undefined) await greet(process, limits);
+        else process.greet();
         await bind(process, plan, bundle, limits);
         await initialize(process, limits);
         process.run();
@@ -190,6 +207,7 @@ async function ask(
     answer = await process.peer.request(method, params, timeoutMs);
   } catch (thrown) {
     const cause = toSallyportError(thrown);
+    if (cause.code === "undeclared_tool") throw cause;
     const late = cause.code === "deadline_exceeded";
     throw new SallyportError(code, message, {
       detail: late ? `It took longer than ${timeoutMs} ms.` : (cause.detail ?? cause.message),

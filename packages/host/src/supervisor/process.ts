@@ -253,10 +253,9 @@ export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: Pro
     call(call: ToolCall) {
       if (state !== "running") return Promise.reject(notRunning(plan));
       if (deps.program === undefined) return calls.run(call);
-      return deps.program.before(call).then(() => {
-        if (state === "running") return calls.run(call);
-        throw notRunning(plan);
-      });
+      return deps.program.around(call, () =>
+        state === "running" ? calls.run(call) : Promise.reject(notRunning(plan)),
+      );
     },
     stop,
     kill,

@@ -30,10 +30,31 @@ export interface LaunchPlan {
   /** The bundle's path below `root`. */
   readonly bundle: string;
   readonly limits: ProcessLimits;
+  /** Set when `bundle` is a program's own file instead of a module. */
+  readonly program?: ProgramPlan;
   /** Answers the plugin's requests. */
   readonly broker: BrokerSession;
   /** For attacks in tests only: open the runtime's own permissions, so that only the outer layer holds. */
   readonly openRuntimePermissions?: boolean;
+}
+
+/** A program that runs without the engine. */
+export interface ProgramPlan {
+  readonly interpreter: "python" | "node" | "none";
+  /** The plugin's text; arguments of its own program only. */
+  readonly args: readonly string[];
+  /** Set when it is an MCP server: what its tools have to be. Otherwise it speaks the protocol of plugins itself. */
+  readonly mcpTools?: readonly McpToolPin[];
+}
+
+/** A declared tool, as the server has to describe it. */
+export interface McpToolPin {
+  readonly name: string;
+  readonly serverName: string;
+  readonly description: string;
+  readonly inputSchema: unknown;
+  /** Absent: the server must not have one either. */
+  readonly outputSchema?: unknown;
 }
 
 /** One tool call in flight, as the process and the broker see it. */

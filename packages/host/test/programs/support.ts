@@ -13,7 +13,7 @@ import type { IsolationLevel } from "../../src/kernel/index.ts";
 
 export { hostIsRoot, probe, publicDir };
 
-const interpreters = createInterpreters({ named: {} });
+const interpreters = createInterpreters({ named: () => undefined });
 const found = async (kind: Interpreter["kind"]): Promise<Interpreter | string> =>
   interpreters.find(kind).catch((error: Error & { detail?: string }) => error.detail ?? error.message);
 
