@@ -38,9 +38,12 @@ const SWAP = /swap|memsw/;
  * @throws {SallyportError} `launch_failed`.
  */
 export function makeGroup(place: Place, name: string, limits: GroupLimits): ControlGroup {
-  const group = groupAt(place, name);
+  const made: string[] = [];
   try {
-    for (const folder of foldersOf(place)) mkdirSync(join(folder, name), { mode: 0o755 });
+    for (const folder of foldersOf(place)) {
+      mkdirSync(join(folder, name), { mode: 0o755 });
+      made.push(join(folder, name));
+    }
     for (const [controller, file, value] of settings(place.version, limits)) {
       const parent = place.folders[controller];
       if (parent === undefined) throw new Error(`no controller for ${controller}`);
@@ -48,9 +51,9 @@ export function makeGroup(place: Place, name: string, limits: GroupLimits): Cont
       // Machines without swap have no such file, and nothing to bound.
       if (!SWAP.test(file) || existsSync(path)) write(path, value);
     }
-    return group;
+    return groupAt(place, name);
   } catch (error) {
-    group.remove();
+    for (const folder of made) removeFolder(folder);
     throw unusable("made", error);
   }
 }
