@@ -10,6 +10,7 @@ import { approvePlugin } from "./approve.ts";
 import { assertExpected } from "./expect.ts";
 import { load } from "./load.ts";
 import { actorOf, eventOf, pendingApproval, type PluginsDeps } from "./plugins-deps.ts";
+import { findingsOf } from "../vet/index.ts";
 import { signerSentence, subjectOf } from "./trust.ts";
 import { wishSentence } from "./program.ts";
 import { permissionsOf, summaryOf } from "./views.ts";
@@ -50,7 +51,7 @@ export async function install(deps: PluginsDeps, operator: Operator, request: In
   }
   const ref = refOf(source);
   if (request.load === true) await load(deps, operator, deps.catalog.get(ref.id, ref.version));
-  const warnings = [...source.warnings, ...broadRequests(source.manifest), ...(inherits ? [inheritance(ref.id)] : [])];
+  const warnings = [...source.warnings, ...remarks(deps, source), ...(inherits ? [inheritance(ref.id)] : [])];
   return answer(deps, deps.catalog.get(ref.id, ref.version), warnings);
 }
 
@@ -171,16 +172,18 @@ function inheritance(id: string): string {
   return `An earlier plugin named ${id} left data or configuration here, which this one takes over. To start without: uninstall it with --purge and install it again.`;
 }
 
-/** Requests that name no limit worth the name; least privilege is for the author to keep and for the operator to see. */
-function broadRequests(manifest: Manifest): readonly string[] {
-  return manifest.permissions.flatMap((request) => {
-    const { scope } = request;
-    if (scope === null) return [`${request.key} names no scope: it grants nothing until you fill one in with --scope.`];
-    if (scope.capability === "network" && scope.host.startsWith("*."))
-      return [`${request.key} reaches every host below ${scope.host.slice(2)}.`];
-    if (scope.capability === "filesystem" && scope.path === "/") return [`${request.key} reaches the whole disk.`];
-    return [];
-  });
+/** Text that is searched while an operator waits; `plugin vet` searches all. */
+const SCAN_BYTES = 4 * 1024 * 1024;
+
+/** What `plugin vet` says of it, in one line each, but its notes for authors and what the source's own warnings tell already. */
+function remarks(deps: PluginsDeps, { prepared }: InstalledSource<Manifest>): readonly string[] {
+  const knownIds = [...new Set(deps.catalog.all().map((record) => record.ref.id))];
+  return findingsOf(prepared, { knownIds, scanBytes: SCAN_BYTES })
+    .filter(({ severity, rule }) => severity !== "note" && rule !== "imports")
+    .map(({ file, line, rule, message }) => {
+      if (rule === "permission" || rule === "look-alike" || file === "") return message;
+      return line === null ? `${file} ${message}` : `${file}:${line} ${message}`;
+    });
 }
 
 function pluginApproval(clock: Clock, record: StoredPlugin, signer: string): StoredApproval {
