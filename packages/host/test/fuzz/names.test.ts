@@ -10,7 +10,7 @@ import { SallyportError } from "../../src/kernel/index.ts";
 import { runs } from "./campaign.ts";
 
 const hostPart = fc.constantFrom(
-  ..."api.test|API.test|sub.api.test|x.sub.api.test|api.test.|api.test..|evil.test|api.test.evil.test|xapi.test|api-test|api.test%00|api.test%2eevil.test".split(
+  ..."api.test|API.test|sub.api.test|x.sub.api.test|api.test.|api.test..|evil.test|api.test.evil.test|xapi.test|evilapi.test|api-test|api.test%00|api.test%2eevil.test".split(
     "|",
   ),
   ..."127.0.0.1|127.1|2130706433|0x7f.1|0177.0.0.1|[::1]|[::ffff:7f00:1]|[::ffff:127.0.0.1]|[0:0:0:0:0:0:0:1]|[fe80::1%25eth0]|::1".split(
