@@ -3,7 +3,7 @@ import { wordOf } from "./list.ts";
 import { layerOf } from "./layer.ts";
 import { buildPackage } from "./packages.ts";
 import type { Attack, AttackResult, AttackStep, Ending, LevelResult, Setting } from "./types.ts";
-import { openWorld, type Snapshot, untilGone, type World } from "./world.ts";
+import { NEIGHBOUR, openWorld, type Snapshot, untilGone, type World } from "./world.ts";
 
 export interface RunOptions {
   /** The folder of the example plugins, with `hostile/` in it. */
@@ -47,7 +47,7 @@ export async function runSetting(setting: Setting, options: RunOptions): Promise
 
 async function installAll(world: World, { attacks, plugins }: RunOptions): Promise<void> {
   for (const plugin of new Set(attacks.filter(({ stage }) => stage !== "install").map((attack) => attack.plugin))) {
-    if (plugin === "echo") continue;
+    if (plugin === NEIGHBOUR) continue;
     const scopes = plugin === "granted-files" ? [`filesystem=${world.grounds.granted}:rw`] : [];
     // One that cannot be installed is seen when it is attacked with: its load is refused.
     await world.host().ending({
@@ -120,7 +120,8 @@ interface Performed {
 async function perform(world: World, stage: Stage, attack: Attack): Promise<Performed> {
   if (attack.stage === "install") return install(world, attack);
   if (attack.stage === "load") return load(world, stage, attack);
-  const refused = await stage.enter(attack.plugin);
+  // The neighbour is there already, and stays.
+  const refused = attack.plugin === NEIGHBOUR ? null : await stage.enter(attack.plugin);
   const before = world.look();
   if (refused !== null)
     return { ending: refused, before, after: ["the attack could not start: its plugin did not load"] };
@@ -155,7 +156,7 @@ async function load(world: World, stage: Stage, attack: Attack): Promise<Perform
 }
 
 function call(world: World, attack: Attack): Promise<Ending> {
-  if (attack.plugin === "echo") return world.host().ending({ do: "swap", plugin: attack.plugin });
+  if (attack.plugin === NEIGHBOUR) return world.host().ending({ do: "swap", plugin: attack.plugin });
   const input = attack.told ? { ...attack.input, target: world.target() } : attack.input;
   return world.host().ending({
     do: "call",
@@ -192,7 +193,9 @@ async function tales(world: World, ending: Ending): Promise<readonly string[]> {
   if (logs.includes(marker)) found.push("a planted text came out in the log");
   if (polluted.length > 0) found.push(`the host's prototypes hold ${polluted.join(", ")}`);
   if (audit === false) found.push("the audit cannot be written");
-  const echoed = await world.host().ending({ do: "call", plugin: "echo", tool: "echo", input: { text: "still here" } });
+  const echoed = await world
+    .host()
+    .ending({ do: "call", plugin: NEIGHBOUR, tool: "echo", input: { text: "still here" } });
   if (JSON.stringify(echoed) !== '{"answer":{"text":"still here"}}') found.push("the neighbour no longer answers");
   return found;
 }

@@ -31,7 +31,8 @@ export interface Snapshot {
   readonly host: ProcessView | null;
 }
 
-const NEIGHBOUR = "echo";
+/** A well-behaved plugin that must not notice anything. */
+export const NEIGHBOUR = "echo";
 const GONE_MS = 3_000;
 const POLL_MS = 10;
 

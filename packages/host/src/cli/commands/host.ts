@@ -32,14 +32,6 @@ export function defineHostCommands(program: Command, context: CommandContext): v
   );
   start.addOption(start.createOption("--background", "started by another command").hideHelp());
   start.addOption(start.createOption("--idle-ms <ms>", "end after so long without a connection").hideHelp());
-  verb(
-    program,
-    context,
-    "doctor",
-    "say what this machine can guarantee, and how to get more",
-    "sallyport doctor",
-    doctor,
-  );
 }
 
 const DEFAULT_IDLE_MS = 10 * 60_000;
@@ -109,21 +101,4 @@ async function choosePassphrase(session: Session, wanted: boolean, interactive: 
     throw new SallyportError("usage", "The two are not the same.", { fix: "Run `sallyport init` again." });
   }
   return first;
-}
-
-async function doctor(session: Session) {
-  const { result } = await session.call("GET", "/api/doctor");
-  session.print(result, () => {
-    const report = doctorAnswer.parse(result);
-    return [
-      `Isolation here: ${session.style.bold(report.level ?? "none")} (available: ${report.available.join(", ") || "none"})\n`,
-      ...report.checks.map(
-        (check) =>
-          `${check.ok ? session.style.good("✔") : session.style.warn("!")} ${displayLine(check.name)}: ${displayLine(check.detail, 500)}\n` +
-          (check.fix === undefined || check.ok
-            ? ""
-            : `    ${session.style.dim("fix:")} ${displayLine(check.fix, 500)}\n`),
-      ),
-    ].join("");
-  });
 }
