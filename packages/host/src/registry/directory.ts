@@ -4,7 +4,7 @@ import { SallyportError } from "../kernel/index.ts";
 import { SOURCE_LIMITS, type SourceLimits } from "./limits.ts";
 import { checkReserved } from "./opened.ts";
 import { currentOwnership, type Ownership, unsafeAbove, unsafeInside } from "./ownership.ts";
-import { readTree, type SourceFile } from "./walk.ts";
+import { factsOf, readTree, type SourceFile } from "./walk.ts";
 
 /** A plugin's directory, read once: whatever happens on disk afterwards, these are the bytes. */
 export interface SourceTree {
@@ -55,11 +55,15 @@ export async function checkAbove(root: string, ownership: Ownership): Promise<vo
   for (let folder = dirname(root); ; folder = dirname(folder), shown += "/..") {
     const problem = unsafeAbove(await lstat(folder), ownership);
     if (problem !== undefined) {
-      throw new SallyportError("source_unsafe", `The folder ${shown} above the plugin's root ${problem}.`, {
-        detail: "Whoever may write there can put another plugin in this one's place.",
-        fix: "Move the plugin into a folder of your own, or take the right to write from others: chmod go-w on that folder.",
-        data: { file: shown, problem },
-      });
+      throw new SallyportError(
+        "source_unsafe",
+        `The folder ${shown} above the plugin's root ${problem.problem}${factsOf(problem)}.`,
+        {
+          detail: "Whoever may write there can put another plugin in this one's place.",
+          fix: "Move the plugin into a folder of your own, or take the right to write from others: chmod go-w on that folder.",
+          data: { file: shown, ...problem },
+        },
+      );
     }
     if (folder === dirname(folder)) return;
   }

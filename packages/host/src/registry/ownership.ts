@@ -44,11 +44,22 @@ export function privateGroupOf(uid: number, groupFile: string, passwdFile: strin
   return strangers || shared ? undefined : Number(gid);
 }
 
+/** What is wrong with a file or folder, and what a sound one has there. */
+export interface Problem {
+  readonly problem: string;
+  readonly expected: string;
+  readonly actual: string;
+}
+
 /** What is wrong with the owner or mode of a file or folder inside the plugin's root, or undefined. */
-export function unsafeInside(stat: Stats, owner: Ownership): string | undefined {
-  if (stat.uid !== owner.uid && stat.uid !== 0) return `belongs to another user (uid ${stat.uid})`;
-  if ((stat.mode & 0o002) !== 0) return "may be written by anyone";
-  if ((stat.mode & 0o020) !== 0 && !owner.isPrivateGroup(stat.gid)) return "may be written by a group of other users";
+export function unsafeInside(stat: Stats, owner: Ownership): Problem | undefined {
+  if (stat.uid !== owner.uid && stat.uid !== 0) return foreign(stat, owner);
+  const mode = (problem: string): Problem => ({ problem, expected: "go-w", actual: octal(stat.mode) });
+  if ((stat.mode & 0o002) !== 0) return mode("may be written by anyone");
+  if ((stat.mode & 0o020) !== 0 && !owner.isPrivateGroup(stat.gid))
+    return mode("may be written by a group of other users");
+  if (stat.isFile() && (stat.mode & 0o6000) !== 0)
+    return { problem: "runs as its owner or group, whoever starts it", expected: "ug-s", actual: octal(stat.mode) };
   return undefined;
 }
 
@@ -56,10 +67,19 @@ export function unsafeInside(stat: Stats, owner: Ownership): string | undefined 
  * The same for a folder above the root. One with the sticky bit, such as /tmp, may be written by others: they can add to it but
  * not rename or replace what belongs to the user or root.
  */
-export function unsafeAbove(stat: Stats, owner: Ownership): string | undefined {
+export function unsafeAbove(stat: Stats, owner: Ownership): Problem | undefined {
   const sticky = (stat.mode & 0o1000) !== 0;
   if (!sticky) return unsafeInside(stat, owner);
-  return stat.uid !== owner.uid && stat.uid !== 0 ? `belongs to another user (uid ${stat.uid})` : undefined;
+  return stat.uid !== owner.uid && stat.uid !== 0 ? foreign(stat, owner) : undefined;
+}
+
+function foreign(stat: Stats, owner: Ownership): Problem {
+  const expected = owner.uid === 0 ? "uid 0" : `uid ${owner.uid} or 0`;
+  return { problem: "belongs to another user", expected, actual: `uid ${stat.uid}` };
+}
+
+function octal(mode: number): string {
+  return (mode & 0o7777).toString(8).padStart(4, "0");
 }
 
 async function readOrEmpty(path: string): Promise<string> {

@@ -4,6 +4,7 @@ import { displayLine, SallyportError, sha256 } from "../kernel/index.ts";
 import type { FileLeaf } from "../trust/index.ts";
 import type { SourceLimits } from "./limits.ts";
 import { collisionKey, nameProblem } from "./names.ts";
+import type { Problem } from "./ownership.ts";
 
 /** A file and the very bytes that its digest covers. */
 export interface SourceFile extends FileLeaf {
@@ -15,7 +16,7 @@ export interface WalkRules {
   /** Names that are not part of the plugin, at every level. */
   readonly skip: (name: string) => boolean;
   /** What is wrong with an entry's owner or mode, or undefined. */
-  readonly problem: (stat: Stats) => string | undefined;
+  readonly problem: (stat: Stats) => string | Problem | undefined;
   /** Mode of the leaf, from the mode on disk. */
   readonly mode: (stat: Stats) => number;
 }
@@ -152,14 +153,19 @@ function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "unknown error";
 }
 
-export function unsafe(path: string, problem: string, cause?: unknown): SallyportError {
+export function unsafe(path: string, wrong: string | Problem, cause?: unknown): SallyportError {
   const shown = path === "" ? "The plugin's root" : `"${displayLine(path)}"`;
-  return new SallyportError("source_unsafe", `${shown} ${problem}.`, {
+  const { problem, ...facts } = typeof wrong === "string" ? { problem: wrong } : wrong;
+  return new SallyportError("source_unsafe", `${shown} ${problem}${factsOf(wrong)}.`, {
     detail: "Only files and folders that nobody else can change, and that lead nowhere else, are taken.",
     fix: "Replace links by files, remove special files, and run: chmod -R go-w on the plugin's folder, chown to yourself.",
-    data: { file: displayLine(path), problem },
+    data: { file: displayLine(path), problem, ...facts },
     cause,
   });
+}
+
+export function factsOf(wrong: string | Problem): string {
+  return typeof wrong === "string" ? "" : ` (expected ${wrong.expected}, found ${wrong.actual})`;
 }
 
 const LIMIT_WORDS = {

@@ -108,7 +108,9 @@ describe("readSource", () => {
       const ownership = isRoot ? own : { ...own, uid: own.uid + 1 };
       const error = await refusal(readSource(root, { ownership }));
       expect(error.code).toBe("source_unsafe");
-      expect(error.message).toContain("belongs to another user");
+      expect(error.message).toContain("belongs to another user (expected uid ");
+      const gone = isRoot ? "uid 65534" : `uid ${own.uid}`;
+      expect(error.data).toMatchObject({ file: name, expected: expect.stringContaining("uid "), actual: gone });
     }
   });
 
@@ -117,7 +119,10 @@ describe("readSource", () => {
       const root = pluginFolder(plain);
       chmodSync(join(root, name), 0o777);
       const error = await refusal(readSource(root));
-      expect(error).toMatchObject({ code: "source_unsafe", data: { file: name, problem: "may be written by anyone" } });
+      expect(error).toMatchObject({
+        code: "source_unsafe",
+        data: { file: name, problem: "may be written by anyone", expected: "go-w", actual: "0777" },
+      });
       expect(error.fix).toContain("chmod");
     }
   });
@@ -179,6 +184,25 @@ describe("readSource", () => {
       expect(error.code, name).toBe("source_unsafe");
       for (const hidden of ["\u202e", "\u200b", "\u001b"]) expect(error.message).not.toContain(hidden);
     }
+  });
+
+  it.each(["C:evil", "a:stream", "AUX", "com1.txt", "nul", "dot.", "space "])(
+    "refuses %j, which is another name, a drive or a device on other systems",
+    async (name) => {
+      const error = await refusal(readSource(pluginFolder({ ...plain, [`src/${name}/x`]: "" })));
+      expect(error).toMatchObject({ code: "source_unsafe", data: { file: `src/${name}` } });
+    },
+  );
+
+  it("refuses a setuid or setgid file, and lets a folder pass its group on", async () => {
+    const root = pluginFolder(plain);
+    chmodSync(join(root, "src"), 0o2755);
+    expect((await readSource(root)).files).toHaveLength(2);
+    chmodSync(join(root, "src/plugin.ts"), 0o4755);
+    expect(await refusal(readSource(root))).toMatchObject({
+      code: "source_unsafe",
+      data: { file: "src/plugin.ts", expected: "ug-s", actual: "4755" },
+    });
   });
 
   it("refuses names that are no UTF-8", async () => {

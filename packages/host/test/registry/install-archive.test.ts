@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { findManifest, readManifest } from "../../src/manifest/index.ts";
@@ -34,6 +34,27 @@ describe("installing an archive", () => {
       success: true,
       result: { text: "HI" },
     });
+  });
+
+  it("runs no lifecycle script that came along [S2-45] [S4-46]", async () => {
+    const [folder, mark] = [temporaryFolder(), join(temporaryFolder(), "ran")];
+    const run = `touch ${mark}`;
+    const scripts = { preinstall: run, install: run, postinstall: run, prepare: run, prepack: run, build: run };
+    const files = {
+      ...source(),
+      "package.json": JSON.stringify({ name: "shouter", version: "1.0.0", scripts }),
+      "node_modules/dep/package.json": JSON.stringify({ name: "dep", scripts }),
+      "binding.gyp": "{}",
+    };
+    const file = join(folder, "scripts.tgz");
+    writeFileSync(file, tgz(Object.entries(files).map(([name, body]) => ({ name: `package/${name}`, body }))), {
+      mode: 0o644,
+    });
+    const host = await home.open();
+    await host.plugins.install(OPERATOR, { source: file });
+    await host.plugins.approve(OPERATOR, "shouter", {});
+    await host.plugins.load(OPERATOR, "shouter");
+    expect(existsSync(mark)).toBe(false);
   });
 
   it("refuses a hostile one before anything of it is kept, and leaves no plugin behind", async () => {
