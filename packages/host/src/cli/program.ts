@@ -7,6 +7,7 @@ import {
   defineAuditCommands,
   defineAuthoringCommands,
   defineDemoCommand,
+  defineDoctorCommand,
   defineHostCommands,
   defineKeyCommands,
   defineMcpCommand,
@@ -28,6 +29,7 @@ export function buildProgram(context: CommandContext): Command {
     .enablePositionalOptions();
   globalOptions(program);
   defineHostCommands(program, context);
+  defineDoctorCommand(program, context);
   const plugin = definePluginCommands(program, context);
   defineAuthoringCommands(plugin, context);
   defineSigningCommands(plugin, context);

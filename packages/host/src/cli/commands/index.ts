@@ -3,6 +3,7 @@ export { defineAuditCommands } from "./audit.ts";
 export { defineAuthoringCommands } from "./authoring.ts";
 export { type CommandContext, globalOptions } from "./define.ts";
 export { defineDemoCommand } from "./demo.ts";
+export { defineDoctorCommand } from "./doctor.ts";
 export { defineHostCommands } from "./host.ts";
 export { defineKeyCommands } from "./key.ts";
 export { defineMcpCommand } from "./mcp.ts";
