@@ -1,8 +1,6 @@
-import { createServer, type Server } from "node:http";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import type { Host } from "../../src/host-api.ts";
 import { AGENT, makeHome, OPERATOR, repositoryPlugin, type TestHome } from "../support/home.ts";
-import { portOf } from "../broker/support.ts";
 import { KERNEL_LEVELS, lacking } from "./support.ts";
 
 const homes: TestHome[] = [];
@@ -19,12 +17,6 @@ async function openAt(level: "namespace" | "landlock"): Promise<{ home: TestHome
 }
 
 const call = (host: Host, tool: string, input: unknown) => host.invoke(AGENT, { tool, input });
-
-async function events(host: Host, type: string) {
-  const found = [];
-  for (const event of await host.audit.query({ type })) found.push(event);
-  return found;
-}
 
 describe.each(KERNEL_LEVELS)("the Python example at %s", (level) => {
   const note = lacking(level, "python");
