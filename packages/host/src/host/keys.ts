@@ -152,7 +152,11 @@ async function reseal(deps: KeysDeps, operator: Operator) {
     });
   }
   const records = catalog.all();
-  for (const record of records) await catalog.amend(seals.plugin(record));
+  for (const record of records) {
+    await catalog.amend(seals.plugin(record), [
+      eventOf(clock, "key.resealed", actorOf(operator), { plugin: record.ref }),
+    ]);
+  }
   const grants = (await listGrants(db)).map(seals.grant);
   const keys = trust.stored.map(seals.key);
   const done = { plugins: records.length, grants: grants.length, keys: keys.length };

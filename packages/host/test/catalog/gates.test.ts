@@ -5,6 +5,7 @@ import { parseConfig } from "../../src/config/index.ts";
 import { type ErrorCode, PolicyViolationError, SallyportError } from "../../src/kernel/index.ts";
 import { readManifest } from "../../src/manifest/index.ts";
 import type { StoredPlugin } from "../../src/store/index.ts";
+import { createSeals } from "../../src/host/seals.ts";
 import type { TrustDecision } from "../../src/trust/index.ts";
 import { manifestOf, toolLine } from "../support/home.ts";
 
@@ -123,7 +124,12 @@ const BREAKS: readonly (readonly [string, ErrorCode, Partial<LoadQuestion>, read
   ["plugins-enabled", "plugins_disabled", { config: parseConfig("") }, []],
   ["allow-list", "not_allow_listed", { allowList: [] }, []],
   ["not-revoked", "revoked", { revocation: "code_digest" }, []],
-  ["seal", "seal_invalid", { checkSeals: refuses("seal_invalid") }, []],
+  [
+    "seal",
+    "seal_invalid",
+    { checkSeals: () => createSeals({ current: Buffer.alloc(32) }).check(record(), grant()) },
+    [],
+  ],
   ["tree-digest", "digest_mismatch", { verifyStored: async () => refuses("digest_mismatch")() }, ["bytes"]],
   ["signature", "signature_required", { trustOf: async () => UNSIGNED }, ["bytes", "evidence"]],
   [

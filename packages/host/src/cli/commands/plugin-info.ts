@@ -32,6 +32,7 @@ export async function info(
         ["isolation", plugin.isolation ?? "no level here is enough, so it does not start"],
         ["digest", plugin.digest],
         ["source", plugin.source],
+        ["signed", signedOf(plugin)],
         ["installed", isoTime(plugin.installed_at)],
         ["calls", `${plugin.execution_count}, ${plugin.error_count} failed`],
         ["granted", grantOf(plugin)],
@@ -61,6 +62,11 @@ async function lastLines(session: Session, id: string): Promise<string> {
 
 function stateOf(plugin: PluginInfoAnswer): string {
   return plugin.enabled || plugin.state === "disabled" ? plugin.state : `${plugin.state}, disabled`;
+}
+
+function signedOf({ trust }: PluginInfoAnswer): string {
+  const [first = ""] = trust.reasons;
+  return trust.verdict === "verified" ? first : `${trust.verdict}: ${first}`;
 }
 
 function grantOf({ grant }: PluginInfoAnswer): string {

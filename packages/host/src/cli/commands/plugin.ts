@@ -12,7 +12,7 @@ import { configure } from "./plugin-config.ts";
 import { info } from "./plugin-info.ts";
 import { showLogs } from "./plugin-logs.ts";
 import { collect, collectCommas, type CommandContext, flag, globalOptions, path, query, text, verb } from "./define.ts";
-import { parseObject, summaryLine } from "./views.ts";
+import { parseObject, signerOf, summaryLine } from "./views.ts";
 
 const API = "/api/plugins";
 
@@ -144,7 +144,7 @@ async function listPlugins(session: Session) {
   session.print(result, () => {
     const plugins = z.array(pluginSummaryAnswer).parse(result);
     return table(
-      ["ID", "VERSION", "STATE", "HEALTH", "ISOLATION", "CALLS", "ERRORS", "SOURCE"],
+      ["ID", "VERSION", "STATE", "HEALTH", "ISOLATION", "CALLS", "ERRORS", "SIGNED BY", "SOURCE"],
       plugins.map((plugin) => [
         plugin.id,
         plugin.version,
@@ -153,6 +153,7 @@ async function listPlugins(session: Session) {
         plugin.isolation ?? "none is enough",
         String(plugin.execution_count),
         String(plugin.error_count),
+        signerOf(plugin),
         plugin.source,
       ]),
       "No plugin is installed. Install one: sallyport plugin install DIR",

@@ -1,5 +1,10 @@
 import { z } from "zod";
-import { type PermissionAnswer, pluginSummaryAnswer, type ToolAnswer } from "../../wire/index.ts";
+import {
+  type PermissionAnswer,
+  pluginSummaryAnswer,
+  type PluginSummaryAnswer,
+  type ToolAnswer,
+} from "../../wire/index.ts";
 import { displayLine } from "../../kernel/index.ts";
 import type { Session } from "../session.ts";
 import { table } from "../render/index.ts";
@@ -28,6 +33,12 @@ export function permissionList(
     return `  - ${displayLine(permission.sentence, 500)} [${risk}]${state}${marks.length > 0 ? ` (${displayLine(marks.join("; "), 500)})` : ""}${reason}${by}\n      ${session.style.dim(displayLine(permission.key))}\n`;
   };
   return `It asks for:\n${permissions.map(line).join("")}`;
+}
+
+/** Who vouches for a plugin, in a word. */
+export function signerOf({ signer }: PluginSummaryAnswer): string {
+  if (signer.state === "signed") return signer.name ?? signer.key ?? "yes";
+  return signer.state === "unsigned" ? "nobody" : "somebody unknown";
 }
 
 /** What the policy says when an agent calls a tool. */
