@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { SallyportError, toSallyportError } from "../kernel/index.ts";
 import { type ControlGroup, groupAt, type GroupLimits, makeGroup } from "./cgroup-group.ts";
 import { type Place, placesFor } from "./cgroup-place.ts";
+import { makeRoom } from "./cgroup-room.ts";
 import { isAlive, startTimeOf } from "./process-tree.ts";
 
 /** Makes groups of the kernel's, one for each plugin process. */
@@ -44,6 +45,8 @@ const FIX =
  */
 export async function probeControlGroups(options: ControlGroupOptions): Promise<ControlGroupProbe> {
   const places = options.places ?? placesFor(text("/proc/self/mountinfo"), text("/proc/self/cgroup"));
+  const own = places.find(({ version }) => version === 2);
+  if (own !== undefined) makeRoom(own, process.pid);
   const reasons: string[] = [];
   for (const place of places) {
     try {
