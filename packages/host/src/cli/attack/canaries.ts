@@ -1,4 +1,3 @@
-import { lstatSync, readdirSync, readFileSync, statSync, utimesSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -9,6 +8,7 @@ import { starterConfig } from "../../config/index.ts";
 import { createHome } from "../../home/index.ts";
 import { storeRoot } from "../../isolation/index.ts";
 import type { IsolationLevel } from "../../kernel/index.ts";
+import { watchFiles } from "./watch.ts";
 
 /** The throw-away world of one setting: a home of its own and planted things that only a theft or a break would touch. */
 export interface Grounds {
@@ -29,9 +29,6 @@ export interface Grounds {
   remove(): Promise<void>;
 }
 
-/** Older than any change, so that the file system notes the first read. */
-const LONG_AGO = new Date("2001-01-01T00:00:00Z");
-
 export async function plantGrounds(level: IsolationLevel): Promise<Grounds> {
   const folder = await mkdtemp(join(tmpdir(), "sallyport-attack-"));
   await chmod(folder, 0o755);
@@ -49,7 +46,8 @@ export async function plantGrounds(level: IsolationLevel): Promise<Grounds> {
   await Promise.all([outside, granted].map((path) => chmod(path, 0o777)));
   await writeFile(file, `${marker} file\n`, { mode: 0o666 });
   await chmod(file, 0o666);
-  await writeFile(json, JSON.stringify({ secret: marker }), { mode: 0o644 });
+  await writeFile(json, JSON.stringify({ secret: marker }), { mode: 0o666 });
+  await chmod(json, 0o666);
   await writeFile(join(`${granted}-beside`, "secret.txt"), `${marker} beside\n`);
   await writeFile(join(granted, "plain"), "nothing of worth\n");
   await symlink(file, join(granted, "link"));
@@ -58,39 +56,12 @@ export async function plantGrounds(level: IsolationLevel): Promise<Grounds> {
   await mkdir(join(home, "data", "echo"), { recursive: true, mode: 0o700 });
   await writeFile(join(home, "data", "echo", "secret.txt"), `${marker} data\n`, { mode: 0o600 });
 
-  const watched = [file, json, join(`${granted}-beside`, "secret.txt"), join(home, "data", "echo", "secret.txt")];
-  const texts = new Map(watched.map((path) => [path, readFileSync(path, "utf8")]));
-  const modes = new Map(watched.map((path) => [path, statSync(path).mode]));
-  const names = new Map([outside, granted].map((path) => [path, readdirSync(path).toSorted().join(" ")]));
-  const settings = readFileSync(join(home, "config.yml"), "utf8");
-  const showsReads = readingShows(json);
-  rearm();
-
-  function rearm(): void {
-    for (const path of watched) utimesSync(path, LONG_AGO, new Date());
-  }
-
-  function touched(): readonly string[] {
-    const found: string[] = [];
-    for (const path of watched) {
-      const name = path.slice(folder.length + 1);
-      const info = lstatSync(path, { throwIfNoEntry: false });
-      if (info === undefined) {
-        found.push(`${name} is gone`);
-        continue;
-      }
-      if (showsReads && info.atimeMs !== LONG_AGO.getTime()) found.push(`${name} was read`);
-      if (readFileSync(path, "utf8") !== texts.get(path)) found.push(`${name} was changed`);
-      if (info.mode !== modes.get(path)) found.push(`the mode of ${name} was changed`);
-    }
-    for (const [path, before] of names) {
-      if (readdirSync(path).toSorted().join(" ") !== before)
-        found.push(`${path.slice(folder.length + 1)} holds other files`);
-    }
-    if (readFileSync(join(home, "config.yml"), "utf8") !== settings) found.push("config.yml was changed");
-    if (found.length === 0) rearm();
-    return found;
-  }
+  const touched = watchFiles({
+    files: [file, json, join(`${granted}-beside`, "secret.txt"), join(home, "data", "echo", "secret.txt")],
+    folders: [outside, granted],
+    settings: [join(home, "config.yml")],
+    prefix: folder,
+  });
 
   return {
     folder,
@@ -113,11 +84,4 @@ export async function plantGrounds(level: IsolationLevel): Promise<Grounds> {
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-/** Whether this file system notes reads (`relatime` does, `noatime` does not): tried, not looked up. */
-function readingShows(path: string): boolean {
-  utimesSync(path, LONG_AGO, new Date());
-  readFileSync(path);
-  return statSync(path).atimeMs !== LONG_AGO.getTime();
 }

@@ -14,6 +14,8 @@ const AGENT = { kind: "agent", agent: "attack" } as const;
 let host: Host | undefined;
 const installed = new Set<string>();
 const lookups = new Map<string, number>();
+/** Lines of logs that an earlier look at the health told of. */
+let told: ReadonlySet<object> = new Set();
 
 /** Names of the attacks' world: two servers on the internet, and names that lead to this machine at once, later, or among others. */
 async function resolve(name: string): Promise<readonly string[]> {
@@ -75,14 +77,12 @@ async function swap({ plugin }: Extract<Order, { do: "swap" }>): Promise<unknown
 }
 
 async function healthOf(): Promise<z.infer<typeof health>> {
-  const logs = [...installed].flatMap((id) =>
-    opened()
-      .plugins.logs(id)
-      .map(({ message }) => message),
-  );
+  const lines = [...installed].flatMap((id) => opened().plugins.logs(id));
+  const logs = lines.filter((line) => !told.has(line)).map(({ message }) => message);
+  told = new Set(lines);
   const polluted = Object.keys(Object.prototype);
   if ("polluted" in {}) polluted.push("polluted");
-  return { polluted, logs: logs.slice(-200).join("\n"), audit: opened().audit.healthy };
+  return { polluted, logs: logs.join("\n"), audit: opened().audit.healthy };
 }
 
 async function perform(wanted: Order): Promise<unknown> {
