@@ -21,7 +21,7 @@ export async function examine(sources: DoctorSources): Promise<DoctorReport> {
   return {
     level: probe.available[0] ?? null,
     available: probe.available,
-    checks: [...levelChecks(probe), ...switchChecks(sources), await auditCheck(sources.audit)],
+    checks: [...levelChecks(probe), groupCheck(sources), ...switchChecks(sources), await auditCheck(sources.audit)],
   };
 }
 
@@ -40,6 +40,15 @@ function levelChecks(probe: ProbeReport): readonly Check[] {
           fix: report.fix,
         };
   });
+}
+
+/** Optional, unless the operator wants bounded what nothing else bounds. */
+function groupCheck({ probe: { groups }, config }: DoctorSources): Check {
+  const name = "control groups";
+  if (groups.available) return { name, ok: true, detail: groups.detail };
+  const instead = "memory and threads are looked at every two seconds instead";
+  const wanted = config.limits.processors !== undefined;
+  return { name, ok: !wanted, detail: `not available: ${groups.reason} Here ${instead}.`, fix: groups.fix };
 }
 
 function switchChecks(sources: DoctorSources): readonly Check[] {
