@@ -56,9 +56,9 @@ export function readTar(bytes: Uint8Array, limits: SourceLimits): readonly Archi
     extended = false;
     if (type !== "0" && type !== "\0" && type !== "5")
       throw badArchive(name, `is ${KINDS[type] ?? "of an unknown kind"}`);
-    if ((mode & 0o7000) !== 0)
-      throw badArchive(name, "has a setuid, setgid or sticky bit", { expected: "none", actual: mode.toString(8) });
     const kind = type === "5" ? "folder" : "file";
+    if (kind === "file" && (mode & 0o7000) !== 0)
+      throw badArchive(name, "has a setuid, setgid or sticky bit", { expected: "none", actual: mode.toString(8) });
     if (kind === "folder" && size !== 0)
       throw badArchive(name, "is a folder with content", { expected: 0, actual: size });
     const path = book.take(name, kind);

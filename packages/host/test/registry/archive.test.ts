@@ -55,62 +55,67 @@ describe("openArchive", () => {
     expect(opened.files).toHaveLength(2);
   });
 
-  it.each<[string, TarEntry | Buffer]>([
-    ["..", { name: "../evil" }],
-    [".. in the middle", { name: "src/../../evil" }],
-    [".. by the header's prefix", { name: "evil", prefix: ".." }],
-    ["an absolute path", { name: "/etc/passwd" }],
-    ["an absolute path by the prefix", { name: "passwd", prefix: "/etc" }],
-    ["a drive", { name: "C:/Windows/evil" }],
-    ["a drive with a relative path", { name: "C:evil" }],
-    ["a UNC path", { name: "\\\\host\\share\\evil" }],
-    ["a UNC path with slashes", { name: "//host/share/evil" }],
-    ["a backslash", { name: "src\\evil" }],
-    ["a stream of NTFS", { name: "plugin.ts:evil" }],
-    ["an empty segment", { name: "src//evil" }],
-    ["a segment of one dot", { name: "src/./evil" }],
-    ["no name", { name: "" }],
-    ["a NUL in its name", { name: "evil.txt\0.js" }],
-    ["a name that is no UTF-8", { name: Buffer.from([0x61, 0xff, 0xfe]) }],
-    ["a bidirectional character", { name: "evil\u202etxt.js" }],
-    ["a name that is not in NFC", { name: "e\u0301.txt" }],
-    ["a device name of Windows", { name: "src/aux.txt" }],
-    ["a port name of Windows", { name: "COM1" }],
-    ["a trailing dot", { name: "evil." }],
-    ["a trailing space", { name: "evil /x" }],
-    ["a file name that ends with a slash", { name: "evil/" }],
-    ["a symbolic link", { name: "link", type: "2", link: "/etc/passwd" }],
-    ["a hard link", { name: "link", type: "1", link: "plugin.yml" }],
-    ["a character device", { name: "tty", type: "3" }],
-    ["a block device", { name: "sda", type: "4" }],
-    ["a named pipe", { name: "pipe", type: "6" }],
-    ["a contiguous file", { name: "odd", type: "7" }],
-    ["a sparse file of GNU", { name: "sparse", type: "S", magic: "ustar  \0" }],
-    ["a long name of GNU", { name: "././@LongLink", type: "L", body: "/etc/evil\0", magic: "ustar  \0" }],
-    ["a long link of GNU", { name: "././@LongLink", type: "K", body: "/etc/evil\0", magic: "ustar  \0" }],
-    ["a kind that nobody knows", { name: "odd", type: "Z" }],
-    ["a setuid bit", { name: "run", mode: 0o4755 }],
-    ["a setgid bit", { name: "run", mode: 0o2755 }],
-    ["a sticky folder", { name: "dir/", type: "5", mode: 0o1755 }],
-    ["a folder with content", { name: "dir/", type: "5", body: "evil" }],
-    ["the same name twice", { name: "plugin.yml", body: "id: other" }],
-    ["the same name twice, once as ./name", { name: "./plugin.yml", body: "id: other" }],
-    ["a name that differs in case", { name: "Plugin.YML" }],
-    ["a folder that differs in case", { name: "SRC/other.ts" }],
-    ["a name that differs in compatible characters", { name: "plu\uff47in.yml" }],
-    ["a file where a folder is", { name: "src" }],
-    ["a file in a file", { name: "plugin.yml/x" }],
-    ["a size in binary", { name: "big", size: "\x80\0\0\0\0\0\0\0\0\0\0\x05" }],
-    ["a negative size", { name: "big", size: "-0000000001\0" }],
-    ["no size", { name: "big", size: "\0\0\0\0\0\0\0\0\0\0\0\0" }],
-    ["a wrong checksum", { name: "odd", damaged: true }],
-    ["the magic of no tar", { name: "odd", magic: "notar\x0000" }],
-    ["the root as a file", { name: "package" }],
-    ["what lies outside the one folder", { name: "package/other.ts" }],
-    ["bytes in the padding", Buffer.concat([entry({ name: "pad", body: "x" }).subarray(0, 600), Buffer.alloc(424, 1)])],
-  ])("refuses %s, and names the place and the fix", async (_, hostile) => {
+  it.each<[string, string, TarEntry | Buffer]>([
+    ["..", "leads out", { name: "../evil" }],
+    [".. in the middle", "leads out", { name: "src/../../evil" }],
+    [".. by the header's prefix", "leads out", { name: "evil", prefix: ".." }],
+    ["an absolute path", "absolute path", { name: "/etc/passwd" }],
+    ["an absolute path by the prefix", "absolute path", { name: "passwd", prefix: "/etc" }],
+    ["a drive", "path of a drive", { name: "C:/Windows/evil" }],
+    ["a drive with a relative path", "path of a drive", { name: "C:evil" }],
+    ["a UNC path", "another machine", { name: "\\\\host\\share\\evil" }],
+    ["a UNC path with slashes", "absolute path", { name: "//host/share/evil" }],
+    ["a backslash", "backslash", { name: "src\\evil" }],
+    ["a stream of NTFS", "colon", { name: "plugin.ts:evil" }],
+    ["an empty segment", "no name", { name: "src//evil" }],
+    ["a segment of one dot", "no name", { name: "src/./evil" }],
+    ["no name", "no name", { name: "" }],
+    ["a NUL in its name", "NUL", { name: "evil.txt\0.js" }],
+    ["a name that is no UTF-8", "no UTF-8", { name: Buffer.from([0x61, 0xff, 0xfe]) }],
+    ["a bidirectional character", "hidden characters", { name: "evil\u202etxt.js" }],
+    ["a name that is not in NFC", "NFC", { name: "e\u0301.txt" }],
+    ["a device name of Windows", "name of a device", { name: "src/aux.txt" }],
+    ["a port name of Windows", "name of a device", { name: "COM1" }],
+    ["a trailing dot", "ends with a dot", { name: "evil." }],
+    ["a trailing space", "a space", { name: "evil /x" }],
+    ["a file name that ends with a slash", "no name", { name: "evil/" }],
+    ["a symbolic link", "is a symbolic link", { name: "link", type: "2", link: "/etc/passwd" }],
+    ["a hard link", "is a hard link", { name: "link", type: "1", link: "plugin.yml" }],
+    ["a character device", "is a device", { name: "tty", type: "3" }],
+    ["a block device", "is a device", { name: "sda", type: "4" }],
+    ["a named pipe", "is a named pipe", { name: "pipe", type: "6" }],
+    ["a contiguous file", "reserved kind", { name: "odd", type: "7" }],
+    ["a sparse file of GNU", "holes", { name: "sparse", type: "S", magic: "ustar  \0" }],
+    ["a long name of GNU", "long name", { name: "././@LongLink", type: "L", body: "/etc/evil\0", magic: "ustar  \0" }],
+    ["a long link of GNU", "long link", { name: "././@LongLink", type: "K", body: "/etc/evil\0", magic: "ustar  \0" }],
+    ["a kind that nobody knows", "unknown kind", { name: "odd", type: "Z" }],
+    ["a setuid bit", "setuid", { name: "run", mode: 0o4755 }],
+    ["a setgid bit", "setgid", { name: "run", mode: 0o2755 }],
+    ["a sticky bit", "sticky", { name: "run", mode: 0o1644 }],
+    ["a folder with content", "folder with content", { name: "dir/", type: "5", body: "evil" }],
+    ["the same name twice", "there twice", { name: "plugin.yml", body: "id: other" }],
+    ["the same name twice, once as ./name", "there twice", { name: "./plugin.yml", body: "id: other" }],
+    ["a name that differs in case", "same name as", { name: "Plugin.YML" }],
+    ["a folder that differs in case", "same name as", { name: "SRC/other.ts" }],
+    ["a name that differs in compatible characters", "same name as", { name: "plu\uff47in.yml" }],
+    ["a file where a folder is", "file and a folder", { name: "src" }],
+    ["a file in a file", "file and a folder", { name: "plugin.yml/x" }],
+    ["a size in binary", "octal", { name: "big", size: "\x80\0\0\0\0\0\0\0\0\0\0\x05" }],
+    ["a negative size", "octal", { name: "big", size: "-0000000001\0" }],
+    ["no size", "octal", { name: "big", size: "\0\0\0\0\0\0\0\0\0\0\0\0" }],
+    ["a wrong checksum", "checksum", { name: "odd", damaged: true }],
+    ["the magic of no tar", "no tar archive", { name: "odd", magic: "notar\x0000" }],
+    ["the root as a file", "one folder", { name: "package" }],
+    ["what lies outside the one folder", "one folder", { name: "package/other.ts" }],
+    [
+      "bytes in the padding",
+      "after its end",
+      Buffer.concat([entry({ name: "pad", body: "x" }).subarray(0, 600), Buffer.alloc(424, 1)]),
+    ],
+  ])("refuses %s, and names the place and the fix", async (_, words, hostile) => {
     const error = await refusal(openArchive(tgz([...plain, hostile])));
     expect(error).toMatchObject({ code: "source_unsafe" });
+    expect(error.message).toContain(words);
     expect(error.fix).toContain("plugin pack");
     expect(error.data).toHaveProperty("file");
   });
@@ -197,19 +202,23 @@ describe("openArchive", () => {
     expect(error.fix).toBeDefined();
   });
 
-  it.each<[string, Buffer]>([
-    ["zeroes that unpack to gigabytes", gzipSync(Buffer.alloc(48 * 1024 * 1024))],
+  it.each<[string, string, Buffer]>([
+    ["zeroes that unpack to gigabytes", "source_too_large", gzipSync(Buffer.alloc(48 * 1024 * 1024))],
     [
       "one file over the cap",
+      "source_too_large",
       tgz([{ name: "big", body: Buffer.alloc(SOURCE_LIMITS.fileBytes + 1, "abcdefghijklmnopqrs") }]),
     ],
-    ["a size that the archive does not have", tgz([{ name: "big", size: 0o77777777777 }])],
-    ["too many entries", tgz(Array.from({ length: 10_001 }, (__, index) => ({ name: `d${index}/`, type: "5" })))],
-    ["too many files", tgz(Array.from({ length: 5_001 }, (__, index) => ({ name: `f${index}` })))],
-    ["folders too deep", tgz([{ name: `${"d/".repeat(17)}f` }])],
-  ])("refuses a bomb: %s", async (_, bytes) => {
-    const error = await refusal(openArchive(bytes));
-    expect(["source_too_large", "source_unsafe"]).toContain(error.code);
+    ["a size that the archive does not have", "source_unsafe", tgz([{ name: "big", size: 0o77777777777 }])],
+    [
+      "too many entries",
+      "source_too_large",
+      tgz(Array.from({ length: 10_001 }, (__, index) => ({ name: `d${index}/`, type: "5" }))),
+    ],
+    ["too many files", "source_too_large", tgz(Array.from({ length: 5_001 }, (__, index) => ({ name: `f${index}` })))],
+    ["folders too deep", "source_too_large", tgz([{ name: `${"d/".repeat(17)}f` }])],
+  ])("refuses a bomb: %s", async (_, code, bytes) => {
+    expect(await refusal(openArchive(bytes))).toMatchObject({ code });
   });
 
   it("gives up on a bomb before it is unpacked", async () => {
