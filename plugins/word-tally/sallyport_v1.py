@@ -67,7 +67,7 @@ class Call:
         self.config, self.secrets = config, secrets
         self.cancelled = threading.Event()
 
-    def ask(self, method, **params):
+    def ask(self, method, /, **params):
         return self.wire.request(method, {"call": self.id, **params})
 
     def fetch(self, url, method="GET", headers=(), secrets=()):

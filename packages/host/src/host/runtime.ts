@@ -11,7 +11,7 @@ import {
 } from "../kernel/index.ts";
 import { systemTimers, type Timers } from "../rpc/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
-import type { Launcher, LaunchPlan, PluginProcess } from "../supervisor/index.ts";
+import type { Launcher, LaunchPlan, PluginProcess, ProcessExit } from "../supervisor/index.ts";
 import { CRASH_BUDGET, createCrashes } from "./crashes.ts";
 import { judgeHealth } from "./health.ts";
 import { watchIdle } from "./sleep.ts";
@@ -150,7 +150,7 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
       () => void sleep(slot, seat, process),
     );
     // Only now: a process that died meanwhile is found dead in a plugin that runs, and accounted for as a crash.
-    void process.exited.then((exit) => hold(slot, ended(slot, seat, process, exit.expected ? null : exit.reason)));
+    void process.exited.then((exit) => hold(slot, ended(slot, seat, process, exit)));
     if (joined) judge(slot);
     if (signal.aborted) throw notRunning(record);
     return process;
@@ -222,16 +222,17 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
   }
 
   /** A process that ended by itself is a crash: it is restarted, until there were too many in the window. */
-  async function ended(slot: Slot, seat: Seat, process: PluginProcess, crash: string | null): Promise<void> {
+  async function ended(slot: Slot, seat: Seat, process: PluginProcess, exit: ProcessExit): Promise<void> {
     if (seat.process !== process) return;
     delete seat.process;
     leave(slot, seat);
     const record = catalog.current(slot.ref);
-    if (crash === null || closing || (record?.state !== "running" && record?.state !== "unhealthy")) return;
-    const spent = crashes.add(idOf(slot.ref)) >= CRASH_BUDGET;
+    if (exit.expected || closing || (record?.state !== "running" && record?.state !== "unhealthy")) return;
+    const changed = exit.toolsChanged === true;
+    const spent = crashes.add(idOf(slot.ref)) >= CRASH_BUDGET || changed;
     const others = occupied(slot).some((other) => other !== seat);
     slot.crashed = !others;
-    const move: Move = { actor: HOST, reason: crash, lastError: crash, isolation: process.level };
+    const move: Move = { actor: HOST, reason: exit.reason, lastError: exit.reason, isolation: process.level };
     const abort = new AbortController();
     const again = seatOf(slot, seat.agent);
     if (!others) again.abort = abort;
@@ -240,8 +241,8 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
       // An operator who stopped the plugin meanwhile has the last word.
       if (abort.signal.aborted) return;
       if (spent) {
-        endAll(slot, "the plugin crashed too often");
-        await catalog.move(unhealthy, "failed", { ...move, reason: "crash_budget" });
+        endAll(slot, changed ? "the plugin's tools changed" : "the plugin crashed too often");
+        await catalog.move(unhealthy, "failed", { ...move, reason: changed ? "tools_changed" : "crash_budget" });
       } else if (others) judge(slot);
       else
         void begin(slot, seat.agent, unhealthy, HOST, abort).catch((error: unknown) =>

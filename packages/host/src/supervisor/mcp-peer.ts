@@ -47,6 +47,12 @@ export function createMcpPeer(options: PeerOptions, pins: readonly McpToolPin[])
     }
   }
 
+  function condemn(error: SallyportError): void {
+    peer.close(error);
+    options.readable.destroy();
+    options.onViolation(error);
+  }
+
   const ask = (method: string, params: object, timeoutMs = LIST_MS) => peer.request(method, params, timeoutMs);
 
   /** A server whose tools are others than those that were approved is not used any more. */
@@ -59,9 +65,12 @@ export function createMcpPeer(options: PeerOptions, pins: readonly McpToolPin[])
         changedAgain = false;
         const listed = await listTools(ask);
         const names = declaredNames(pins, listed);
-        const same = names.length === pins.length && pins.every((pin) => names.includes(pin.name));
-        const differing = differencesOf(pins, listed);
-        if (!same || differing.length > 0) peer.violate("its list of tools is not the one that was approved");
+        const differing = [
+          ...pins.filter(({ name }) => !names.includes(name)).map(({ name }) => `${name} is gone`),
+          ...names.filter((name) => !pins.some((pin) => pin.name === name)).map((name) => `${name} is new`),
+          ...differencesOf(pins, listed),
+        ];
+        if (differing.length > 0) return condemn(changedTools(differing));
       } while (changedAgain);
     } catch {
       peer.violate("it said that its list of tools changed, and did not give it");

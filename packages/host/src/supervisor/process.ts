@@ -34,6 +34,7 @@ interface Ending {
   readonly expected: boolean;
   /** Null when the process ended by itself: its exit says why. */
   readonly reason: string | null;
+  readonly toolsChanged?: true;
 }
 
 const STOPPED = "the plugin was stopped";
@@ -69,7 +70,11 @@ export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: Pro
       else peer.violate("it spoke before the handshake");
     },
     onLateAnswer: (id) => calls.late(id),
-    onViolation: (error) => end({ expected: false, reason: `the process broke the protocol: ${error.detail ?? ""}` }),
+    onViolation(error) {
+      const toolsChanged = error.code === "undeclared_tool";
+      const what = toolsChanged ? "its tools are not the ones that were approved" : "the process broke the protocol";
+      end({ expected: false, reason: `${what}: ${error.detail ?? ""}`, ...(toolsChanged && { toolsChanged }) });
+    },
   });
   const calls: Calls = createCalls({
     peer,
@@ -103,7 +108,8 @@ export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: Pro
     const reason = ending?.reason ?? (expected ? STOPPED : exitReason({ exit, lastWords: stderr.tail(), tasks }));
     state = "gone";
     peer.close(endedError(expected, reason));
-    return { expected, code: exit.code, signal: exit.signal, reason };
+    const changed = ending?.toolsChanged && { toolsChanged: ending.toolsChanged };
+    return { expected, code: exit.code, signal: exit.signal, reason, ...changed };
   });
 
   /** The first reason counts. Whatever is left of the group is killed; `exited` says when it is gone. */

@@ -150,6 +150,8 @@ export interface ProcessExit {
   readonly signal: string | null;
   /** In plain words: "the process was killed at its memory limit". */
   readonly reason: string;
+  /** It offers other tools than those that were approved: nobody may start it again before a person has looked. */
+  readonly toolsChanged?: true;
 }
 
 /** Where a start stopped; the code says at which gate. */

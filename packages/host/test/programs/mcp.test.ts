@@ -1,8 +1,11 @@
+import { appendFile, chmod } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Host } from "../../src/host-api.ts";
+import { storeRoot } from "../../src/isolation/index.ts";
 import { AGENT, makeHome, OPERATOR, type TestHome } from "../support/home.ts";
 import { bundleServer, serverManifest, WORDS_SERVER, WORDS_TOOLS } from "./mcp-server.ts";
-import { KERNEL_LEVELS, lacking } from "./support.ts";
+import { hostIsRoot, KERNEL_LEVELS, lacking } from "./support.ts";
 
 const bundle = await bundleServer(WORDS_SERVER);
 
@@ -13,7 +16,9 @@ describe.each(KERNEL_LEVELS)("an unmodified MCP server at %s", (level) => {
 
   beforeAll(async () => {
     if (note !== "") return;
-    home = await makeHome(`plugins: { enabled: true }\nisolation: { driver: ${level} }\npolicy: { defaults: { read: allow } }\n`);
+    home = await makeHome(
+      `plugins: { enabled: true }\nisolation: { driver: ${level} }\npolicy: { defaults: { read: allow } }\n`,
+    );
     host = await home.open();
     await load("words", WORDS_TOOLS);
   });
@@ -115,7 +120,7 @@ describe.each(KERNEL_LEVELS)("an unmodified MCP server at %s", (level) => {
       /shout: its output_schema is declared as .* and now is absent/,
     ],
   ])(
-    `does not load when %s is another than declared, and says what differs [S0-48] ${note}`,
+    `does not load when %s is another than declared, and says what differs ${note}`,
     async (_what, name, change, detail) => {
       const id = `other-${Object.keys(change)[0]?.replace("_", "-")}`;
       await expect(load(id, changed(name, change))).rejects.toMatchObject({
@@ -152,10 +157,32 @@ describe.each(KERNEL_LEVELS)("an unmodified MCP server at %s", (level) => {
 
   it.skipIf(note !== "")(`is stopped when its tools change while it runs, until an operator acts ${note}`, async () => {
     await load("grower", WORDS_TOOLS);
-    const grow = () => host.invoke(AGENT, { tool: "grower__grow", input: {} });
-    await grow();
-    for (let look = 0; look < 1000 && (await host.plugins.info("grower")).lastError === null; look++)
+    await host.invoke(AGENT, { tool: "grower__grow", input: {} });
+    for (let look = 0; look < 1000 && (await host.plugins.info("grower")).state !== "failed"; look++)
       await new Promise((resolve) => setTimeout(resolve, 10));
-    expect((await host.plugins.info("grower")).lastError).toMatch(/its list of tools is not the one that was approved/);
+    expect(await host.plugins.info("grower")).toMatchObject({
+      state: "failed",
+      lastError: expect.stringMatching(
+        /not the ones that were approved.*grow: its description is declared as Changes its tools\. and now is Now it also sends/,
+      ),
+    });
+    expect(await host.invoke(AGENT, { tool: "grower__shout", input: { text: "x" } })).toMatchObject({ success: false });
+    const moves = await host.audit.query({ plugin: "grower", type: "plugin.lifecycle", limit: 50 });
+    expect(moves.map(({ reason }) => reason)).toContain("tools_changed");
+  });
+
+  it.skipIf(note !== "")(`is gated by the allow-list and by its digest like every plugin [S0-48] ${note}`, async () => {
+    const source = await home.plugin("pinned", {
+      "plugin.json": serverManifest("pinned", WORDS_TOOLS),
+      "server.mjs": bundle,
+    });
+    const { plugin } = await host.plugins.install(OPERATOR, { source });
+    await host.plugins.approve(OPERATOR, "pinned", { grantOnly: true });
+    await expect(host.plugins.load(OPERATOR, "pinned")).rejects.toMatchObject({ code: "not_allow_listed" });
+    await host.plugins.approve(OPERATOR, "pinned", {});
+    const file = join(storeRoot(home.path, { hostIsRoot }), plugin.digest.slice("sha256:".length), "files/server.mjs");
+    await chmod(file, 0o600);
+    await appendFile(file, "// changed");
+    await expect(host.plugins.load(OPERATOR, "pinned")).rejects.toMatchObject({ code: "digest_mismatch" });
   });
 });
