@@ -6,19 +6,17 @@ export const SEVERITIES = ["error", "warning", "note"] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
 /** What is looked at. Each finding is of one rule. */
-export const RULES = [
-  "source",
-  "manifest",
-  "imports",
-  "size",
-  "secret",
-  "native",
-  "hidden-text",
-  "look-alike",
-  "permission",
-  "schema",
-] as const;
-export type Rule = (typeof RULES)[number];
+export type Rule =
+  | "source"
+  | "manifest"
+  | "imports"
+  | "size"
+  | "secret"
+  | "native"
+  | "hidden-text"
+  | "look-alike"
+  | "permission"
+  | "schema";
 
 /** One thing that somebody should look at. Texts come from the plugin: show them escaped. */
 export interface Finding {
@@ -33,8 +31,7 @@ export interface Finding {
 }
 
 /** Which findings fail: `default` errors, `strict` warnings too. */
-export const PRESETS = ["default", "strict"] as const;
-export type Preset = (typeof PRESETS)[number];
+export type Preset = "default" | "strict";
 
 export interface VetOptions {
   /** Ids that this plugin's id must not be mistaken for. */
