@@ -3,25 +3,33 @@ import type { HostConfig } from "../config/index.ts";
 import type { AuditLog } from "../audit/index.ts";
 import { ISOLATION_LEVELS, satisfiesFloor } from "../kernel/index.ts";
 import type { ProbeReport } from "../isolation/index.ts";
+import { pluginChecks, type PluginCheckSources } from "./doctor-plugins.ts";
 
 export interface DoctorSources {
   readonly probe: ProbeReport;
   readonly config: HostConfig;
   readonly configProblem: string | null;
   readonly audit: AuditLog;
+  readonly plugins: PluginCheckSources;
   readonly passphraseSet: boolean;
   readonly sealsOn: boolean;
 }
 
 type Check = DoctorReport["checks"][number];
 
-/** What a person must know before trusting this home: levels, switches, passphrase, audit. Changes nothing. */
+/** What a person must know before trusting this home: levels, switches, passphrase, plugins, audit. Changes nothing. */
 export async function examine(sources: DoctorSources): Promise<DoctorReport> {
   const { probe } = sources;
   return {
     level: probe.available[0] ?? null,
     available: probe.available,
-    checks: [...levelChecks(probe), groupCheck(sources), ...switchChecks(sources), await auditCheck(sources.audit)],
+    checks: [
+      ...levelChecks(probe),
+      groupCheck(sources),
+      ...switchChecks(sources),
+      ...(await pluginChecks(sources.plugins)),
+      await auditCheck(sources.audit),
+    ],
   };
 }
 
