@@ -50,6 +50,42 @@ describe("the probe", () => {
     });
   });
 
+  it("says what a kernel without Landlock lacks, or with too old a one", async () => {
+    const failing = async (line: string): Promise<unknown> => {
+      const jail = dir.write("jail", `#!/bin/sh\necho "sallyport-jail: ${line}" >&2\nexit 121\n`);
+      chmodSync(jail, 0o755);
+      return (await probeIsolation({ engine: { ...engine, jail }, hostIsRoot })).report;
+    };
+    for (const line of ["landlock is not there: error 38", "landlock is not there: error 95"]) {
+      expect(await failing(line)).toMatchObject({
+        available: [],
+        levels: {
+          landlock: { available: false, reason: expect.stringContaining(line), fix: expect.stringContaining("5.13") },
+        },
+      });
+    }
+    expect(await failing("filter system calls: error 22")).toMatchObject({
+      levels: {
+        runtime: {
+          available: false,
+          reason: expect.stringContaining("filter system calls"),
+          fix: expect.stringContaining("kernel"),
+        },
+      },
+    });
+  });
+
+  it("believes no helper that starts the process without walls", async () => {
+    const jail = dir.write("open-jail", '#!/bin/sh\nshift\nexec "$@"\n');
+    chmodSync(jail, 0o755);
+    const { report } = await probeIsolation({ engine: { ...engine, jail }, hostIsRoot });
+    expect(report.levels.landlock).toMatchObject({
+      available: false,
+      reason: expect.stringContaining("read a file of the host"),
+    });
+    expect(report.available).not.toContain("landlock");
+  });
+
   it("is no way to a lesser level: what is not there is refused", async () => {
     const spec = { engine, root: null, memoryMb: 64, hostIsRoot, tools: { bwrap: null } };
     for (const level of ["namespace", "in-process"] as const) {
