@@ -13,11 +13,16 @@ function folderOf(home: string): string {
   return join(home, "keys", "authors");
 }
 
-/** `NAME` is a key of the home; anything with a slash or an ending is a file. */
+/** A key that is there already: `NAME` is one of the home; anything with a slash or an ending is a file. */
 export function keyFile(home: string, nameOrFile: string): string {
   if (nameOrFile.includes("/") || nameOrFile.endsWith(".pem")) return resolve(nameOrFile);
-  if (NAME.test(nameOrFile)) return join(folderOf(home), `${nameOrFile}.pem`);
-  throw new SallyportError("usage", `"${displayLine(nameOrFile)}" is no name for a key.`, {
+  return namedKeyFile(home, nameOrFile);
+}
+
+/** Where a key of this name lies in the home. @throws {SallyportError} `usage` for what is no name. */
+export function namedKeyFile(home: string, name: string): string {
+  if (NAME.test(name)) return join(folderOf(home), `${name}.pem`);
+  throw new SallyportError("usage", `"${displayLine(name)}" is no name for a key.`, {
     fix: "Use letters, digits, dots and dashes, beginning with a letter; or give a file: ./my-key.pem",
   });
 }

@@ -7,7 +7,7 @@ import { openHome } from "../../home/index.ts";
 import { displayLine } from "../../kernel/index.ts";
 import { generateSigningKey, writeRotation } from "../../trust/index.ts";
 import { type KeyAnswer, keyAnswer } from "../../wire/index.ts";
-import { keyFile, keyPassphrase, listKeyFiles, readKeyFile, writeKeyFile } from "../key-files.ts";
+import { keyFile, keyPassphrase, listKeyFiles, namedKeyFile, readKeyFile, writeKeyFile } from "../key-files.ts";
 import { isoTime, parseExpiry, table } from "../render/index.ts";
 import type { Session } from "../session.ts";
 import { collectCommas, type CommandContext, flag, globalOptions, list, text, usage, verb } from "./define.ts";
@@ -81,7 +81,7 @@ export function defineKeyCommands(program: Command, context: CommandContext): vo
 
 async function generate(session: Session, [name = ""]: readonly string[], options: Options): Promise<void> {
   const out = text(options, "out");
-  const file = out === undefined ? keyFile(openHome(session.home), name) : resolve(out);
+  const file = out === undefined ? namedKeyFile(openHome(session.home), name) : resolve(out);
   const passphrase = flag(options, "encrypt")
     ? await keyPassphrase(session.io, text(options, "keyPassphraseFile"), "Passphrase for the new key")
     : undefined;
