@@ -26,6 +26,8 @@ export interface Code {
   readonly notes: readonly string[];
 }
 
+const MODULE = /\.[cm]?[jt]sx?$/i;
+
 /**
  * The code of an opened source: a module is bundled, a packed one looked at and left as it is, a program left as it is.
  * @throws {SallyportError} `entry_invalid`, `bundle_failed`, `source_unsafe`, `source_too_large`.
@@ -48,7 +50,7 @@ export async function codeOf(source: OpenedSource, manifest: Runnable, options: 
 
 async function packedCode(source: OpenedSource, manifest: Runnable, options: BundleOptions): Promise<Code> {
   if (manifest.interpreter !== undefined) throw unsafe(BUNDLE_PATH, "stands in a program, which has no bundle");
-  const twin = source.files.find((file) => file.path === manifest.entry);
+  const twin = source.files.find((file) => file.path !== BUNDLE_PATH && MODULE.test(file.path));
   if (twin !== undefined) {
     throw new SallyportError("source_unsafe", `There is a bundle beside the source "${displayLine(twin.path)}".`, {
       detail: "Only the bundle would run, and people would read the source.",

@@ -186,14 +186,15 @@ describe("a packed plugin", () => {
     await expect(bundle('import { Buffer } from "node:buffer"; export default { Buffer };')).resolves.toBeDefined();
   });
 
-  it("is refused with its source beside the bundle: people would read one and run the other", async () => {
-    expect(
-      await refusal(bundle("export default {}", { "src/plugin.ts": "export default { safe: true }" })),
-    ).toMatchObject({
-      code: "source_unsafe",
-      data: { file: BUNDLE_PATH },
-    });
-  });
+  it.each(["src/plugin.ts", "index.js", "lib/other.MJS", "types.d.ts"])(
+    "is refused with %s beside the bundle: people would read one and run the other",
+    async (name) => {
+      expect(await refusal(bundle("export default {}", { [name]: "export default { safe: true }" }))).toMatchObject({
+        code: "source_unsafe",
+        data: { file: BUNDLE_PATH },
+      });
+    },
+  );
 
   it("shows what is worth a look in its bundle", async () => {
     const source = await openArchive(
