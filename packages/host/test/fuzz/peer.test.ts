@@ -240,7 +240,7 @@ function turn(): Promise<void> {
 describe("the peer, fed by a stranger", () => {
   it("does exactly what a second reading of the protocol says, whatever bytes come in whatever order [S1-13]", async () => {
     const steps = fc.array(step, { minLength: 5, maxLength: 60 });
-    const count = await feed("peer", { short: 12_000, share: 0.6, examples: REGRESSIONS }, steps, play);
+    const count = await feed("peer", { short: 6000, share: 0.6, examples: REGRESSIONS }, steps, play);
     for (const kind of ["answer", "request", "notification", "refused"])
       expect(count.kinds.get(kind)).toBeGreaterThan(100);
   });

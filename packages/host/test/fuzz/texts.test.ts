@@ -90,7 +90,7 @@ describe("bounded JSON", () => {
           assert(!lawful && (error.code === "usage" || error.code === "limit_exceeded"), json);
         }
       }),
-      runs(2000),
+      runs(1200),
     );
   });
 });
@@ -234,7 +234,7 @@ describe("a secret in a stream", () => {
           for (const form of forms) assert(!redactText(text.join("")).includes(form), form);
         },
       ),
-      runs(400),
+      runs(200),
     );
   });
 });
