@@ -340,6 +340,27 @@ describe("a program's way out: when", () => {
     expect(actions).toMatchObject([{ callId: null, outcome: "succeeded" }]);
   });
 
+  it("closes a connection that does not say what it wants, and takes no more than its number", async () => {
+    const { path, session } = await open({ granted: scopes(80) });
+    const results = await Promise.all(
+      Array.from(
+        { length: 40 },
+        () =>
+          new Promise<string>((resolve) => {
+            const socket = connect(path, () => socket.write("GET http://127.0.0.1/ HTTP/1.1\r\nHost:"));
+            socket.on("error", () => resolve("refused")).on("close", () => resolve("refused"));
+            socket.setTimeout(1_000, () => {
+              socket.destroy();
+              resolve("waits");
+            });
+          }),
+      ),
+    );
+    expect(results.filter((result) => result === "waits").length).toBeLessThanOrEqual(32);
+    expect(results).toContain("refused");
+    session.close();
+  });
+
   it("is a socket in a folder that only its user can enter, and leaves nothing behind", async () => {
     const { path, session } = await open({ granted: scopes(80) });
     expect(statSync(dirname(path)).mode & 0o777).toBe(0o700);
