@@ -1,7 +1,7 @@
 import { type Clock, displayText, SallyportError } from "../kernel/index.ts";
 import { createAlarm, isRecord, type Peer, type PeerAnswer, type Timers } from "../rpc/index.ts";
 import { type Admission, createAdmission } from "./admission.ts";
-import { type Cancellable, offAbort, onAbort } from "./cancellation.ts";
+import { type Cancellable, createSharedController, offAbort, onAbort } from "./cancellation.ts";
 import type { SupervisorLimits } from "./limits.ts";
 import type { BrokerSession, ToolAnswer, ToolCall } from "./types.ts";
 
@@ -170,7 +170,7 @@ export function createCalls(deps: CallsDeps): Calls {
       }),
     find: (callId) => inFlight.get(callId),
     signalOf(entry) {
-      entry.controller ??= new AbortController();
+      entry.controller ??= createSharedController();
       return entry.controller.signal;
     },
     late(requestId) {

@@ -1,3 +1,5 @@
+import { setMaxListeners } from "node:events";
+
 /** Something that an abort signal ends. */
 export interface Cancellable {
   readonly cancel: () => void;
@@ -25,4 +27,11 @@ export function onAbort(signal: AbortSignal, item: Cancellable): void {
 
 export function offAbort(signal: AbortSignal, item: Cancellable): void {
   waiting.get(signal)?.delete(item);
+}
+
+/** A controller whose signal all requests of a call listen to. How many there are is bounded elsewhere; Node need not take them for a leak. */
+export function createSharedController(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
 }

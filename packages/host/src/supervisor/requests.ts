@@ -1,5 +1,6 @@
 import { newId, SallyportError } from "../kernel/index.ts";
 import { isRecord } from "../rpc/index.ts";
+import { createSharedController } from "./cancellation.ts";
 import type { BrokerSession, CallContext } from "./types.ts";
 import type { Calls } from "./calls.ts";
 
@@ -24,7 +25,7 @@ const DONE = Promise.resolve();
 
 /** The call id in a message is the plugin's claim: only calls in flight in this very process are accepted. */
 export function createRequests({ broker, calls, violate }: Deps): Requests {
-  const outside = new AbortController();
+  const outside = createSharedController();
   let start: { readonly context: CallContext; readonly controller: AbortController } | undefined;
 
   function contextOf(callId: string): { context: CallContext; signal: AbortSignal } | undefined {
@@ -55,7 +56,7 @@ export function createRequests({ broker, calls, violate }: Deps): Requests {
       }
     },
     async initializing(run) {
-      const controller = new AbortController();
+      const controller = createSharedController();
       const context = {
         callId: newId("start"),
         agent: "host",

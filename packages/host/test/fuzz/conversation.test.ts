@@ -262,7 +262,12 @@ WAYS.push("filesystem write denied", "filesystem write succeeded", "kv kv.set su
 
 describe("a whole conversation with a stranger", () => {
   it("reaches what was granted and nothing else, answers each request once, and never fails on the host's side [S1-11, S1-13]", async () => {
+    const warnings: string[] = [];
+    const listen = ({ name }: Error): void => void warnings.push(name);
+    process.on("warning", listen);
     const count = await feed("conversation", { short: 4000, share: 0.2 }, session, play);
+    process.off("warning", listen);
+    expect(warnings).toEqual([]);
     expect(count.kinds.get("files.read")).toBeGreaterThan(50);
     for (const way of WAYS)
       expect([way, tried.get(way) ?? 0]).toEqual([way, expect.toSatisfy((times: number) => times > 0)]);
