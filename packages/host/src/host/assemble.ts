@@ -96,6 +96,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       probe,
       hostIsRoot: parts.hostIsRoot,
       clock,
+      limits: parts.overrides.supervisor ?? {},
       interpreters: createInterpreters({ named: (kind) => state.config.interpreters[kind] }),
     }),
     policySnapshot: () => state.decisions.policy.snapshot,

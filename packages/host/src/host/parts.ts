@@ -8,6 +8,7 @@ import { type EnginePaths, placeEngine, type Probe, probeIsolation, storeRoot } 
 import type { Clock, IsolationLevel } from "../kernel/index.ts";
 import { type ContentStore, createContentStore } from "../registry/index.ts";
 import { openVault, type Vault } from "../secrets/index.ts";
+import type { SupervisorLimits } from "../supervisor/index.ts";
 import { type Database, loadOrCreateSigningKey, openDatabase } from "../store/index.ts";
 
 export interface HostOverrides {
@@ -15,6 +16,8 @@ export interface HostOverrides {
   readonly network?: Pick<BrokerDeps, "resolve" | "certificateAuthorities" | "networkLimits" | "ownAddresses" | "dial">;
   /** Levels that this host may use, of those that the probe finds; others count as unavailable. For attacks and measurements. */
   readonly levels?: readonly IsolationLevel[];
+  /** Waits of the supervisor. For attacks, which would otherwise wait for most of their time. */
+  readonly supervisor?: Partial<SupervisorLimits>;
   /** Opens the runtime's own permissions in every plugin, so that only the outer layer holds. For attacks. */
   readonly openRuntimePermissions?: boolean;
 }

@@ -11,6 +11,9 @@ const PUBLIC_ADDRESS = "93.184.216.34";
 const OPERATOR = { name: "attack" };
 const AGENT = { kind: "agent", agent: "attack" } as const;
 
+/** The mechanisms are the real ones; only their patience is less, or most of a run would be waiting. */
+const WAITS = { importMs: 5_000, initializeMs: 5_000, watchMs: 1_000 };
+
 let host: Host | undefined;
 const installed = new Set<string>();
 const lookups = new Map<string, number>();
@@ -40,6 +43,7 @@ async function open(wanted: Extract<Order, { do: "open" }>): Promise<unknown> {
     overrides: {
       levels: [wanted.level],
       openRuntimePermissions: wanted.permissions === "open",
+      supervisor: WAITS,
       network: {
         resolve,
         // Whatever is dialled but the granted server ends at the decoy, where it is seen.
@@ -130,3 +134,6 @@ async function replyTo(line: string): Promise<Reply> {
 for await (const line of createInterface({ input: process.stdin })) {
   process.stdout.write(`${JSON.stringify(await replyTo(line))}\n`);
 }
+// Who ordered is gone: nothing is to stay behind.
+await host?.close();
+process.exit();

@@ -36,7 +36,7 @@ export async function attack(
   const bar = createProgressBar(io.stderr);
   const stop = new AbortController();
   const interrupt = (): void => stop.abort(new SallyportError("cancelled", "The attack run was interrupted."));
-  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
   let results: readonly LevelResult[];
   try {
     results = await runSettings(settings, {
