@@ -6,7 +6,7 @@ const layers = [
   ["kernel"],
   ["manifest", "capability"],
   ["policy", "trust", "isolation", "rpc", "store", "secrets", "audit", "home", "wire"],
-  ["catalog", "supervisor", "broker", "approval", "registry", "config", "operators", "authoring"],
+  ["catalog", "supervisor", "broker", "approval", "registry", "config", "operators", "authoring", "vet"],
   ["host"],
   ["api", "cli", "mcp"],
 ];
