@@ -58,6 +58,7 @@ export interface InvokeDeps {
 const DONE = Promise.resolve();
 /** A call waits for the start of its plugin as long as it may take, but at least this long; then it has its whole time. */
 const START_WAIT_MS = 10_000;
+const STARTS = 10;
 /** For calls that nobody can cancel; every call in flight listens to it. */
 const NEVER_ABORTED = new AbortController().signal;
 setMaxListeners(0, NEVER_ABORTED);
@@ -93,9 +94,10 @@ async function run(deps: InvokeDeps, call: Call): Promise<unknown> {
   const approved = decided.decision.decision === "require_approval" ? await approval(deps, call, decided, input) : null;
   const signal = request.signal ?? NEVER_ABORTED;
   let process = deps.running(decided.plugin, caller.agent) ?? (await started(deps, call, decided, signal));
-  if (approved !== null) {
-    await deps.approvals.consume((call.approval = approved), input.digest);
-    if (process.state !== "running") process = await started(deps, call, decided, signal);
+  if (approved !== null) await deps.approvals.consume((call.approval = approved), input.digest);
+  // It may have been stopped for want of calls, or to make room, between its start and now.
+  for (let tries = 0; process.state !== "running" && tries < STARTS; tries++) {
+    process = await started(deps, call, decided, signal);
   }
   call.level = process.level;
 

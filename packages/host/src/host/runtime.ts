@@ -1,4 +1,4 @@
-import { type Catalog, isLegalEdge, isLive, type LoadPermit, type Move } from "../catalog/index.ts";
+import { type Catalog, isLive, type LoadPermit, type Move } from "../catalog/index.ts";
 import {
   type Clock,
   displayLine,
@@ -13,6 +13,7 @@ import { systemTimers, type Timers } from "../rpc/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import type { Launcher, LaunchPlan, PluginProcess, ProcessExit } from "../supervisor/index.ts";
 import { CRASH_BUDGET, createCrashes } from "./crashes.ts";
+import { refused } from "./gate-refused.ts";
 import { judgeHealth } from "./health.ts";
 import { watchIdle } from "./sleep.ts";
 import {
@@ -118,6 +119,13 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     const permit = await check(latest(record), actor);
     if (signal.aborted) throw notRunning(record);
     const facts: Move = { actor, isolation: permit.level, policySnapshot: deps.policySnapshot() };
+    const mine = seat.starting;
+    // The processes that it would have joined may be gone, for several starts at once: one of them moves the plugin.
+    while (!joins(slot, latest(record)) && slot.carrier !== undefined && slot.carrier !== mine) {
+      await slot.carrier.catch(ignore);
+      if (signal.aborted) throw notRunning(record);
+    }
+    if (mine !== undefined && !joins(slot, latest(record))) slot.carrier = mine;
     const starting = joins(slot, latest(record)) ? latest(record) : await moveToStarting(slot, record, facts);
     const joined = starting.state !== "starting";
     let process: PluginProcess;
@@ -142,6 +150,7 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     slot.loaded = true;
     slot.crashed = false;
     seat.used = ++uses;
+    seat.since = clock.monotonic();
     process.onHealth(() => judge(slot));
     watchIdle(
       process,
@@ -192,7 +201,7 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
         seat?.process?.exited ??
         seat?.leaving?.exited ??
         slot.carrier?.catch(ignore) ??
-        makeRoom(slot, deps.settings().processes);
+        makeRoom(slot, deps.settings().processes, clock.monotonic());
       if (leaving === undefined) return begin(slot, agent, latest(record), actor, new AbortController());
       await leaving;
     }
@@ -363,24 +372,6 @@ async function end(slot: Slot, seat: Seat, to: PluginState, drainMs: number): Pr
   if (to === "revoked") await process?.kill("the plugin was revoked");
   else await process?.stop(LIMITS.shutdownGraceMs, drainMs);
   if (process) forget(slot, seat, process);
-}
-
-/** Approved bytes that are no longer there, or a grant that is gone, take the plugin back to `validated`. */
-async function refused(
-  deps: RuntimeDeps,
-  record: StoredPlugin,
-  actor: string,
-  error: SallyportError,
-): Promise<SallyportError> {
-  const move: Move = { actor, reason: error.code, lastError: error.message, policySnapshot: deps.policySnapshot() };
-  await deps.catalog.refused(record, move);
-  const current = deps.catalog.current(record.ref);
-  const lost = error.code === "not_approved" || error.code === "digest_mismatch";
-  // A plugin that was denied stays denied, whoever tries to load it.
-  if (current && lost && current.state !== "denied" && isLegalEdge(current.state, "validated")) {
-    await deps.catalog.move(current, "validated", move);
-  }
-  return error;
 }
 
 function notRunning(record: { readonly ref: PluginRef }): SallyportError {

@@ -15,6 +15,8 @@ export interface Seat {
   leaving?: PluginProcess;
   /** When it was last asked for; greater is later. */
   used: number;
+  /** When its process came up, monotonic milliseconds. */
+  since: number;
 }
 
 /** The processes of one plugin: one, or one for each agent. */
@@ -88,7 +90,7 @@ export function processesOf(slot: Slot): readonly PluginProcess[] {
 /** The seat of an agent, made if need be. */
 export function seatOf(slot: Slot, agent: string): Seat {
   let seat = slot.seats.get(agent);
-  if (!seat) slot.seats.set(agent, (seat = { agent, used: 0 }));
+  if (!seat) slot.seats.set(agent, (seat = { agent, used: 0, since: 0 }));
   return seat;
 }
 

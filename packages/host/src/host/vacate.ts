@@ -2,17 +2,20 @@ import { LIMITS, SallyportError } from "../kernel/index.ts";
 import type { PluginProcess } from "../supervisor/index.ts";
 import { hold, leave, type Seat, type Slot } from "./slots.ts";
 
+/** A process that came up for a call is left to it for so long. */
+const UNUSED_MS = 1_000;
+
 /**
  * Ends the process that was not asked for the longest, when there are as many as there may be.
  * @returns what to wait for, if anything. @throws {SallyportError} `busy` when all of them work.
  */
-export function makeRoom(slot: Slot, most: number): Promise<unknown> | undefined {
+export function makeRoom(slot: Slot, most: number, now: number): Promise<unknown> | undefined {
   const seats = [...slot.seats.values()].filter(
     ({ process, starting, leaving }) => process !== undefined || starting !== undefined || leaving !== undefined,
   );
   if (seats.length < most) return undefined;
   const [idlest] = seats
-    .filter(({ process }) => process !== undefined && !process.busy)
+    .filter(({ process, since }) => process && !process.busy && (process.served > 0 || now - since > UNUSED_MS))
     .toSorted((a, b) => a.used - b.used);
   if (idlest) return vacate(slot, idlest);
   const going = seats.find((seat) => seat.leaving !== undefined);
