@@ -40,7 +40,7 @@ export async function decideTrust(
 }
 
 /** What the operator requires for a plugin of this risk from this kind of source. */
-export function requirementFor(
+function requirementFor(
   subject: Pick<TrustSubject, "risk" | "source">,
   context: Pick<TrustContext, "policy">,
 ): Requirement {

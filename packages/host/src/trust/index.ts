@@ -1,4 +1,4 @@
-export { decideTrust, requirementFor } from "./decide.ts";
+export { decideTrust } from "./decide.ts";
 export { codeDigest, type FileLeaf, isEvidence, treeDigest } from "./digest.ts";
 export {
   type Envelope,

@@ -82,7 +82,7 @@ async function verifyBundle(text: string): Promise<Provenance> {
   if (bundle.content.$case !== "dsseEnvelope") throw new Error("it signs no statement");
   const envelope = bundle.content.dsseEnvelope;
   if (envelope.payloadType !== PAYLOAD_TYPE) throw new Error("its payload is no in-toto statement");
-  const verifier = new Verifier(toTrustMaterial(trustedRoot()));
+  const verifier = new Verifier(toTrustMaterial(await trustedRoot()));
   const { identity } = verifier.verify(toSignedEntity(bundle));
   const issuer = identity?.extensions?.issuer;
   const subject = identity?.subjectAlternativeName;
@@ -108,16 +108,16 @@ type TrustedRoot = Parameters<typeof toTrustMaterialOf>[0];
 let root: TrustedRoot | undefined;
 
 /** The trust root that `@sigstore/tuf` ships, taken as data: its own way of reading it asks the network first. */
-function trustedRoot(): TrustedRoot {
+async function trustedRoot(): Promise<TrustedRoot> {
   if (root) return root;
-  const own = createRequire(import.meta.url);
-  const theirs = createRequire(own.resolve("@sigstore/tuf"));
-  const specs: { TrustedRoot: { fromJSON(json: unknown): TrustedRoot } } = theirs("@sigstore/protobuf-specs");
-  const seeds: unknown = own("@sigstore/tuf/seeds.json");
+  const { default: seeds }: { default: unknown } = await import("@sigstore/tuf/seeds.json", { with: { type: "json" } });
   const seed = isRecord(seeds) ? seeds["https://tuf-repo-cdn.sigstore.dev"] : undefined;
   const targets = isRecord(seed) ? seed["targets"] : undefined;
   const text = isRecord(targets) ? targets["trusted_root.json"] : undefined;
   if (typeof text !== "string") throw new Error("the trust root is missing from this installation");
+  const own = createRequire(import.meta.url);
+  const theirs = createRequire(own.resolve("@sigstore/tuf"));
+  const specs: { TrustedRoot: { fromJSON(json: unknown): TrustedRoot } } = theirs("@sigstore/protobuf-specs");
   root = specs.TrustedRoot.fromJSON(parseBoundedJson(Buffer.from(text, "base64").toString("utf8"), { maxDepth: 32 }));
   return root;
 }

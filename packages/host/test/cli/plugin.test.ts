@@ -87,6 +87,7 @@ describe("plugin", () => {
         error_count: 1,
         last_error: null,
         categories: ["integration"],
+        signer: { state: "unsigned" },
       },
     ]);
     const { out } = await world.sallyport(["plugin", "list"]);

@@ -9,6 +9,8 @@ import {
   isSignedBy,
   parseKeyId,
   parseKeyScope,
+  readEnvelope,
+  readPayload,
   readRotation,
   readSealKeys,
   scopesName,
@@ -86,6 +88,34 @@ describe("keys", () => {
     expect(isSignedBy(envelope, malleated, ACME.id)).toBe(false);
     expect(isSignedBy(envelope, signature, MALLORY.id)).toBe(false);
     expect(isSignedBy(envelope, { ...signature, sig: signature.sig.slice(1) }, ACME.id)).toBe(false);
+  });
+});
+
+describe("an envelope of another kind", () => {
+  const type = "application/vnd.sallyport.test+json";
+
+  it("is read back as it was signed, and only as what it is", () => {
+    const written = writeEnvelope(signEnvelope(type, Buffer.from('{"a":1}'), [ACME]));
+    const envelope = readEnvelope(written, type);
+    expect(readPayload(envelope)).toEqual({ a: 1 });
+    expect(envelope.signatures.map((signature) => isSignedBy(envelope, signature, ACME.id))).toEqual([true]);
+    refused(() => readEnvelope(written, "application/vnd.in-toto+json"), "signature_invalid");
+  });
+
+  it("holds canonical JSON and nothing else", () => {
+    for (const payload of [
+      '{"a":1,"a":2}',
+      '{"b":1,"a":1}',
+      '{ "a":1}',
+      '{"a":1.0}',
+      "\u00ff",
+      '{"__proto__":1}',
+      "",
+    ]) {
+      const envelope = signEnvelope(type, Buffer.from(payload), [ACME]);
+      refused(() => readPayload(envelope), "signature_invalid");
+    }
+    refused(() => readPayload(signEnvelope(type, Buffer.from([0x22, 0xff, 0x22]), [ACME])), "signature_invalid");
   });
 });
 
