@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import type { SandboxUsage } from "./types.ts";
 
 /** One process for all time: pids are used again, a pid with its start time is not. */
@@ -47,13 +46,10 @@ export function isAlive({ pid, startTime }: ProcessId): boolean {
 const TICKS_PER_SECOND = 100;
 
 /** What one process uses: memory of its own (not of files), processor time, threads. Null when it cannot be read. */
-export async function usageOf(pid: number): Promise<SandboxUsage | null> {
-  const texts = await Promise.all([
-    readFile(`/proc/${pid}/status`, "utf8"),
-    readFile(`/proc/${pid}/stat`, "utf8"),
-  ]).catch(() => null);
-  if (texts === null) return null;
-  const [status, stat] = texts;
+export function usageOf(pid: number): SandboxUsage | null {
+  // In this turn: /proc never waits for a disk, and a thread of the pool for each file costs five times as much.
+  const [status, stat] = [read(`/proc/${pid}/status`), read(`/proc/${pid}/stat`)];
+  if (status === null || stat === null) return null;
   let kibibytes = 0;
   for (const [, size] of status.matchAll(/^(?:RssAnon|RssShmem):\s+(\d+) kB$/gm)) kibibytes += Number(size);
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");

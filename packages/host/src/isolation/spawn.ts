@@ -99,7 +99,7 @@ function wrap(
       group?.kill();
     },
     async usage() {
-      const parts = await Promise.all(processTree(pid).map((member) => usageOf(member.pid)));
+      const parts = processTree(pid).map((member) => usageOf(member.pid));
       const usage = { residentBytes: 0, processorMs: 0, tasks: 0 };
       for (const part of parts) {
         if (part === null) return null;
