@@ -88,6 +88,44 @@ describe.each(KERNEL_LEVELS)("a Python program at %s", (level) => {
   });
 });
 
+const HUNGRY = `
+import json, threading, time
+def attempt(action):
+    try:
+        return action()
+    except BaseException as error:
+        return type(error).__name__
+def write(path):
+    with open(path, "wb") as file:
+        for _ in range(64):
+            file.write(b"x" * 1024 * 1024)
+    return "wrote"
+stop = threading.Event()
+def threads():
+    count = 0
+    while count < 500:
+        threading.Thread(target=stop.wait, daemon=True).start()
+        count += 1
+    return count
+out = {"memory": attempt(lambda: len(bytearray(1 << 30))), "disk": attempt(lambda: write("/tmp/x")), "threads": attempt(threads), "alive": threading.active_count()}
+stop.set()
+print(json.dumps(out))
+`;
+
+describe.each(KERNEL_LEVELS)("a hungry Python program at %s", (level) => {
+  const note = lacking(level, "python");
+  it.skipIf(note !== "")(`meets its walls: memory, disk, threads ${note}`, async () => {
+    const root = folder({ "main.py": HUNGRY });
+    const run = await runProgram({ level, root, interpreter: interpreterOf("python"), entry: "main.py", memoryMb: 64 });
+    const out: Record<string, unknown> = JSON.parse(run.stdout);
+    expect(out).toMatchObject({ memory: "MemoryError" });
+    // At landlock there is no place to write at all; threads are counted by the kernel where pids are the plugin's own.
+    expect(out["disk"]).toBe(level === "landlock" ? "PermissionError" : "OSError");
+    expect(out["threads"]).toBe("RuntimeError");
+    expect(out["alive"]).toBeLessThan(64);
+  });
+});
+
 const NODE = `
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { spawnSync, fork } from "node:child_process";
