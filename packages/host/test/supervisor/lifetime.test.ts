@@ -137,6 +137,27 @@ describe.each(LEVELS)("kill -9 of the host at level $level $note", ({ level, ava
   });
 });
 
+/** How long a plugin may outlive its host. */
+const SECOND_MS = 1000;
+
+describe.each(LEVELS)("kill -9 of a host with several plugins at level $level $note", ({ level, available }) => {
+  it.skipIf(!available)(
+    "leaves none of them, however they tried to stay, for longer than a second [S1-13]",
+    async () => {
+      await lab.start(ESCAPE, { level, tools: ["echo", "spin"] });
+      const host = await startHost(level, null, "--spin", "--open", "--more=4");
+      const members = processTree(host.pid).filter(({ pid }) => pid !== host.pid);
+      expect(members.length).toBeGreaterThanOrEqual(5);
+      const killed = performance.now();
+      host.kill();
+      while (members.some(isAlive) && performance.now() - killed < SECOND_MS) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      expect(members.filter(isAlive)).toEqual([]);
+    },
+  );
+});
+
 describe.each(LEVELS)("a host that runs as an ordinary user at level $level $note", ({ level, available }) => {
   it.skipIf(!available || !hostIsRoot)("starts plugins too, where the machine lets it", async (context) => {
     await lab.start(SPIN, { level, tools: ["echo", "spin"] });
