@@ -1,6 +1,6 @@
 export { type Catalog, type Move, openCatalog } from "./catalog.ts";
 export { assertTrusted, LOAD_GATES, type LoadPermit, type LoadQuestion, passGates } from "./gates.ts";
 export { assertLegalEdge, isLegalEdge, isLive } from "./lifecycle.ts";
-export { unenforceable, unenforceableScopes } from "./enforceable.ts";
+export { unenforceableScopes } from "./enforceable.ts";
 export { grantedScopes, type GrantedScopes, type Yes } from "./yes.ts";
 export { createTurns, type Turns } from "./turns.ts";

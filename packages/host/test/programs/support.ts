@@ -13,6 +13,7 @@ import type { IsolationLevel } from "../../src/kernel/index.ts";
 
 export { hostIsRoot, probe, publicDir };
 
+const COMPILER = process.env["CC"] ?? "cc";
 const interpreters = createInterpreters({ named: () => undefined });
 const found = async (kind: Interpreter["kind"]): Promise<Interpreter | string> =>
   interpreters.find(kind).catch((error: Error & { detail?: string }) => error.detail ?? error.message);
@@ -24,7 +25,7 @@ const node = await found("node");
 export function lacking(level: IsolationLevel, kind: "python" | "node" | "cc"): string {
   const report = probe.report.levels[level];
   if (!report.available) return `skipped: ${report.reason}`;
-  if (kind === "cc") return spawnSync("cc", ["--version"]).status === 0 ? "" : "skipped: no C compiler";
+  if (kind === "cc") return spawnSync(COMPILER, ["--version"]).status === 0 ? "" : "skipped: no C compiler";
   const interpreter = kind === "python" ? python : node;
   return typeof interpreter === "string" ? `skipped: ${interpreter}` : "";
 }
@@ -77,7 +78,7 @@ export async function runProgram(options: ProgramOptions): Promise<Run> {
 
 /** Compiles a C program into the plugin's folder. */
 export function compileInto(root: string, name: string, source: string, flags: readonly string[] = ["-static"]): void {
-  const done = spawnSync("cc", ["-O1", ...flags, "-x", "c", "-o", `${root}/${name}`, "-"], {
+  const done = spawnSync(COMPILER, ["-O1", ...flags, "-x", "c", "-o", `${root}/${name}`, "-"], {
     input: source,
     encoding: "utf8",
   });
