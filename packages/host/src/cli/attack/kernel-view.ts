@@ -34,18 +34,33 @@ function link(path: string): string {
   }
 }
 
-/** A process and all its descendants, youngest last; without those that only wait to be buried. */
-export function descendantsOf(pid: number): number[] {
-  const found: number[] = [];
-  const waiting = [pid];
+/** A running process below another, and the child of that other through which it came to be. */
+interface Descendant {
+  readonly pid: number;
+  readonly branch: number;
+}
+
+/** All that run below a process, in order of their pids; the bundler's service is the host's own and left out. */
+export function familyOf(pid: number): readonly Descendant[] {
+  const found: Descendant[] = [];
+  const waiting: Descendant[] = childrenOf(pid).map((child) => ({ pid: child, branch: child }));
   for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
-    if (at !== pid && isRunning(at)) found.push(at);
-    for (const thread of list(`/proc/${at}/task`)) {
-      waiting.push(...read(`/proc/${at}/task/${thread}/children`).split(" ").filter(Boolean).map(Number));
-    }
+    const { pid: child, branch } = at;
+    if (isRunning(child) && !read(`/proc/${child}/comm`).startsWith("esbuild")) found.push(at);
+    waiting.push(...childrenOf(child).map((below) => ({ pid: below, branch })));
   }
-  // The bundler's service belongs to the host, not to a plugin.
-  return found.filter((at) => !read(`/proc/${at}/comm`).startsWith("esbuild")).toSorted((a, b) => a - b);
+  return found.toSorted((a, b) => a.pid - b.pid);
+}
+
+/** Any thread may have started them. */
+function childrenOf(pid: number): number[] {
+  return list(`/proc/${pid}/task`).flatMap((thread) =>
+    read(`/proc/${pid}/task/${thread}/children`).split(" ").filter(Boolean).map(Number),
+  );
+}
+
+export function descendantsOf(pid: number): number[] {
+  return familyOf(pid).map((found) => found.pid);
 }
 
 function list(path: string): string[] {

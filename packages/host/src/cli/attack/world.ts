@@ -4,7 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Grounds, plantGrounds } from "./canaries.ts";
 import { type Decoys, openDecoys } from "./decoys.ts";
 import { type AttackedHost, startHost } from "./host-client.ts";
-import { changesIn, descendantsOf, isRunning, type ProcessView, viewOf } from "./kernel-view.ts";
+import { changesIn, descendantsOf, familyOf, isRunning, type ProcessView, viewOf } from "./kernel-view.ts";
 import type { Setting } from "./types.ts";
 
 /** One setting's host with its neighbour plugin, the planted things around it, and the eyes on all of them. */
@@ -85,16 +85,10 @@ export async function openWorld(setting: Setting, plugins: string): Promise<Worl
     throw error;
   }
 
-  const ofNeighbour = (): ReadonlySet<number> => {
-    const own = new Set<number>();
-    for (const pid of descendantsOf(host.pid)) {
-      if (pid === neighbour || descendantsOf(pid).includes(neighbour)) own.add(pid);
-    }
-    return own;
-  };
   const pluginPids = (): readonly number[] => {
-    const own = ofNeighbour();
-    return descendantsOf(host.pid).filter((pid) => !own.has(pid));
+    const family = familyOf(host.pid);
+    const own = family.find(({ pid }) => pid === neighbour)?.branch;
+    return family.filter(({ branch }) => branch !== own).map(({ pid }) => pid);
   };
 
   const world: World = {
