@@ -280,7 +280,11 @@ describe("an export of the audit", () => {
         found++;
         assert.equal((await verifyExport(changed, key)).ok, false);
       }),
-      runs(300),
+      // Saved: Node's base64 skips what is none, so that this signature was still the same bytes.
+      {
+        ...runs(300),
+        examples: [[lines.with(lines.length - 1, (lines.at(-1) ?? "").replace('"signature":"', "$&,"))]],
+      },
     );
     expect(found).toBeGreaterThan(150);
   });
