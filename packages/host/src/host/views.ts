@@ -14,7 +14,7 @@ import { displayLine, displayText, type IsolationLevel, type PluginRef } from ".
 import { maskConfig } from "../manifest/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import type { PolicyDecision } from "../policy/index.ts";
-import { wishSentence } from "./program.ts";
+import { programEnforcement, wishSentence } from "./program.ts";
 import { type CallRoute, toolName } from "./route.ts";
 import type { Decisions } from "./state.ts";
 
@@ -145,7 +145,8 @@ function enforcementOf(
     return { not: `this version of Sallyport does not serve ${missing}, so the plugin does not start with it` };
   if (level === null)
     return { not: "no isolation level that is available here is enough, so the plugin does not start" };
-  const by = ENFORCED_BY[request.capability];
+  const by = programEnforcement(record.manifest, request.capability, level) ?? ENFORCED_BY[request.capability];
+  if (typeof by === "object") return by;
   if (by === undefined) return { not: `this version of Sallyport does not serve "${request.capability}"` };
   return { by: level === "runtime" ? `${by}; only the JavaScript runtime keeps the process from going around it` : by };
 }

@@ -110,6 +110,10 @@ describe(`a program's network, from inside${note === "" ? "" : ` (${note})`}`, (
       [{ host: "127.0.0.1", port: server.port, scheme: "http" }],
       [`network+loopback=http://127.0.0.1:${server.port}/**`],
     );
+    const shown = (await host.plugins.info("netprobe")).permissions.find(({ capability }) => capability === "network");
+    expect(shown?.enforced).toEqual({
+      by: expect.stringMatching(/^the only way out of the process is the host's proxy/),
+    });
     expect(await call(host, "get", { url: `${server.origin}/a?b=c` })).toBe("hello");
     expect(await call(host, "brokered", { url: `${server.origin}/b` })).toEqual({ status: 200, body: "hello" });
     for (const url of [
