@@ -1,6 +1,6 @@
 import type { IsolationLevel } from "../../kernel/index.ts";
 import type { Attempt } from "./list.ts";
-import type { Attack, Ending } from "./types.ts";
+import type { Attack, Ending, Setting } from "./types.ts";
 
 const BY_CODE: Readonly<Record<string, string>> = {
   protocol_violation: "protocol",
@@ -25,10 +25,10 @@ const BY_CODE: Readonly<Record<string, string>> = {
 const BROKER =
   /^(?:permission_denied|address_refused|network_failed|secret_m\w+|quota_exceeded|limit_exceeded|usage|not_found|conflict)\b/;
 const RUNTIME =
-  /NotCapable|[Rr]equires? \w+ access|ERR_ACCESS_DENIED|--allow-|--no-remote|--no-npm|not allowed|not available to a plugin|remote|npm|jsr|specifier|URL scheme|permission/;
+  /NotCapable|[Rr]equires? \w+ access|ERR_ACCESS_DENIED|--allow-|--no-remote|--no-npm|not allowed|not available to a plugin|is not a function|remote|npm|jsr|specifier|URL scheme|permission/;
 
 /** What stopped an attack, from how it ended and what the system said to those who tried. */
-export function layerOf(attack: Attack, level: IsolationLevel, ending: Ending, attempts: readonly Attempt[]): string {
+export function layerOf(attack: Attack, setting: Setting, ending: Ending, attempts: readonly Attempt[]): string {
   if (attack.stage === "install") return "gate";
   if ("code" in ending) {
     if (ending.code === "plugin_crashed") return layerOfCrash(ending.detail ?? "");
@@ -37,7 +37,7 @@ export function layerOf(attack: Attack, level: IsolationLevel, ending: Ending, a
   }
   const counts = new Map<string, number>();
   for (const { error = "" } of attempts) {
-    const layer = layerOfError(error, level);
+    const layer = layerOfError(error, setting);
     counts.set(layer, (counts.get(layer) ?? 0) + 1);
   }
   const [most] = [...counts].toSorted((a, b) => b[1] - a[1]);
@@ -51,15 +51,17 @@ function layerOfCrash(detail: string): string {
   return "supervisor";
 }
 
-function layerOfError(error: string, level: IsolationLevel): string {
+function layerOfError(error: string, { level, permissions }: Setting): string {
   const number = Number(
     /(?:errno|os error) (\d+)/.exec(error)?.[1] ?? NAMED[/\bE[A-Z0-9]{3,}\b/.exec(error)?.[0] ?? ""],
   );
   if (BROKER.test(error)) return "broker";
   if (!Number.isNaN(number)) return layerOfErrno(number, level);
+  // What is not there was never given: the process was started without it.
+  if (/environment is empty|not set|no descriptor/.test(error)) return "supervisor";
+  if (/placeholder|left out by the host|none but its own|no more than the file/.test(error)) return "broker";
   if (RUNTIME.test(error)) return "runtime permission";
-  if (/placeholder|left out by the host/.test(error)) return "broker";
-  return /not found|No such|does not exist/i.test(error) ? fileWall(level) : "runtime permission";
+  return permissions === "open" ? fileWall(level) : "runtime permission";
 }
 
 const NAMED: Readonly<Record<string, number>> = {

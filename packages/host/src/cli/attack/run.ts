@@ -98,7 +98,7 @@ async function runOne(world: World, stage: Stage, setting: Setting, attack: Atta
   const contained = problems.length === 0;
   return {
     name: attack.name,
-    layer: contained ? layerOf(attack, setting.level, ending, word.attempts) : null,
+    layer: contained ? layerOf(attack, setting, ending, word.attempts) : null,
     contained,
     evidence: contained
       ? `${word.how}; seen from the host: planted files, listeners, neighbour and kernel objects are untouched`

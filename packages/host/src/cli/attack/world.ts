@@ -135,7 +135,8 @@ export async function openWorld(setting: Setting, plugins: string): Promise<Worl
         const [was, is] = [before[whose], now[whose]];
         // The broker's connections are the host's own, and the listeners see where they lead.
         const holds = whose === "host" ? [] : is?.holds;
-        if (was && is && holds)
+        const same = was?.pid === is?.pid && was?.startTime === is?.startTime;
+        if (was && is && holds && same)
           found.push(...changesIn(was, { ...is, holds }).map((change) => `the ${whose}: ${change}`));
       }
       return [...new Set(found)];
