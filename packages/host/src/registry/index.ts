@@ -19,3 +19,12 @@ export {
   type ReadManifest,
 } from "./prepare.ts";
 export type { SourceFile } from "./walk.ts";
+export {
+  isPinned,
+  parseSourceSpec,
+  type ResolvedSource,
+  type SourcePromise,
+  type SourceRecord,
+  type SourceSpec,
+  writeSourceRecord,
+} from "./source-spec.ts";

@@ -1,4 +1,4 @@
-import { isEvidence } from "../trust/index.ts";
+import { isEvidence, type SourceKind } from "../trust/index.ts";
 import { type SourceFile, unsafe } from "./walk.ts";
 
 /** Where everything lies that packing or installing adds; a source holds nothing else there. */
@@ -15,7 +15,7 @@ const SIGNATURE_BYTES = 256 * 1024;
  * on disk or to the sender afterwards, these are the bytes.
  */
 export interface OpenedSource {
-  readonly kind: "directory" | "archive";
+  readonly kind: SourceKind;
   /** Every file of the plugin, by path: without `.git`, `node_modules` (at any level) and evidence such as signatures. */
   readonly files: readonly SourceFile[];
   /** Text of trust's `SIGNATURE_FILE`, when it came along. A stranger's word until it is verified. */
