@@ -45,6 +45,12 @@ export const ERROR_CODES = {
   digest_mismatch: entry("integrity", 409, "Bytes on disk are not the bytes that were approved."),
   signature_required: entry("integrity", 403, "The plugin's risk requires a signature by a key that is trusted here."),
   signature_invalid: entry("integrity", 403, "A signature, seal or provenance of the plugin is wrong."),
+  registry_untrusted: entry(
+    "integrity",
+    409,
+    "A registry's index or archive is not what its key vouches for, is expired, or was rolled back.",
+  ),
+  no_version: entry("failed", 409, "No version of the plugin fits what was asked for."),
   seal_invalid: entry("integrity", 409, "A record of the store was changed by somebody else than this host."),
 
   plugins_disabled: entry("denied", 403, "plugins.enabled is not true."),
