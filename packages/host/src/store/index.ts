@@ -50,6 +50,7 @@ export type {
   ChainStore,
   Checkpoint,
   Database,
+  PluginOrigin,
   Revocation,
   RevocationKind,
   Statement,

@@ -29,6 +29,7 @@ export interface PluginsTable {
   signature: string | null;
   provenance: string | null;
   seal: string | null;
+  origin: string | null;
   manifest: string;
   source: string;
   root: string;

@@ -108,6 +108,8 @@ export interface StoredPlugin {
   readonly provenance?: { readonly bundle: string; readonly integrity: string } | undefined;
   /** The host's seal over everything here that does not change in a lifetime. */
   readonly seal?: string | undefined;
+  /** Where it came from in full, for the lock; `undefined` for what was installed before there was one. */
+  readonly origin?: PluginOrigin | undefined;
   /** Where it was installed from, as the operator wrote it. */
   readonly source: string;
   /** Its directory in the content store. */
@@ -123,6 +125,16 @@ export interface StoredPlugin {
   readonly lastError: string | null;
   readonly executionCount: number;
   readonly errorCount: number;
+}
+
+/** What is kept of a source: enough to fetch the same bytes again, and to say how their hash was learned. */
+export interface PluginOrigin {
+  /** As the operator wrote it. */
+  readonly spec: string;
+  readonly registry: string | null;
+  /** `sha512-<base64>` over the archive's bytes; `null` for a directory. */
+  readonly integrity: string | null;
+  readonly learned: "directory" | "archive-read-here" | "signed-index" | "npm-metadata";
 }
 
 export interface StoredConfig {

@@ -3,7 +3,7 @@ import { PLUGIN_STATES, type PluginRef, type PluginState } from "../../kernel/in
 import type { Manifest } from "../../manifest/index.ts";
 import { build, fromJson, toJson } from "../build.ts";
 import type { PluginsTable } from "../schema.ts";
-import type { Database, Statement, StoredPlugin } from "../types.ts";
+import type { Database, PluginOrigin, Statement, StoredPlugin } from "../types.ts";
 
 /** Every installed version, by id and then by time of installation. */
 export async function listPlugins(db: Database): Promise<readonly StoredPlugin[]> {
@@ -131,6 +131,7 @@ function toRow(plugin: StoredPlugin): Selectable<PluginsTable> {
     code_digest: plugin.codeDigest,
     publisher_key: plugin.publisherKey ?? null,
     ...evidenceRow(plugin),
+    origin: plugin.origin ? toJson(plugin.origin) : null,
     manifest: toJson(plugin.manifest),
     source: plugin.source,
     root: plugin.root,
@@ -156,6 +157,7 @@ function toPlugin(row: Selectable<PluginsTable>): StoredPlugin {
     ...(row.signature === null ? {} : { signature: row.signature }),
     ...(row.provenance === null ? {} : { provenance: fromJson<{ bundle: string; integrity: string }>(row.provenance) }),
     ...(row.seal === null ? {} : { seal: row.seal }),
+    ...(row.origin === null ? {} : { origin: fromJson<PluginOrigin>(row.origin) }),
     source: row.source,
     root: row.root,
     bundle: row.bundle,
