@@ -130,7 +130,12 @@ describe("what this version does not serve", () => {
   it.each([
     ["routes", "permissions: {}", "routes", "routes: [{ method: GET, path: /hello, tool: hello }]"],
     ["hooks", "permissions: {}", "hooks", "hooks: [{ event: tool.after_call, handler: onCall }]"],
-    ["MCP servers", "permissions: {}", "MCP servers", "mcp_servers: [{ name: files, program: bin/server }]"],
+    [
+      "MCP servers elsewhere",
+      "permissions: {}",
+      "an MCP server that runs elsewhere",
+      'mcp_servers: [{ name: files, url: "https://mcp.example.com/mcp" }]',
+    ],
     ["exec", "permissions: { exec: [{ command: git, args: [log] }] }", "exec", ""],
     ["database", "permissions: { database: [{ connection: orders }] }", "database", ""],
     ["agent", "permissions: { agent: [{ tools: [echo__echo] }] }", "agent", ""],
@@ -142,7 +147,6 @@ describe("what this version does not serve", () => {
     const source = await home.plugin(`unserved-${++n}`, {
       "plugin.yml": contribution === "" ? yml : yml.replace("contributes:\n", `contributes:\n  ${contribution}\n`),
       "plugin.js": CODE,
-      "bin/server": "",
     });
     const refused = await refusal(load(source));
     expect(refused).toMatchObject({ code: "not_enforceable", denial: true });

@@ -249,8 +249,8 @@ describe("policy and approval of a call", () => {
       ),
     );
     expect((await host.tools.list(AGENT)).map(({ tool, effect, decision }) => ({ tool, effect, decision }))).toEqual([
-      { tool: "look", effect: "read", decision: "allow" },
       { tool: "change", effect: "write", decision: "require_approval" },
+      { tool: "look", effect: "read", decision: "allow" },
     ]);
     const hidden = failed(await host.invoke(AGENT, { tool: "t__wreck", input: {} }));
     const absent = failed(await host.invoke(AGENT, { tool: "t__absent", input: {} }));
