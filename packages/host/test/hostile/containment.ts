@@ -1,19 +1,21 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { type Attack, type LevelResult, runSetting, type Setting } from "../../src/cli/attack/index.ts";
+import { type Attack, attacksFor, type LevelResult, runSetting, type Setting } from "../../src/cli/attack/index.ts";
 import { ATTACKS, PLUGINS } from "./attacks.ts";
 
 export interface Containment extends Setting {
   readonly name: string;
   /** Why this machine cannot run it; the tests are then reported as skipped. */
   readonly lacking?: string | undefined;
-  readonly attacks?: readonly Attack[];
+  /** Groups that another setting runs already, with the same mechanism against them. */
+  readonly elsewhere?: readonly string[];
 }
 
 /** The run as a whole; each attack is a test of its own, read from what the run found. */
 const RUN_MS = 400_000;
 
 /** Runs the attacks of plugins/hostile as `doctor --attack` does, against a real host, and reports each. */
-export function describeContainment({ name, lacking, attacks = ATTACKS, level, permissions }: Containment): void {
+export function describeContainment({ name, lacking, elsewhere = [], level, permissions }: Containment): void {
+  const attacks = attacksFor({ level, permissions }, ATTACKS).filter(({ group }) => !elsewhere.includes(group));
   const title = lacking === undefined ? name : `${name} (not on this machine: ${lacking})`;
   describe.skipIf(lacking !== undefined)(`hostile plugins at ${title}`, () => {
     let result: LevelResult;

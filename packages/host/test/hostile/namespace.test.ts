@@ -5,5 +5,6 @@ describeContainment({
   name: "the namespace level",
   level: "namespace",
   permissions: "closed",
+  elsewhere: ["package", "limits", "protocol"],
   lacking: await lackingNamespace(),
 });

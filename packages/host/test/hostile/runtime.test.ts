@@ -5,5 +5,6 @@ describeContainment({
   name: "the runtime level, after the operator lowered the floor",
   level: "runtime",
   permissions: "closed",
+  elsewhere: ["package"],
   lacking: await lackingRuntime(),
 });
