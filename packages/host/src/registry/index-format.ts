@@ -25,7 +25,7 @@ const pluginId = z
 const version = z
   .string()
   .max(256)
-  .refine((text) => semver.valid(text) === text, "is no version");
+  .refine((text) => semver.valid(text) === text.replace(/\+.*$/, ""), "is no version");
 const time = z.number().int().nonnegative().max(8_640_000_000_000_000);
 export const registryName = z.string().regex(/^[a-z][a-z0-9-]{0,59}$/, "letters, digits and dashes, a letter first");
 /** One file of the registry's folder. */

@@ -1,0 +1,114 @@
+import { randomBytes } from "node:crypto";
+import { open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { displayLine, SallyportError } from "../kernel/index.ts";
+
+/** Where the lock of a registry's folder lies while its index is written. */
+const LOCK_FILE = ".registry.lock";
+const ARCHIVE = /\.(?:tgz|tar)$/;
+
+/** Names of the archives in a registry's folder, sorted. @throws {SallyportError} `not_found`. */
+export async function listArchives(folder: string): Promise<readonly string[]> {
+  const items = await readdir(folder, { withFileTypes: true }).catch((cause: unknown) => {
+    throw new SallyportError("not_found", `There is no folder ${displayLine(folder, 500)}.`, {
+      fix: "Make it, and put the plugins' archives in it: sallyport plugin publish FILE --to DIR",
+      cause,
+    });
+  });
+  return items
+    .filter((item) => item.isFile() && ARCHIVE.test(item.name) && !item.name.startsWith("."))
+    .map(({ name }) => name)
+    .toSorted();
+}
+
+/** A small file, or undefined when there is none. @throws {SallyportError} `source_too_large`. */
+export async function readSmallFile(path: string, maxBytes: number): Promise<Buffer | undefined> {
+  const size = await stat(path).then(
+    (found) => found.size,
+    () => undefined,
+  );
+  if (size === undefined) return undefined;
+  if (size > maxBytes) throw tooLarge(path, maxBytes);
+  const bytes = await readFile(path);
+  if (bytes.length > maxBytes) throw tooLarge(path, maxBytes);
+  return bytes;
+}
+
+/** All of it or nothing, on disk before this resolves, whatever happens meanwhile. */
+export async function writeFileWhole(path: string, bytes: Uint8Array, mode = 0o644): Promise<void> {
+  const draft = `${path}.${randomBytes(6).toString("hex")}.part`;
+  try {
+    const handle = await open(draft, "wx", mode);
+    try {
+      await handle.writeFile(bytes);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(draft, path);
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
+/**
+ * Runs `work` while no other process writes this registry's index.
+ * @throws {SallyportError} `conflict` while another one does.
+ */
+export async function whileLocked<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  const path = join(folder, LOCK_FILE);
+  await takeLock(path, folder);
+  try {
+    return await work();
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+async function takeLock(path: string, folder: string): Promise<void> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const handle = await open(path, "wx", 0o644);
+      try {
+        await handle.writeFile(String(process.pid));
+      } finally {
+        await handle.close();
+      }
+      return;
+    } catch (cause) {
+      const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+      if (code !== "EEXIST") {
+        throw new SallyportError("usage", `${displayLine(folder, 500)} cannot be written.`, {
+          detail: `The system says ${String(code)}.`,
+          fix: "Name a folder that exists and is yours.",
+          cause,
+        });
+      }
+      const owner = Number((await readSmallFile(path, 64).catch(() => undefined))?.toString("utf8") ?? "");
+      if (attempt > 0 || isAlive(owner)) {
+        throw new SallyportError("conflict", "Another process is writing this registry's index.", {
+          detail: `Its process id is ${owner || "unknown"}.`,
+          fix: `Wait for it. If there is none, remove ${displayLine(path, 500)}.`,
+        });
+      }
+      await rm(path, { force: true });
+    }
+  }
+}
+
+/** A lock whose process was killed is nobody's. One without a number is just being written. */
+function isAlive(pid: number): boolean {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return true;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return !(error instanceof Error && "code" in error && error.code === "ESRCH");
+  }
+}
+
+function tooLarge(path: string, maxBytes: number): SallyportError {
+  return new SallyportError("source_too_large", `${displayLine(path, 500)} is over ${maxBytes} bytes.`, {
+    fix: "This is no file that sallyport registry index wrote.",
+  });
+}
