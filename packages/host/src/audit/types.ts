@@ -18,6 +18,9 @@ export type AuditEventType =
   | "key.revoked"
   | "key.resealed"
   | "plugin.evidence"
+  | "registry.added"
+  | "registry.removed"
+  | "registry.refreshed"
   | "operator.authenticated"
   | "host.started"
   | "host.stopped";

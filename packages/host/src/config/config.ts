@@ -48,6 +48,8 @@ export interface HostConfig {
   };
   /** Which evidence of its maker a plugin must bring. */
   readonly trust: TrustPolicy;
+  /** How long a version of a registry must have been published before it is chosen. */
+  readonly minimumAgeMs: number;
   readonly policy: { readonly defaults: PolicyDefaults; readonly rules: readonly PolicyRule[] };
 }
 
@@ -113,6 +115,7 @@ function fromFile(file: ConfigFile): HostConfig {
       processors: file.limits.processors,
       timeoutMs: file.limits.timeout_ms,
     },
+    minimumAgeMs: ageMs(file.trust.minimum_age),
     trust: {
       signatures: file.trust.signatures,
       unsignedDirectories: file.trust.unsigned_directories,
@@ -127,6 +130,12 @@ function fromFile(file: ConfigFile): HostConfig {
       })),
     },
   };
+}
+
+const HOUR_MS = 3_600_000;
+
+function ageMs(text: string): number {
+  return Number(text.slice(0, -1)) * (text.endsWith("d") ? 24 : 1) * HOUR_MS;
 }
 
 function keyScope(text: string): string {

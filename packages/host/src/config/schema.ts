@@ -101,6 +101,10 @@ export const configSchema = z.strictObject({
         })
         .prefault({}),
       unsigned_directories: z.boolean().default(true),
+      minimum_age: z
+        .string()
+        .regex(/^\d{1,4}[hd]$/, "is no time such as 12h or 3d")
+        .default("0h"),
       provenance: z.array(identity).max(1000).default([]),
     })
     .prefault({}),

@@ -34,6 +34,13 @@ export {
   listPlugins,
   movePlugin,
 } from "./repositories/plugins.ts";
+export {
+  advanceRegistry,
+  deleteRegistry,
+  insertRegistry,
+  listRegistries,
+  type StoredRegistry,
+} from "./repositories/registries.ts";
 export { findRevocation, insertRevocation, listRevocations, type RevocableMarks } from "./repositories/revocations.ts";
 export { createSettings, deleteSetting, saveSetting, type SettingsStore } from "./repositories/settings.ts";
 export { deleteTrustedKey, listTrustedKeys, saveTrustedKey } from "./repositories/trusted-keys.ts";

@@ -14,6 +14,7 @@ export interface Schema {
   kv: KvTable;
   settings: SettingsTable;
   trusted_keys: TrustedKeysTable;
+  registries: RegistriesTable;
   audit_events: AuditEventsTable;
   audit_index: AuditIndexTable;
   audit_checkpoints: AuditCheckpointsTable;
@@ -135,6 +136,22 @@ export interface TrustedKeysTable {
   scopes: string;
   expires_at: number | null;
   replaces: string | null;
+  added_by: string;
+  added_at: number;
+  seal: string | null;
+}
+
+export interface RegistriesTable {
+  name: string;
+  kind: string;
+  place: string;
+  public_key: string | null;
+  private: number;
+  index_name: string | null;
+  counter: number | null;
+  issued_at: number | null;
+  index_digest: string | null;
+  refreshed_at: number | null;
   added_by: string;
   added_at: number;
   seal: string | null;
