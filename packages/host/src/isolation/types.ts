@@ -84,10 +84,12 @@ export interface SandboxExit {
   readonly signal: NodeJS.Signals | null;
   /** What the kernel counted at the walls of the process's group; absent where it had none. */
   readonly counted?: GroupCounts;
+  /** Why, in plain words, where whoever ended it knows. */
+  readonly reason?: string;
 }
 
 export interface SandboxedProcess {
-  /** Pid of the outermost process, which leads the group. */
+  /** Pid of the outermost process, which leads the group; of a thread the host's own. */
   readonly pid: number;
   readonly stdin: Writable;
   readonly stdout: Readable;

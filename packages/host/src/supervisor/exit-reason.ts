@@ -40,9 +40,10 @@ const NO_MEMORY =
   /out of memory|OutOfMemory|memory allocation of \d+ bytes failed|allocation failed|heap limit|os error 12\b|Cannot allocate memory/i;
 const NO_FILES = /too many open files|os error 24\b/i;
 
-/** Why a process ended by itself, in plain words: first what the kernel counted, then its signal, then its last words. */
+/** Why a process ended by itself, in plain words: first what its level knows, then what the kernel counted, then its signal, then its last words. */
 export function exitReason({ exit, lastWords, tasks }: ExitEvidence): string {
-  const { code, signal, counted } = exit;
+  const { code, signal, counted, reason } = exit;
+  if (reason !== undefined) return reason;
   if ((counted?.memoryKills ?? 0) > 0) return MEMORY_REACHED;
   const name = signal ?? signalOf(code);
   if (code !== 0 && BY_ITSELF.includes(name)) {

@@ -1,3 +1,4 @@
+import { pathToFileURL } from "node:url";
 import {
   type EnginePaths,
   groupLimits,
@@ -20,6 +21,7 @@ import {
 import { isRecord, type PeerAnswer, type Timers, systemTimers } from "../rpc/index.ts";
 import { bundleUrl } from "./bundle-url.ts";
 import { createChallenge } from "./handshake.ts";
+import { startThread, threadPeer } from "./in-process.ts";
 import { SUPERVISOR_LIMITS, type SupervisorLimits } from "./limits.ts";
 import { supervise, type Supervised } from "./process.ts";
 import { prepareProgram, programPeer } from "./program.ts";
@@ -32,6 +34,8 @@ export interface LauncherDeps {
   readonly hostIsRoot: boolean;
   /** What runs programs; absent, only executables run. */
   readonly interpreters?: Interpreters;
+  /** Whether plugins may run in this very process, by the operator's configuration as it is now; absent: none. */
+  readonly allowInProcess?: () => boolean;
   readonly clock?: Clock;
   readonly timers?: Timers;
   readonly limits?: Partial<SupervisorLimits>;
@@ -41,7 +45,15 @@ export function createLauncher(deps: LauncherDeps): Launcher {
   const limits = { ...SUPERVISOR_LIMITS, ...deps.limits };
   const { clock = systemClock, timers = systemTimers } = deps;
 
+  function startInProcess(plan: LaunchPlan): { process: Supervised; bundle: string } {
+    const bundle = bundleUrl(pathToFileURL(`${plan.root}/`).href, plan.bundle);
+    const thread = startThread(plan, { runner: deps.engine.runner, allowInProcess: deps.allowInProcess });
+    const special = threadPeer({ thread, timers, limits });
+    return { process: supervise(thread, plan, { clock, timers, limits, special }), bundle };
+  }
+
   async function start(plan: LaunchPlan): Promise<{ process: Supervised; bundle: string }> {
+    if (plan.level === "in-process") return startInProcess(plan);
     requireAvailable(deps.probe, plan);
     const { memoryMb, tasks = TASKS, processors } = plan.limits;
     const program = plan.program && (await prepareProgram(plan, plan.program, deps));
@@ -61,7 +73,7 @@ export function createLauncher(deps: LauncherDeps): Launcher {
     const group = deps.probe.groups?.make(groupLimits(memoryMb, tasks, processors)) ?? null;
     const sandbox = await spawnSandboxed(sandboxPlan, group);
     const peer = plan.program && programPeer(plan, plan.program);
-    return { process: supervise(sandbox, plan, { clock, timers, limits, ...(peer && { program: peer }) }), bundle };
+    return { process: supervise(sandbox, plan, { clock, timers, limits, ...(peer && { special: peer }) }), bundle };
   }
 
   return {

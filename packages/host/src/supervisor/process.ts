@@ -15,8 +15,8 @@ export interface ProcessDeps {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly limits: SupervisorLimits;
-  /** What is done otherwise for a program. */
-  readonly program?: ProgramPeer;
+  /** What is done otherwise for a program, or in a thread of the host. */
+  readonly special?: ProgramPeer;
 }
 
 /** A process that is being started or runs, seen from the launcher. */
@@ -55,7 +55,7 @@ export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: Pro
   /** Ends the wait for calls in flight. */
   let drained: (() => void) | undefined;
 
-  const peer = (deps.program?.makePeer ?? createPeer)({
+  const peer = (deps.special?.makePeer ?? createPeer)({
     readable: sandbox.stdout,
     writable: sandbox.stdin,
     clock,
@@ -258,8 +258,8 @@ export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: Pro
     },
     call(call: ToolCall) {
       if (state !== "running") return Promise.reject(notRunning(plan));
-      if (deps.program === undefined) return calls.run(call);
-      return deps.program.around(call, () =>
+      if (deps.special === undefined) return calls.run(call);
+      return deps.special.around(call, () =>
         state === "running" ? calls.run(call) : Promise.reject(notRunning(plan)),
       );
     },

@@ -121,6 +121,7 @@ export type ProcessState = "starting" | "running" | "unhealthy" | "stopping" | "
 /** A started plugin process: handshake done, `initialize` returned true, declared tools registered. */
 export interface PluginProcess {
   readonly level: IsolationLevel;
+  /** The host's own at `in-process`. */
   readonly pid: number;
   readonly state: ProcessState;
   /** Calls are in flight, or were given up and the plugin has not ended them. */

@@ -124,7 +124,12 @@ async function behave(onMessage) {
 }
 `;
 
-export async function createLab(): Promise<Lab> {
+export interface LabOptions {
+  /** As an operator who lets plugins run in the host's process. */
+  readonly allowInProcess?: boolean;
+}
+
+export async function createLab({ allowInProcess = false }: LabOptions = {}): Promise<Lab> {
   const dir = publicDir();
   const { runner } = await testEngine(dir);
   const broker = fakeBroker();
@@ -132,7 +137,13 @@ export async function createLab(): Promise<Lab> {
   let count = 0;
 
   const makeLauncher = (limits: Partial<SupervisorLimits> = {}, main = runner, found = probe): Launcher =>
-    createLauncher({ engine: { ...engine, runner: main }, probe: found, hostIsRoot, limits });
+    createLauncher({
+      engine: { ...engine, runner: main },
+      probe: found,
+      hostIsRoot,
+      limits,
+      allowInProcess: () => allowInProcess,
+    });
 
   const launch = async (main: string, source: string, options: StartOptions): Promise<PluginProcess> => {
     const { tools = ["echo"], config = {}, bounds, signal, groups, ...plan } = options;
