@@ -33,6 +33,7 @@ import type { HomeParts } from "./parts.ts";
 import { planLaunch } from "./plan.ts";
 import { createPluginsApi } from "./plugins.ts";
 import type { PluginsDeps } from "./plugins-deps.ts";
+import { openRegistries } from "./registries-open.ts";
 import { createRefusals } from "./refusals.ts";
 import { createRouteTable, type LoadedTool } from "./route.ts";
 import { createRuntime } from "./runtime.ts";
@@ -60,6 +61,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   const state = await createConfigState(parts);
   const seals = createSeals(options.sealKeys);
   const trust = await createTrustState({ db, clock, seals, config: () => state.config });
+  const registries = await openRegistries(parts, trust, () => state.config);
   const redactor = createRedactor(() => vault.known());
   const logs = createLogBook();
   const counters = createCounters(db);
@@ -340,6 +342,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     policy: { snapshot: () => state.decisions.policy.snapshot },
     operators,
     keys,
+    registries: registries.api,
     invoke,
     doctor: () =>
       examine({

@@ -19,6 +19,22 @@ export {
   type ReadManifest,
 } from "./prepare.ts";
 export type { SourceFile } from "./walk.ts";
+export { chooseVersion, type VersionOffer, type VersionWish } from "./choose-version.ts";
+export { type BuildOptions, type BuiltIndex, buildIndex } from "./index-build.ts";
+export { createIndexClient, type IndexClient, type IndexRegistry, type LoadedIndex } from "./index-client.ts";
+export { type IndexEntry, POINTER_FILE, registryName, type RegistryPointer } from "./index-format.ts";
+export {
+  fetchNpmArchive,
+  fetchProvenance,
+  type NpmRegistry,
+  PUBLIC_NPM,
+  rangeOfTag,
+  readNpmPackage,
+} from "./npm-source.ts";
+export { type Published, publishTo } from "./publish.ts";
+export { parseRegistryPlace, type RegistryPlace } from "./registry-reader.ts";
+export { createSearchIndex, type SearchHit, type SearchIndex } from "./search.ts";
+export type { WebLimits, WebPorts } from "./web-get.ts";
 export {
   isPinned,
   parseSourceSpec,

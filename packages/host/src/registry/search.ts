@@ -14,13 +14,15 @@ export interface SearchHit {
   readonly entry: IndexEntry;
   /** How many versions there are, all told. */
   readonly versions: number;
+  /** How well it fits: 0 is the id itself. */
+  readonly rank: number;
 }
 
 export interface SearchIndex {
   find(wish: SearchWish): { readonly hits: readonly SearchHit[]; readonly total: number };
 }
 
-interface Row extends SearchHit {
+interface Row extends Omit<SearchHit, "rank"> {
   /** All that is searched, in lower case. */
   readonly words: string;
   readonly id: string;
@@ -48,7 +50,7 @@ export function createSearchIndex(entries: readonly IndexEntry[]): SearchIndex {
       // Rows come in the order of their ids, and the sort is stable.
       found.sort((a, b) => a.rank - b.rank);
       return {
-        hits: found.slice(0, limit).map(({ row: { entry, versions } }) => ({ entry, versions })),
+        hits: found.slice(0, limit).map(({ row: { entry, versions }, rank }) => ({ entry, versions, rank })),
         total: found.length,
       };
     },

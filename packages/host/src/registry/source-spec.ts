@@ -10,7 +10,7 @@ export type SourceSpec =
   /** A version from a registry with a signed index; without a name, from the one registry that has the plugin. */
   | { readonly kind: "index"; readonly id: string; readonly range: string; readonly registry: string | undefined }
   /** A version from an npm registry. */
-  | { readonly kind: "npm"; readonly name: string; readonly range: string; readonly registry: string | undefined };
+  | { readonly kind: "npm"; readonly name: string; readonly range: string; readonly registry: string };
 
 /** Where the bytes came from: goes into the plugin's record, its audit events and the lock. */
 export interface SourceRecord {
@@ -50,31 +50,43 @@ export interface ResolvedSource {
   readonly warnings: readonly string[];
 }
 
+/** A registry's name in front, as in `acme:weather`. */
+const PREFIX = /^([a-z][a-z0-9-]{0,59}):/;
 const ID = /^[a-z][a-z0-9-]*(?:\/[a-z][a-z0-9-]*)?$/;
 const NPM_NAME = /^(?:@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/;
 const TAG = /^[A-Za-z][A-Za-z0-9._-]{0,63}$/;
 const MAX_TEXT = 4096;
 
+/** The npm registry that is asked without any being added. */
+export const DEFAULT_NPM = "npm";
+
 /**
- * Reads what an operator wrote: `/a/path` (absolute), `npm:NAME[@RANGE]`, or `ID[@RANGE]`. An empty range is any release.
- * A path that looks like an id has to be made absolute by whoever knows the working directory.
- * @throws {SallyportError} `usage`.
+ * Reads what an operator wrote: `/a/path` (absolute), `ID[@RANGE]` in the one registry that has it, or with a registry's name in
+ * front `acme:ID[@RANGE]`, `npm:NAME[@RANGE]`. An empty range is any release. A path that looks like an id has to be made absolute
+ * by whoever knows the working directory.
+ * @param kindOf what kind of registry has this name; undefined when none was added. `npm` is one of npm's always.
+ * @throws {SallyportError} `usage`; `not_found` for a registry that was not added.
  */
-export function parseSourceSpec(text: string, registry?: string): SourceSpec {
+export function parseSourceSpec(text: string, kindOf: (registry: string) => "index" | "npm" | undefined): SourceSpec {
   if (text.length > MAX_TEXT || text.includes("\0")) throw unreadable(text);
   if (text.startsWith("/")) return { kind: "path", path: text };
-  const npm = text.startsWith("npm:");
-  const rest = npm ? text.slice(4) : text;
+  const registry = PREFIX.exec(text)?.[1];
+  const kind = registry === undefined ? "index" : (kindOf(registry) ?? (registry === DEFAULT_NPM ? "npm" : undefined));
+  if (kind === undefined) throw unknownRegistry(registry ?? "");
+  const rest = registry === undefined ? text : text.slice(registry.length + 1);
   const at = rest.indexOf("@", 1);
   const name = at === -1 ? rest : rest.slice(0, at);
   const range = at === -1 ? "" : rest.slice(at + 1).trim();
-  if (npm ? name.length > 214 || !NPM_NAME.test(name) : name.length > 130 || !ID.test(name)) throw unreadable(text);
-  if (semver.validRange(range) === null && !(npm && TAG.test(range))) {
+  const isNpm = kind === "npm";
+  if (isNpm ? name.length > 214 || !NPM_NAME.test(name) : name.length > 130 || !ID.test(name)) throw unreadable(text);
+  if (semver.validRange(range) === null && !(isNpm && TAG.test(range))) {
     throw new SallyportError("usage", `"${displayLine(range)}" is no version and no range of versions.`, {
       fix: "Write for example weather@1.2.0 or weather@^1.2.",
     });
   }
-  return npm ? { kind: "npm", name, range, registry } : { kind: "index", id: name, range, registry };
+  return isNpm
+    ? { kind: "npm", name, range, registry: registry ?? DEFAULT_NPM }
+    : { kind: "index", id: name, range, registry };
 }
 
 /** Whether the range names exactly one version, as S2-65 prefers. */
@@ -91,9 +103,15 @@ export function writeSourceRecord(record: SourceRecord): string {
   return `${record.kind}:${record.registry}/${record.name ?? ""}@${record.version ?? ""}#${record.integrity ?? ""}`;
 }
 
+function unknownRegistry(name: string): SallyportError {
+  return new SallyportError("not_found", `There is no registry named ${displayLine(name)} here.`, {
+    fix: "See them with: sallyport registry list. Add one with: sallyport registry add NAME URL --key KEY",
+  });
+}
+
 function unreadable(text: string): SallyportError {
   return new SallyportError("usage", `"${displayLine(text, 200)}" names no plugin.`, {
-    detail: "A source is a folder, an archive, ID[@RANGE] in a registry, or npm:NAME[@RANGE].",
+    detail: "A source is a folder, an archive, [REGISTRY:]ID[@RANGE], or npm:NAME[@RANGE].",
     fix: "Write for example ./weather, weather-1.2.0.tgz, weather@^1.2 or npm:@acme/weather@1.2.0.",
   });
 }
