@@ -13,6 +13,7 @@ import type {
 } from "./kernel/index.ts";
 import type { JsonSchema, Manifest } from "./manifest/index.ts";
 import type { Progress } from "./supervisor/index.ts";
+import type { LockDifference, LockEntry } from "./registry/index.ts";
 import type { EvidenceItem } from "./trust/index.ts";
 
 /** The public API of a host: what the library exports, and all that the faces (REST, CLI, MCP) have. */
@@ -297,6 +298,8 @@ export interface InstallRequest {
     readonly capabilities?: readonly Capability[];
   };
   readonly load?: boolean;
+  /** An entry of a lock: anything but exactly this is refused. */
+  readonly frozen?: LockEntry;
   readonly onStep?: (step: { readonly name: string; readonly index: number; readonly of: number }) => void;
 }
 
@@ -306,7 +309,21 @@ export interface InstallAnswer {
   /** The request that an operator must answer before the plugin can be loaded. */
   readonly approval?: { readonly id: string };
   readonly permissions: readonly PermissionView[];
+  /** What a lock says of it. */
+  readonly lock: LockEntry;
   readonly warnings: readonly string[];
+}
+
+/** The home's `plugin.lock.json`, compared with what is installed. */
+export interface LockView {
+  readonly file: string;
+  readonly state: "intact" | "changed" | "missing";
+  /** Whether it carries the seal of PLUGIN_SECRET_KEY. */
+  readonly sealed: boolean;
+  /** Installed versions. */
+  readonly plugins: number;
+  /** `plugin` is `id@version`; `expected` is the lock's word, `actual` what is installed. */
+  readonly differences: readonly ({ readonly plugin: string } & LockDifference)[];
 }
 
 export interface ApproveRequest {
@@ -330,6 +347,11 @@ export interface StopOptions {
 
 export interface PluginsApi {
   install(operator: Operator, request: InstallRequest): Promise<InstallAnswer>;
+  lock(): Promise<LockView>;
+  /** Writes the home's lock anew from what is installed: the operator's word that it is right. */
+  restoreLock(operator: Operator): Promise<LockView>;
+  /** Removes from the content store what no installed plugin names; the host does it at each start, too. */
+  collect(operator: Operator): Promise<{ readonly removed: readonly string[] }>;
   /** What the evidence of a directory, an archive or (by id) an installed plugin is worth here. Installs and runs nothing. */
   verify(what: { readonly source: string } | { readonly id: string; readonly version?: string }): Promise<VerifyAnswer>;
   list(): Promise<readonly PluginSummary[]>;

@@ -18,6 +18,8 @@ export type AuditEventType =
   | "key.revoked"
   | "key.resealed"
   | "plugin.evidence"
+  | "lock.restored"
+  | "store.collected"
   | "registry.added"
   | "registry.removed"
   | "registry.refreshed"

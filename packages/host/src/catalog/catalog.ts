@@ -48,7 +48,7 @@ export interface Catalog {
   move(record: StoredPlugin, to: PluginState, move: Move): Promise<StoredPlugin>;
   activate(record: StoredPlugin): Promise<StoredPlugin>;
   /** Replaces what is known of who made these bytes: evidence, publisher and seal; with `events`, in the same transaction. */
-  amend(record: StoredPlugin, events: readonly AuditEvent[]): Promise<StoredPlugin>;
+  amend(record: StoredPlugin, events: readonly AuditEvent[], statements?: readonly Statement[]): Promise<StoredPlugin>;
   /** @throws {SallyportError} `conflict` for a live one: its process would be nobody's. */
   remove(record: StoredPlugin, move: Move): Promise<void>;
   /** An attempt that changed no state: a load that a gate refused. */
@@ -142,12 +142,12 @@ export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): 
       }
       return put({ ...(records.get(record.ref) ?? record), active: true });
     },
-    amend: ({ ref, publisherKey, signature, provenance, seal }, events) =>
+    amend: ({ ref, publisherKey, signature, provenance, seal }, events, statements = []) =>
       inTurn(`${ref.id}\n${keyOf(ref)}`, async () => {
         const now = records.get(ref);
         if (!now) throw new SallyportError("not_found", `${ref.id} ${ref.version} was uninstalled.`);
         const amended = { ...now, publisherKey, signature, provenance, seal };
-        await audit.commit([amendPlugin(amended, clock.now())], events);
+        await audit.commit([amendPlugin(amended, clock.now()), ...statements], events);
         return put(amended);
       }),
     remove: (record, move) =>

@@ -30,6 +30,8 @@ export interface LoadQuestion {
   verifyStored(record: StoredPlugin): Promise<void>;
   /** @throws {SallyportError} `seal_invalid` when the host has a key and it did not seal this record and its grant. */
   checkSeals(record: StoredPlugin, grant: Grant | undefined): void;
+  /** @throws {SallyportError} `lock_mismatch` when plugin.lock.json does not pin exactly this record. */
+  checkLock(record: StoredPlugin): Promise<void>;
   /** What the plugin's evidence is worth now. */
   trustOf(record: StoredPlugin): Promise<TrustDecision>;
   /** @throws {SallyportError} `plugin_config_invalid`. */
@@ -81,6 +83,7 @@ export const LOAD_GATES: readonly Gate[] = [
     },
   },
   { name: "seal", check: (question) => question.checkSeals(question.record, question.grant) },
+  { name: "lock", check: (question) => question.checkLock(question.record) },
   { name: "tree-digest", check: (question) => question.verifyStored(question.record) },
   { name: "signature", check: async (question) => assertTrusted(await question.trustOf(question.record)) },
   { name: "configuration", check: async (question) => void (await question.effectiveConfig(question.record)) },

@@ -1,6 +1,6 @@
 import { dirname, join } from "node:path";
 import { createCallApprovals } from "../approval/index.ts";
-import { type BrokerAction, createBroker, isNeverGrantable } from "../broker/index.ts";
+import { createBroker, isNeverGrantable } from "../broker/index.ts";
 import { createTurns, isLive, type LoadPermit, passGates } from "../catalog/index.ts";
 import { hasFolder, realPathOf, removeFolder, watchConfigFile } from "../home/index.ts";
 import { createInterpreters, requireLevel } from "../isolation/index.ts";
@@ -15,20 +15,24 @@ import {
 } from "../kernel/index.ts";
 import { findManifest, readManifest } from "../manifest/index.ts";
 import { createOperators } from "../operators/index.ts";
-import { installSource, openSource, preparePlugin } from "../registry/index.ts";
+import { installSource, preparePlugin } from "../registry/index.ts";
 import { createRedactor } from "../secrets/index.ts";
 import { createKvStore, createSettings, findConfig, findRevocation, type StoredPlugin } from "../store/index.ts";
 import { createLauncher } from "../supervisor/index.ts";
 import type { SealKeys } from "../trust/index.ts";
 import { VERSION } from "../version.ts";
 import { createApprovalsApi } from "./approvals.ts";
+import { brokerEvent } from "./broker-event.ts";
 import { createPluginConfigs } from "./configs.ts";
 import { createConfigState } from "./config-state.ts";
 import { createCounters } from "./counters.ts";
 import { examine } from "./doctor.ts";
+import { createHolds } from "./holds.ts";
 import { createInvoke } from "./invoke.ts";
 import { createKeysApi } from "./keys.ts";
+import { openHomeLock } from "./lock.ts";
 import { createLogBook } from "./logs.ts";
+import { openPath } from "./open-path.ts";
 import type { HomeParts } from "./parts.ts";
 import { planLaunch } from "./plan.ts";
 import { createPluginsApi } from "./plugins.ts";
@@ -57,7 +61,11 @@ const COUNTS_MS = 5_000;
 
 /** Wires the parts of an open home into a host. The only place that knows them all. */
 export async function assembleHost(parts: HomeParts, options: AssembleOptions): Promise<Host> {
-  const { db, audit, catalog, clock, vault, probe } = parts;
+  const { db, audit, clock, vault, probe } = parts;
+  const settings = createSettings(db);
+  const lock = await openHomeLock({ ...parts, settings, sealKeys: options.sealKeys });
+  const { catalog } = lock;
+  const holds = createHolds();
   const state = await createConfigState(parts);
   const seals = createSeals(options.sealKeys);
   const trust = await createTrustState({ db, clock, seals, config: () => state.config });
@@ -160,6 +168,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       installed: installedVersions(catalog),
       verifyStored: async ({ ref }: StoredPlugin) => void (await parts.store.verify(ref.digest)),
       checkSeals: seals.check,
+      checkLock: lock.check,
       trustOf: trust.decideFor,
       effectiveConfig: configs.effective,
       levelFor: (own: StoredPlugin) => levelFor(own),
@@ -244,9 +253,13 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     configs,
     views,
     config: () => state.config,
-    installSource: (path, inspect, onStep) =>
-      installSource(path, { findManifest, readManifest, inspect, store: parts.store }, onStep),
-    prepareSource: async (path) => preparePlugin(await openSource(path), { findManifest, readManifest }),
+    lock,
+    holds,
+    openSource: openPath,
+    prepare: (opened, inspect) => preparePlugin(opened, { findManifest, readManifest, ...(inspect && { inspect }) }),
+    installSource: (opened, ports, onStep) =>
+      installSource(opened, { findManifest, readManifest, ...ports, store: parts.store }, onStep),
+    collect,
     trust,
     verifyStored: async (digest) => void (await parts.store.verify(digest)),
     removeStored: (digest) => parts.store.remove(digest),
@@ -268,13 +281,14 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     catalog,
     trust,
     inTurn: createTurns(),
+    restoreLock: lock.restore,
     async recheck() {
       await Promise.all([trust.refresh(), state.refresh()]);
       await stopRefused();
     },
   });
   const operators = await createOperators({
-    settings: createSettings(db),
+    settings,
     clock,
     onAttempt: ({ ok }) =>
       audit.note({
@@ -296,9 +310,15 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     data: { version: VERSION },
   });
   await settleAfterStart(catalog, state.config);
+  await collect().catch(options.onDefect);
   const counting = setInterval(() => void counters.flush().catch(options.onDefect), COUNTS_MS);
   counting.unref();
   const unwatch = watchConfigFile(parts.home, () => void reload().catch(options.onDefect), options.onDefect);
+
+  /** What a crash or a failed install left in the store. What is being installed is held. */
+  function collect(): Promise<readonly string[]> {
+    return parts.store.gc(() => new Set([...holds.held(), ...catalog.all().map(({ ref }) => ref.digest)]));
+  }
 
   /** A change of config.yml is in force at once: what it no longer admits stops. */
   async function reload(): Promise<void> {
@@ -377,27 +397,4 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     },
     close: () => (closing ??= close()),
   };
-}
-
-function brokerEvent(time: number, action: BrokerAction) {
-  return {
-    v: 1,
-    id: newId("evt"),
-    time,
-    type: "broker.action",
-    actor: `plugin:${action.plugin.id}`,
-    plugin: action.plugin,
-    capability: action.capability,
-    target: action.target,
-    method: action.method,
-    bytes: action.bytes,
-    decision: action.outcome === "denied" ? "deny" : "allow",
-    outcome: action.outcome === "succeeded" ? "succeeded" : "failed",
-    ...(action.callId === null ? {} : { call_id: action.callId }),
-    ...(action.agent === undefined ? {} : { agent: action.agent }),
-    ...(action.tool === undefined ? {} : { tool: action.tool }),
-    ...(action.status === undefined ? {} : { status: action.status }),
-    ...(action.reason === undefined ? {} : { reason: action.reason }),
-    ...(action.secrets === undefined ? {} : { data: { secrets: action.secrets } }),
-  } as const;
 }

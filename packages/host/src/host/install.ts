@@ -1,88 +1,99 @@
 import type { InstallAnswer, InstallRequest, Operator } from "../host-api.ts";
 import { riskOf } from "../capability/index.ts";
-import { type Clock, newId, type PluginRef, PolicyViolationError, SallyportError } from "../kernel/index.ts";
+import { type Clock, newId, SallyportError } from "../kernel/index.ts";
 import type { Manifest } from "../manifest/index.ts";
-import { assertTrusted } from "../catalog/index.ts";
-import type { InstalledSource } from "../registry/index.ts";
-import type { TrustDecision } from "../trust/index.ts";
-import { findRevocation, insertApproval, type StoredApproval, type StoredPlugin } from "../store/index.ts";
+import type { InstalledSource, ResolvedSource } from "../registry/index.ts";
+import { insertApproval, type StoredApproval, type StoredPlugin } from "../store/index.ts";
 import { approvePlugin } from "./approve.ts";
 import { assertExpected } from "./expect.ts";
+import { examine, findInstalled, lockable, type Origin, refOf } from "./install-checks.ts";
 import { load } from "./load.ts";
+import { assertFrozen, lockEntryOf } from "./lock-entry.ts";
 import { actorOf, eventOf, pendingApproval, type PluginsDeps } from "./plugins-deps.ts";
 import { findingsOf } from "../vet/index.ts";
-import { signerSentence, subjectOf } from "./trust.ts";
+import { signerSentence } from "./trust.ts";
 import { wishSentence } from "./program.ts";
 import { permissionsOf, summaryOf } from "./views.ts";
 
-/** Steps of the source, then ours: check and register. */
-const STEPS = 6;
+/** Steps of the source, then ours. */
+const STEPS = ["fetch", "manifest", "bundle", "trust", "store", "register", "lock"] as const;
 
 /**
- * Takes a plugin from a directory into the catalog, where it waits for an answer. Nothing of it runs, and a failure leaves
- * neither files nor rows. Installing the same bytes again changes nothing.
- * @throws {SallyportError} as `installSource`; `revoked`, `conflict` for other bytes under an installed version, `manifest_invalid`
- * when it is not what the request says.
+ * Takes a plugin from its source into the catalog, where it waits for an answer: one step after the other, each of which leaves
+ * the home as it was when it fails. Nothing of the plugin runs. Installing the same bytes again changes nothing.
+ * @throws {SallyportError} as `installSource` and the sources; `revoked`, `conflict` for other bytes under an installed version,
+ * `manifest_invalid` when it is not what the request says, `lock_mismatch` when it is not what a lock says.
  */
 export async function install(deps: PluginsDeps, operator: Operator, request: InstallRequest): Promise<InstallAnswer> {
-  const step = (name: string, index: number): void => request.onStep?.({ name, index, of: STEPS });
-  const source = await deps.installSource(
-    request.source,
-    (manifest) => assertExpected(manifest, request.expect ?? {}),
-    (own) => step(own.name, own.index),
-  );
+  const step = (name: (typeof STEPS)[number]): void =>
+    request.onStep?.({ name, index: STEPS.indexOf(name), of: STEPS.length });
+  step("fetch");
+  const resolved = await deps.openSource(request.source);
+  return installResolved(deps, operator, resolved, request);
+}
+
+/** The same for a source that was fetched before, so that what was shown is what is installed. */
+export async function installResolved(
+  deps: PluginsDeps,
+  operator: Operator,
+  resolved: ResolvedSource,
+  request: Omit<InstallRequest, "source">,
+): Promise<InstallAnswer> {
+  const actor = actorOf(operator);
+  const step = (name: (typeof STEPS)[number]): void =>
+    request.onStep?.({ name, index: STEPS.indexOf(name), of: STEPS.length });
+  let origin: Origin | undefined;
+  let letGo: (() => void) | undefined;
   let inherits = false;
+  let source: InstalledSource<Manifest> | undefined;
   try {
-    const origin = await examine(deps, request.source, source);
-    const register = async (): Promise<StoredPlugin> => {
-      step("check", 4);
-      inherits = deps.catalog.find(source.manifest.id) === undefined && (await deps.hasKept(source.manifest.id));
-      const known = await admit(deps, source);
-      step("register", 5);
-      return known
-        ? withEvidence(deps, actorOf(operator), known, origin)
-        : add(deps, actorOf(operator), source, origin);
-    };
-    await approveInDevelopment(deps, await deps.inTurn(source.manifest.id, register));
+    source = await deps.installSource(
+      resolved.opened,
+      {
+        inspect: (manifest) => assertExpected(manifest, request.expect ?? {}),
+        async admit(prepared) {
+          origin = await examine(deps, resolved, prepared);
+          findInstalled(deps, prepared);
+          assertFrozen(request.frozen, lockEntryOf(lockable(prepared, origin)));
+          letGo = deps.holds.take(prepared.treeDigest);
+        },
+      },
+      (own) => own.name === "fetch" || step(own.name),
+    );
+    const stored = source;
+    const found = origin;
+    if (found === undefined) throw new SallyportError("internal", "A plugin was stored that nobody examined.");
+    const record = await deps.inTurn(stored.manifest.id, async () => {
+      step("register");
+      inherits = deps.catalog.find(stored.manifest.id) === undefined && (await deps.hasKept(stored.manifest.id));
+      const known = findInstalled(deps, stored.prepared);
+      const registered = known
+        ? await withEvidence(deps, actor, known, found)
+        : await add(deps, actor, stored, found, () => step("lock"));
+      return registered;
+    });
+    await approveInDevelopment(deps, record);
   } catch (error) {
-    const digests = deps.catalog.all().map((record) => record.ref.digest);
-    if (source.created && !digests.includes(source.treeDigest)) await deps.removeStored(source.treeDigest);
+    letGo?.();
+    if (source?.created === true) await removeUnused(deps, source.treeDigest);
     throw error;
   }
+  letGo?.();
   const ref = refOf(source);
   if (request.load === true) await load(deps, operator, deps.catalog.get(ref.id, ref.version));
-  const warnings = [...source.warnings, ...remarks(deps, source), ...(inherits ? [inheritance(ref.id)] : [])];
+  const warnings = [
+    ...resolved.warnings,
+    ...source.warnings,
+    ...remarks(deps, source),
+    ...(inherits ? [inheritance(ref.id)] : []),
+  ];
   return answer(deps, deps.catalog.get(ref.id, ref.version), warnings);
 }
 
-function refOf(source: InstalledSource<Manifest>): PluginRef {
-  return { id: source.manifest.id, version: source.manifest.version, digest: source.treeDigest };
-}
-
-/** The record of the same bytes, when they are installed already. */
-async function admit(deps: PluginsDeps, source: InstalledSource<Manifest>): Promise<StoredPlugin | undefined> {
-  const { id, version, digest } = refOf(source);
-  const revocation = await findRevocation(deps.db, { id, treeDigest: digest, codeDigest: source.codeDigest });
-  if (revocation) {
-    throw new PolicyViolationError(
-      "revoked",
-      `${id} ${version} was revoked here (by ${revocation.kind}); that is permanent.`,
-      {
-        detail: `The revoked plugin was ${revocation.pluginId}: ${revocation.reason}.`,
-        fix: "Use another plugin.",
-      },
-    );
-  }
-  const known = deps.catalog.versions(id).find((other) => other.ref.version === version);
-  if (known && known.ref.digest !== digest) {
-    throw new SallyportError("conflict", `${id} ${version} is installed already, with other bytes.`, {
-      detail: `Installed: ${known.ref.digest}. New: ${digest}.`,
-      fix: `Give the new one another version, or run: sallyport plugin uninstall ${id} --version ${version}`,
-      data: { expected: known.ref.digest, actual: digest },
-    });
-  }
-  deps.configs.checkDefaults(source.manifest, source.defaults);
-  return known;
+/** Of a failed install nothing stays, unless somebody else installs the same bytes. */
+async function removeUnused(deps: PluginsDeps, digest: string): Promise<void> {
+  const used = deps.holds.held().has(digest) || deps.catalog.all().some((record) => record.ref.digest === digest);
+  if (!used) await deps.removeStored(digest);
 }
 
 async function add(
@@ -90,6 +101,7 @@ async function add(
   actor: string,
   source: InstalledSource<Manifest>,
   origin: Origin,
+  onLock: () => void,
 ): Promise<StoredPlugin> {
   const ref = refOf(source);
   const record = deps.trust.seals.plugin({
@@ -98,6 +110,7 @@ async function add(
     manifestDigest: source.manifestDigest,
     codeDigest: source.codeDigest,
     source: origin.source,
+    origin: origin.origin,
     root: source.root,
     bundle: source.bundlePath,
     defaults: source.defaults,
@@ -110,29 +123,12 @@ async function add(
     ...origin.evidence,
   });
   const approval = pluginApproval(deps.clock, record, signerSentence(origin.decision));
+  onLock();
   return deps.catalog.add(record, ["validated", "pending_approval"], {
     actor,
     statements: [insertApproval(approval)],
     events: [eventOf(deps.clock, "approval.requested", actor, { plugin: ref, approval: approval.id })],
   });
-}
-
-/** Where a plugin came from, who signed it, and what of it is kept. */
-interface Origin {
-  readonly source: string;
-  readonly decision: TrustDecision;
-  readonly evidence: Pick<StoredPlugin, "signature" | "provenance" | "publisherKey">;
-}
-
-/** Refuses early what the signature gate would refuse at every load. */
-async function examine(deps: PluginsDeps, path: string, installed: InstalledSource<Manifest>): Promise<Origin> {
-  const source = `${installed.prepared.source.kind}:${path}`;
-  const { signature } = installed.prepared.source;
-  const { manifest, manifestDigest } = installed;
-  const subject = subjectOf({ ref: refOf(installed), manifest, manifestDigest, source });
-  const decision = await deps.trust.decide(subject, { signature });
-  assertTrusted(decision);
-  return { source, decision, evidence: { signature, publisherKey: decision.publisherKey } };
 }
 
 /** The same bytes again, now with a signature: the version keeps its grant and gains a publisher. */
@@ -142,12 +138,19 @@ async function withEvidence(
   known: StoredPlugin,
   { evidence }: Origin,
 ): Promise<StoredPlugin> {
-  const news = evidence.signature !== undefined && evidence.signature !== known.signature;
+  const news =
+    (evidence.signature !== undefined && evidence.signature !== known.signature) ||
+    (evidence.provenance !== undefined && known.provenance === undefined);
   // A stranger's signature over the same bytes takes nothing away from a publisher's.
   if (!news || (known.publisherKey !== undefined && evidence.publisherKey === undefined)) return known;
   const data = evidence.publisherKey === undefined ? {} : { publisher_key: evidence.publisherKey };
   const event = eventOf(deps.clock, "plugin.evidence", actor, { plugin: known.ref, data });
-  return deps.catalog.amend(deps.trust.seals.plugin({ ...known, ...evidence }), [event]);
+  const merged = {
+    signature: evidence.signature ?? known.signature,
+    provenance: evidence.provenance ?? known.provenance,
+    publisherKey: evidence.publisherKey,
+  };
+  return deps.catalog.amend(deps.trust.seals.plugin({ ...known, ...merged }), [event]);
 }
 
 /** In development, and only there, what asks for nothing above low risk needs no yes. */
@@ -164,6 +167,7 @@ async function answer(deps: PluginsDeps, record: StoredPlugin, warnings: readonl
     loaded: record.state === "running",
     ...(pending ? { approval: { id: pending.id } } : {}),
     permissions: permissionsOf(record, deps.views.grantOf(record), deps.views.levelOf(record)),
+    lock: lockEntryOf(record),
     warnings,
   };
 }

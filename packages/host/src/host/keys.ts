@@ -25,6 +25,8 @@ export interface KeysDeps {
   readonly inTurn: Turns;
   /** Reads decisions and keys again, and stops what no longer passes the gates. */
   recheck(): Promise<void>;
+  /** Writes the home's lock anew. */
+  restoreLock(operator: Operator): Promise<unknown>;
 }
 
 type KeyEvent = "key.trusted" | "key.rotated" | "key.untrusted" | "key.revoked";
@@ -165,6 +167,7 @@ async function reseal(deps: KeysDeps, operator: Operator) {
     ...keys.map(saveTrustedKey),
   ];
   await deps.audit.commit(statements, [eventOf(clock, "key.resealed", actorOf(operator), { data: done })]);
+  await deps.restoreLock(operator);
   await deps.recheck();
   return done;
 }

@@ -4,7 +4,7 @@ import type { HostConfig } from "../config/index.ts";
 import type { LogLine, Operator } from "../host-api.ts";
 import { type Clock, newId, type PluginRef, SallyportError } from "../kernel/index.ts";
 import type { Manifest } from "../manifest/index.ts";
-import type { InstalledSource, InstallStep, PreparedPlugin } from "../registry/index.ts";
+import type { InstalledSource, InstallStep, OpenedSource, PreparedPlugin, ResolvedSource } from "../registry/index.ts";
 import {
   type Database,
   listApprovals,
@@ -15,6 +15,8 @@ import {
 } from "../store/index.ts";
 import type { PluginConfigs } from "./configs.ts";
 import type { GrantablePlaces } from "./grantable.ts";
+import type { Holds } from "./holds.ts";
+import type { HomeLock } from "./lock.ts";
 import type { Runtime } from "./runtime.ts";
 import type { TrustState } from "./trust.ts";
 import type { ViewSources } from "./views.ts";
@@ -33,14 +35,23 @@ export interface PluginsDeps {
   /** Changes of which versions of an id are installed, one after the other. */
   readonly inTurn: Turns;
   config(): HostConfig;
-  /** Stores a directory's verified bytes; `inspect` may refuse before anything is kept. */
+  readonly lock: Pick<HomeLock, "view" | "restore">;
+  readonly holds: Holds;
+  /** Fetches what an operator named: a path, `ID@RANGE` of a registry, `npm:NAME@RANGE`. Keeps nothing. */
+  openSource(spec: string, registry?: string): Promise<ResolvedSource>;
+  /** Manifest, code and digests of a source, as installing makes them. Keeps nothing. */
+  prepare(opened: OpenedSource, inspect?: (manifest: Manifest) => void): Promise<PreparedPlugin<Manifest>>;
+  /** Stores a source's verified bytes; `inspect` and `admit` may refuse before anything is kept. */
   installSource(
-    path: string,
-    inspect: (manifest: Manifest) => void,
+    opened: OpenedSource,
+    ports: {
+      readonly inspect: (manifest: Manifest) => void;
+      readonly admit: (prepared: PreparedPlugin<Manifest>) => Promise<void>;
+    },
     onStep: (step: InstallStep) => void,
   ): Promise<InstalledSource<Manifest>>;
-  /** Opens and prepares a source as installing would, and keeps nothing. */
-  prepareSource(path: string): Promise<PreparedPlugin<Manifest>>;
+  /** Removes from the store what nobody names. Answers the digests. */
+  collect(): Promise<readonly string[]>;
   /** Reads every stored byte again. @throws {SallyportError} `not_found`, `digest_mismatch`. */
   verifyStored(digest: string): Promise<void>;
   removeStored(digest: string): Promise<void>;

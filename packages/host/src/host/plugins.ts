@@ -4,7 +4,7 @@ import type { StoredPlugin } from "../store/index.ts";
 import { approvePlugin, denyPlugin } from "./approve.ts";
 import { install } from "./install.ts";
 import { load } from "./load.ts";
-import { actorOf, answerable, type PluginsDeps } from "./plugins-deps.ts";
+import { actorOf, answerable, eventOf, type PluginsDeps } from "./plugins-deps.ts";
 import { revoke, uninstall } from "./retire.ts";
 import { verifyPlugin } from "./trust-verify.ts";
 import { infoOf, summaryOf } from "./views.ts";
@@ -17,6 +17,14 @@ export function createPluginsApi(deps: PluginsDeps): PluginsApi {
 
   return {
     install: (operator, request) => install(deps, operator, request),
+    lock: () => deps.lock.view(),
+    restoreLock: (operator) => deps.lock.restore(operator),
+    async collect(operator) {
+      const removed = await deps.collect();
+      const data = { removed: removed.length, digests: removed.slice(0, 20) };
+      await deps.audit.record(eventOf(deps.clock, "store.collected", actorOf(operator), { data }));
+      return { removed };
+    },
     verify: (what) => verifyPlugin(deps, what),
     list: () =>
       Promise.resolve(

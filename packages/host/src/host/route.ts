@@ -1,5 +1,6 @@
 import { computeEffect, scopeKey, type Scope } from "../capability/index.ts";
-import { digestOf, type Caller, type Effect, type PluginRef } from "../kernel/index.ts";
+import { definitionDigest as definitionDigestOf } from "./lock-entry.ts";
+import { type Caller, type Effect, type PluginRef } from "../kernel/index.ts";
 import { compileSchema, type CompiledSchema, type ToolDefinition } from "../manifest/index.ts";
 import type { Policy, PolicyDecision } from "../policy/index.ts";
 
@@ -125,7 +126,7 @@ function buildRoute(
     scope: [effect, ...scopes.map(scopeKey)].join(" ").slice(0, SCOPE_CHARS),
     // Like the schemas: a tool that is only listed must not pay for what its first call needs.
     get definitionDigest() {
-      return (definitionDigest ??= digestOf("sallyport-tool-v1", { plugin: plugin.id, ...tool }));
+      return (definitionDigest ??= definitionDigestOf(plugin.id, tool));
     },
     timeoutMs: Math.min(tool.timeoutMs, sources.maxTimeoutMs()),
     expiresAt,

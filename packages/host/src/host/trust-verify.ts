@@ -1,5 +1,6 @@
 import type { VerifyAnswer } from "../host-api.ts";
 import { toSallyportError } from "../kernel/index.ts";
+import { writeSourceRecord } from "../registry/index.ts";
 import type { TrustDecision } from "../trust/index.ts";
 import type { PluginsDeps } from "./plugins-deps.ts";
 import { subjectOf, trustView } from "./trust.ts";
@@ -13,10 +14,11 @@ export async function verifyPlugin(
   what: { readonly source: string } | { readonly id: string; readonly version?: string },
 ): Promise<VerifyAnswer> {
   if ("source" in what) {
-    const { manifest, manifestDigest, treeDigest, source } = await deps.prepareSource(what.source);
+    const { opened, record, provenance } = await deps.openSource(what.source);
+    const { manifest, manifestDigest, treeDigest } = await deps.prepare(opened);
     const ref = { id: manifest.id, version: manifest.version, digest: treeDigest };
-    const subject = subjectOf({ ref, manifest, manifestDigest, source: `${source.kind}:${what.source}` });
-    return { ...ref, trust: trustView(await deps.trust.decide(subject, { signature: source.signature })) };
+    const subject = subjectOf({ ref, manifest, manifestDigest, source: writeSourceRecord(record) });
+    return { ...ref, trust: trustView(await deps.trust.decide(subject, { signature: opened.signature, provenance })) };
   }
   const record = deps.catalog.get(what.id, what.version);
   const decision = await deps.trust.decideFor(record);

@@ -51,6 +51,11 @@ export const ERROR_CODES = {
     "A registry's index or archive is not what its key vouches for, is expired, or was rolled back.",
   ),
   no_version: entry("failed", 409, "No version of the plugin fits what was asked for."),
+  lock_mismatch: entry(
+    "integrity",
+    409,
+    "plugin.lock.json is gone, was edited, or pins something else than what is there.",
+  ),
   seal_invalid: entry("integrity", 409, "A record of the store was changed by somebody else than this host."),
 
   plugins_disabled: entry("denied", 403, "plugins.enabled is not true."),

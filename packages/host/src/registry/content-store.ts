@@ -29,8 +29,11 @@ export interface ContentStore {
   /** Removing what is not there is no error. */
   remove(digest: string): Promise<void>;
   list(): Promise<readonly string[]>;
-  /** Removes all but `keep`; answers what it removed. */
-  gc(keep: ReadonlySet<string>): Promise<readonly string[]>;
+  /**
+   * Removes all but what `keep` names, and what a crash left half written; answers the digests that it removed. `keep` is asked
+   * between two changes of the store, never during one.
+   */
+  gc(keep: () => ReadonlySet<string>): Promise<readonly string[]>;
 }
 
 const HEX = /^[0-9a-f]{64}$/;
@@ -52,7 +55,7 @@ export async function createContentStore(root: string, options: ContentStoreOpti
   const modes = modesFor(options);
   await mkdir(root, { recursive: true });
   await chmod(root, modes.folder);
-  for (const name of await readdir(root)) if (name.startsWith(STAGING)) await rm(join(root, name), REMOVE);
+  await clearStaging(root);
 
   const home = (digest: string): string => join(root, hexOf(digest));
   const pathOf = (digest: string): string => join(home(digest), "files");
@@ -155,8 +158,11 @@ export async function createContentStore(root: string, options: ContentStoreOpti
       .toSorted();
   }
 
-  async function gc(keep: ReadonlySet<string>): Promise<readonly string[]> {
-    const removed = (await list()).filter((digest) => !keep.has(digest));
+  async function gc(keep: () => ReadonlySet<string>): Promise<readonly string[]> {
+    await clearStaging(root);
+    const present = await list();
+    const kept = keep();
+    const removed = present.filter((digest) => !kept.has(digest));
     for (const digest of removed) await moveAway(digest);
     return removed;
   }
@@ -171,6 +177,11 @@ export async function createContentStore(root: string, options: ContentStoreOpti
     remove: (digest) => inTurn(() => moveAway(digest)),
     gc: (keep) => inTurn(() => gc(keep)),
   };
+}
+
+/** What a crash left: nothing is being written now. */
+async function clearStaging(root: string): Promise<void> {
+  for (const name of await readdir(root)) if (name.startsWith(STAGING)) await rm(join(root, name), REMOVE);
 }
 
 /** One change of the store after the other, so that two installs of one tree never remove each other's. */

@@ -7,6 +7,18 @@ export { type ReadSourceOptions, readSource, type SourceTree } from "./directory
 export type { ImportWarning } from "./import-checks.ts";
 export { type InstalledSource, type InstallPorts, installSource, type InstallStep } from "./install-source.ts";
 export { SOURCE_LIMITS, type SourceLimits } from "./limits.ts";
+export {
+  type Lock,
+  LOCK_BYTES,
+  LOCK_FILE,
+  type LockDifference,
+  lockDifferences,
+  type LockEntry,
+  lockEntrySchema,
+  lockKey,
+  readLock,
+  writeLock,
+} from "./lock-format.ts";
 export { openSource } from "./open-source.ts";
 export { BUNDLE_PATH, isPacked, type OpenedSource, RESERVED_FOLDER, SOURCE_MAP_PATH } from "./opened.ts";
 export { currentOwnership, type Ownership } from "./ownership.ts";

@@ -11,6 +11,8 @@ import { type PreparedPlugin, type PreparePorts, preparePlugin } from "./prepare
 export interface InstallPorts<M extends Runnable> extends PreparePorts<M> {
   readonly store: ContentStore;
   readonly source?: ReadSourceOptions;
+  /** Looks at the whole, digests included, before anything is stored, and throws to refuse it. */
+  readonly admit?: (prepared: PreparedPlugin<M>) => Promise<void> | void;
 }
 
 /** A plugin whose verified bytes are in the content store. Nothing of it has run. */
@@ -34,16 +36,16 @@ export interface InstalledSource<M> {
 }
 
 export interface InstallStep {
-  readonly name: "read" | "manifest" | "bundle" | "store";
+  readonly name: (typeof STEPS)[number];
   readonly index: number;
   readonly of: number;
 }
 
-const STEPS = ["read", "manifest", "bundle", "store"] as const;
+const STEPS = ["fetch", "manifest", "bundle", "trust", "store"] as const;
 
 /**
- * Takes a plugin from a directory or an archive file, or one that is open already, into the content store: read, manifest, bundle,
- * store. No step runs the plugin's code or a script of its packages, and a step that throws leaves nothing behind.
+ * Takes a plugin from a directory or an archive file, or one that is open already, into the content store: fetch, manifest, bundle
+ * (with its checks and digests), trust, store. No step runs the plugin's code or a script of its packages, and a step that throws leaves nothing behind.
  * @throws {SallyportError} as `openSource`, `preparePlugin` and the ports do.
  */
 export async function installSource<M extends Runnable>(
@@ -53,9 +55,12 @@ export async function installSource<M extends Runnable>(
 ): Promise<InstalledSource<M>> {
   const announce = (name: InstallStep["name"]): void => onStep({ name, index: STEPS.indexOf(name), of: STEPS.length });
 
-  announce("read");
+  announce("fetch");
   const opened = typeof from === "string" ? await openSource(from, ports.source) : from;
   const prepared = await preparePlugin(opened, ports, announce);
+
+  announce("trust");
+  await ports.admit?.(prepared);
 
   announce("store");
   const stored = await ports.store.put(prepared.files);

@@ -5,6 +5,7 @@ import { parseConfig } from "../../src/config/index.ts";
 import { type ErrorCode, PolicyViolationError, SallyportError } from "../../src/kernel/index.ts";
 import { readManifest } from "../../src/manifest/index.ts";
 import type { StoredPlugin } from "../../src/store/index.ts";
+import { assertFrozen, lockEntryOf } from "../../src/host/lock-entry.ts";
 import { createSeals } from "../../src/host/seals.ts";
 import type { TrustDecision } from "../../src/trust/index.ts";
 import { manifestOf, toolLine } from "../support/home.ts";
@@ -73,6 +74,7 @@ function question(change: Partial<LoadQuestion> = {}): LoadQuestion & { readonly
     installed: new Map(),
     verifyStored: () => Promise.resolve(),
     checkSeals: () => undefined,
+    checkLock: () => Promise.resolve(),
     trustOf: () => Promise.resolve(trust()),
     effectiveConfig: () => Promise.resolve({ units: "metric" }),
     levelFor: () => "namespace",
@@ -113,6 +115,8 @@ function trust(change: Partial<TrustDecision> = {}): TrustDecision {
   };
 }
 
+const PINNED = lockEntryOf(record());
+
 const UNSIGNED = trust({
   verdict: "refused",
   reasons: ["No.", "It is not signed."],
@@ -128,6 +132,12 @@ const BREAKS: readonly (readonly [string, ErrorCode, Partial<LoadQuestion>, read
     "seal",
     "seal_invalid",
     { checkSeals: () => createSeals({ current: Buffer.alloc(32) }).check(record(), grant()) },
+    [],
+  ],
+  [
+    "lock",
+    "lock_mismatch",
+    { checkLock: async () => assertFrozen(PINNED, { ...PINNED, source: "directory:/there" }) },
     [],
   ],
   ["tree-digest", "digest_mismatch", { verifyStored: async () => refuses("digest_mismatch")() }, ["bytes"]],

@@ -57,7 +57,7 @@ describe("installSource", () => {
     const installed = await installSource(pluginFolder({ ...plain, "config.yml": "units: metric" }), given, (step) =>
       steps.push(`${step.name} ${step.index}/${step.of}`),
     );
-    expect(steps).toEqual(["read 0/4", "manifest 1/4", "bundle 2/4", "store 3/4"]);
+    expect(steps).toEqual(["fetch 0/5", "manifest 1/5", "bundle 2/5", "trust 3/5", "store 4/5"]);
     expect(installed).toMatchObject({
       manifest: { id: "demo", entry: "src/plugin.ts" },
       manifestDigest: sha256("demo src/plugin.ts"),
@@ -151,7 +151,7 @@ describe("installSource", () => {
         ),
       ),
     ).toMatchObject({ code: "revoked" });
-    expect(steps).toEqual(["read", "manifest"]);
+    expect(steps).toEqual(["fetch", "manifest"]);
   });
 
   it("runs no script of the plugin and none of its code [S2-45]", async () => {
