@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { canonicalJson, displayLine, parseBoundedJson, SallyportError } from "../kernel/index.ts";
-import { type FileLeaf, treeDigest } from "../trust/index.ts";
+import { type FileLeaf, isEvidence, treeDigest } from "../trust/index.ts";
 
 /** The list of files of a stored tree, kept beside them so that a mismatch can name the file. It proves itself: its digest is the tree's. */
 export function writeIndex(files: readonly FileLeaf[]): Uint8Array {
@@ -16,6 +16,9 @@ export async function readIndex(path: string, digest: string): Promise<readonly 
     throw mismatch(digest, "", digest, "no readable list of files", error);
   }
   if (!Array.isArray(leaves) || !leaves.every(isLeaf)) throw mismatch(digest, "", digest, "no list of files");
+  // No digest covers it, so whoever can write here could add it: installing keeps evidence elsewhere.
+  const evidence = leaves.find(({ path }) => isEvidence(path));
+  if (evidence !== undefined) throw mismatch(digest, evidence.path, "no such file", evidence.sha256);
   const actual = treeDigest(leaves);
   if (actual !== digest) throw mismatch(digest, "", digest, actual);
   return leaves;

@@ -14,7 +14,10 @@ export function nameProblem(name: string): string | undefined {
   return undefined;
 }
 
-/** Names with the same key are one file on some file systems, or look the same to people. */
+/**
+ * Names with the same key are one file on some file systems, or look the same to people. First to small letters: the capital ẞ is
+ * its own upper case, while ß becomes SS.
+ */
 export function collisionKey(name: string): string {
-  return name.normalize("NFKC").toUpperCase().toLowerCase().normalize("NFKC");
+  return name.normalize("NFKC").toLowerCase().toUpperCase().toLowerCase().normalize("NFKC");
 }

@@ -133,6 +133,23 @@ describe("a content store", () => {
     await store.verify(stored.digest);
   });
 
+  it("finds a file that was added as evidence, which no digest covers", async () => {
+    const { root, store, stored } = await storeWith();
+    const hidden = file(".sallyport/signatures/plugin.json", "import os");
+    const list = [...tree, hidden].map(({ path, mode, size, sha256: digest }) => ({
+      path,
+      mode,
+      size,
+      sha256: digest,
+    }));
+    const index = join(root, stored.digest.slice(7), "index.json");
+    chmodSync(index, 0o600);
+    writeFileSync(index, JSON.stringify(list));
+    mkdirSync(join(stored.root, ".sallyport/signatures"), { recursive: true, mode: 0o700 });
+    writeFileSync(join(stored.root, hidden.path), hidden.bytes, { mode: 0o400 });
+    expect(await refusal(store.verify(stored.digest))).toMatchObject({ code: "digest_mismatch" });
+  });
+
   it("takes the same tree from several at once", async () => {
     const { root, store } = await storeWith([file("plugin.yml", "first")]);
     const answers = await Promise.all([store.put(tree), store.put(tree), store.put(tree)]);

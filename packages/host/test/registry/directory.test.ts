@@ -160,6 +160,7 @@ describe("readSource", () => {
     for (const [first, second] of [
       ["Data.csv", "data.csv"],
       ["stra\u00dfe", "STRASSE"],
+      ["stra\u00dfe", "stra\u1e9ee"],
       ["file1", "file\uff11"],
     ] as const) {
       const folder = join(root, "case");
