@@ -12,6 +12,7 @@ import {
   defineKeyCommands,
   defineMcpCommand,
   definePluginCommands,
+  defineRegistryCommands,
   defineSecretCommands,
   defineSigningCommands,
   defineToolCommands,
@@ -37,6 +38,7 @@ export function buildProgram(context: CommandContext): Command {
   defineApprovalCommands(program, context);
   defineSecretCommands(program, context);
   defineKeyCommands(program, context);
+  defineRegistryCommands(program, plugin, context);
   defineAuditCommands(program, context);
   defineMcpCommand(program, context);
   defineDemoCommand(program, context);

@@ -45,6 +45,7 @@ export {
 } from "./npm-source.ts";
 export { type Published, publishTo } from "./publish.ts";
 export { parseRegistryPlace, type RegistryPlace } from "./registry-reader.ts";
+export { createRegistryApp } from "./serve.ts";
 export { createSearchIndex, type SearchHit, type SearchIndex } from "./search.ts";
 export type { WebLimits, WebPorts } from "./web-get.ts";
 export {

@@ -30,3 +30,12 @@ export type {
   VerifyAnswerBody,
 } from "./answers.ts";
 export { toFailure } from "./failure.ts";
+export {
+  refreshAnswer,
+  type RefreshAnswer,
+  registryAnswer,
+  type RegistryAnswer,
+  searchAnswer,
+  type SearchAnswer,
+  type SearchHitAnswer,
+} from "./registry-answers.ts";

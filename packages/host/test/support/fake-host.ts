@@ -1,5 +1,5 @@
 import type { AuditEvent, StoredAuditEvent } from "../../src/audit/index.ts";
-import type { Host, LogLine, PluginInfo, ToolSummary, TrustedKeyView, TrustView } from "../../src/host-api.ts";
+import type { Host, LogLine, PluginInfo, RegistryView, ToolSummary, TrustedKeyView, TrustView } from "../../src/host-api.ts";
 import { PolicyViolationError, SallyportError, type PluginState } from "../../src/kernel/index.ts";
 import { createOperators } from "../../src/operators/index.ts";
 import { checkSecretName } from "../../src/secrets/vault-rules.ts";
@@ -110,6 +110,21 @@ export interface FakeHost extends Host {
   emit(event: Partial<AuditEvent>): void;
   log(line: LogLine): void;
 }
+
+const REGISTRY: RegistryView = {
+  name: "acme",
+  kind: "index",
+  place: "https://plugins.acme.example/",
+  key: "ed25519:AAAA",
+  private: false,
+  state: "ready",
+  counter: 1,
+  expiresAt: 2,
+  versions: 1,
+  refreshedAt: 1,
+  addedBy: "ada",
+  addedAt: 1,
+};
 
 export async function createFakeHost(): Promise<FakeHost> {
   const calls: { verb: string; args: readonly unknown[] }[] = [];
@@ -276,6 +291,24 @@ export async function createFakeHost(): Promise<FakeHost> {
       async reseal(operator) {
         note("keys.reseal", operator);
         return { plugins: 1, grants: 1, keys: 1 };
+      },
+    },
+    registries: {
+      list: async () => [REGISTRY],
+      async add(operator, request) {
+        note("registries.add", operator, request);
+        return REGISTRY;
+      },
+      async remove(operator, name) {
+        note("registries.remove", operator, name);
+      },
+      async refresh(operator, name) {
+        note("registries.refresh", operator, name);
+        return [{ name: REGISTRY.name, ok: true, counter: 1, versions: 1 }];
+      },
+      async search(wish) {
+        note("registries.search", wish);
+        return { hits: [], total: 0, warnings: [] };
       },
     },
     operators: await createOperators({

@@ -8,6 +8,7 @@ export { defineHostCommands } from "./host.ts";
 export { defineKeyCommands } from "./key.ts";
 export { defineMcpCommand } from "./mcp.ts";
 export { definePluginCommands } from "./plugin.ts";
+export { defineRegistryCommands } from "./registry.ts";
 export { defineSecretCommands } from "./secret.ts";
 export { defineSigningCommands } from "./sign.ts";
 export { defineToolCommands } from "./tool.ts";
