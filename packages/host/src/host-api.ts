@@ -334,6 +334,11 @@ export interface ApproveRequest {
   /** Tools that agents may call without being asked. */
   readonly allowTools?: readonly string[];
   readonly expiresAt?: number;
+  /**
+   * Hands on what another author's plugin of this id kept here: whose, by its owner, or `true` when there is only one. Absent:
+   * it begins with what its own publisher kept, or with nothing.
+   */
+  readonly keepData?: true | string;
   /** Only the grant; no allow-list entry, ceiling or tool rule. */
   readonly grantOnly?: boolean;
   /** The version that the operator looked at; else the one that waits for an answer, else the active one. */
@@ -343,6 +348,26 @@ export interface ApproveRequest {
 export interface StopOptions {
   /** Does not wait for calls in flight. */
   readonly now?: boolean;
+}
+
+/** What is refused for good: an id, exact bytes, code under any name, or whatever a key signed. */
+export interface RevocationMark {
+  readonly kind: "id" | "tree_digest" | "code_digest" | "publisher_key";
+  readonly value: string;
+}
+
+export interface RevocationAnswer extends RevocationMark {
+  /** Installed versions that are revoked by it. */
+  readonly stopped: readonly PluginSummary[];
+}
+
+export interface RevocationView extends RevocationMark {
+  /** The plugin that it was given for; `*` for a key. */
+  readonly plugin: string;
+  readonly reason: string;
+  readonly revokedBy: string;
+  /** Milliseconds since the epoch. */
+  readonly revokedAt: number;
 }
 
 export interface PluginsApi {
@@ -376,7 +401,12 @@ export interface PluginsApi {
     id: string,
     options?: { readonly version?: string; readonly purge?: boolean },
   ): Promise<void>;
+  /** An installed plugin, by its id and by the bytes and the code of each of its versions. */
   revoke(operator: Operator, id: string, reason?: string): Promise<PluginSummary>;
+  /** One mark, of something installed or not. What carries it stops at once and never runs here again. */
+  revokeMark(operator: Operator, mark: RevocationMark, reason?: string): Promise<RevocationAnswer>;
+  /** Everything that was ever revoked here, oldest first. */
+  revocations(): Promise<readonly RevocationView[]>;
   /** Effective configuration, sensitive values masked. */
   config(id: string): Promise<Readonly<Record<string, unknown>>>;
   /** Replaces the operator's values; validated now, used at the next load. */

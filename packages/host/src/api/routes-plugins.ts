@@ -17,6 +17,7 @@ const approveBody = z.strictObject({
   allow_tools: z.array(toolName).max(1000).optional(),
   expires_at: timeMs.optional(),
   grant_only: z.boolean().optional(),
+  keep_data: z.union([z.literal(true), z.string().min(1).max(4200)]).optional(),
   version: version.optional(),
 });
 const denyBody = reason.extend({ version: version.optional() });
@@ -264,6 +265,7 @@ function toApproveRequest(body: z.infer<typeof approveBody>): ApproveRequest {
     ...(body.scopes && { scopes: body.scopes }),
     ...(body.allow_tools && { allowTools: body.allow_tools }),
     ...(body.expires_at !== undefined && { expiresAt: body.expires_at }),
+    ...(body.keep_data !== undefined && { keepData: body.keep_data }),
     ...(body.grant_only !== undefined && { grantOnly: body.grant_only }),
     ...(body.version !== undefined && { version: body.version }),
   };

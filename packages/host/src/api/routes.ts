@@ -2,6 +2,7 @@ import { keyRoutes } from "./routes-keys.ts";
 import { operateRoutes } from "./routes-operate.ts";
 import { pluginRoutes } from "./routes-plugins.ts";
 import { registryRoutes } from "./routes-registries.ts";
+import { revocationRoutes } from "./routes-revocations.ts";
 import { toolRoutes } from "./routes-tools.ts";
 import { done, type Route } from "./route.ts";
 

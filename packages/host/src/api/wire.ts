@@ -7,6 +7,7 @@ import type {
   PermissionView,
   PluginInfo,
   PluginSummary,
+  RevocationView,
   ToolSummary,
   TrustedKeyView,
   TrustView,
@@ -22,12 +23,24 @@ import type {
   PluginInfoAnswer,
   PluginSummaryAnswer,
   KeyAnswer,
+  RevocationAnswerBody,
   ToolAnswer,
   TrustAnswer,
   VerifyAnswerBody,
 } from "../wire/index.ts";
 
 /* Host objects to wire answers: explicit, so that a new field never leaves by accident. */
+
+export function toRevocation(one: RevocationView): RevocationAnswerBody {
+  return {
+    kind: one.kind,
+    value: one.value,
+    plugin: one.plugin,
+    reason: one.reason,
+    revoked_by: one.revokedBy,
+    revoked_at: one.revokedAt,
+  };
+}
 
 export function toPluginSummary(plugin: PluginSummary): PluginSummaryAnswer {
   return {

@@ -22,14 +22,15 @@ export function createBroker(deps: BrokerDeps): Broker {
   const networkLimits = { ...NETWORK_LIMITS, ...deps.networkLimits };
   const fileLimits = { ...FILE_LIMITS, ...deps.fileLimits };
 
-  const stateOf = (id: string): PluginState => {
-    const state = states.get(id) ?? createPluginState(deps.clock, networkLimits);
-    states.set(id, state);
+  const stateOf = (key: string): PluginState => {
+    const state = states.get(key) ?? createPluginState(deps.clock, networkLimits);
+    states.set(key, state);
     return state;
   };
 
   return {
-    session: (authority) => createSession(deps, authority, stateOf(authority.plugin.id), networkLimits, fileLimits),
+    session: (authority) =>
+      createSession(deps, authority, stateOf(`${authority.plugin.id}\n${authority.space}`), networkLimits, fileLimits),
   };
 }
 
@@ -127,7 +128,7 @@ function createSession(
       ...network.operations,
       ...files.operations,
       ...createKv({
-        pluginId: plugin.id,
+        space: authority.space,
         store: deps.kv,
         queue: state.kv,
         report: (context, method, key, bytes, error) =>

@@ -31,7 +31,8 @@ const Set = wire({ key: Key, value: z.unknown().refine((value) => value !== unde
 const List = wire({ prefix: Prefix });
 
 export interface KvDeps {
-  readonly pluginId: string;
+  /** The plugin's data space. */
+  readonly space: string;
   readonly store: KvStore;
   /** One change at a time, so that two cannot both pass the count. */
   readonly queue: Queue;
@@ -40,7 +41,7 @@ export interface KvDeps {
 
 /** A plugin's own keys and values. They need no grant: nobody else reads them, and they are bounded. */
 export function createKv(deps: KvDeps): Readonly<Record<string, Operation>> {
-  const { pluginId, store, queue } = deps;
+  const { space, store, queue } = deps;
   const reported = async <T>(
     context: CallContext | null,
     method: string,
@@ -60,7 +61,7 @@ export function createKv(deps: KvDeps): Readonly<Record<string, Operation>> {
   return {
     "kv.get": anyTimeOperation(Get, ({ key }, context) =>
       reported(context, "kv.get", key, async () => {
-        const text = await store.get(pluginId, key);
+        const text = await store.get(space, key);
         if (text === null) return { answer: { value: null, found: false }, bytes: 0 };
         return {
           answer: { value: parseBoundedJson(text, { maxDepth: LIMITS.jsonDepth }), found: true },
@@ -77,26 +78,26 @@ export function createKv(deps: KvDeps): Readonly<Record<string, Operation>> {
         // Stored is only what can be read back: not too deep, no key that reaches a prototype.
         parseBoundedJson(text, { maxDepth: LIMITS.jsonDepth });
         await queue(signal, async () => {
-          const { keys } = await store.usage(pluginId);
-          if (keys >= KV_LIMITS.keys && (await store.get(pluginId, key)) === null) {
+          const { keys } = await store.usage(space);
+          if (keys >= KV_LIMITS.keys && (await store.get(space, key)) === null) {
             throw new SallyportError("quota_exceeded", `The plugin has ${KV_LIMITS.keys} keys.`, {
               fix: "Delete keys that are no longer needed.",
             });
           }
-          await store.set(pluginId, key, text, KV_LIMITS.quotaBytes);
+          await store.set(space, key, text, KV_LIMITS.quotaBytes);
         });
         return { answer: {}, bytes };
       }),
     ),
     "kv.delete": anyTimeOperation(Get, ({ key }, context, signal) =>
       reported(context, "kv.delete", key, async () => ({
-        answer: { deleted: await queue(signal, () => store.delete(pluginId, key)) },
+        answer: { deleted: await queue(signal, () => store.delete(space, key)) },
         bytes: 0,
       })),
     ),
     "kv.list": anyTimeOperation(List, ({ prefix }, context) =>
       reported(context, "kv.list", prefix, async () => ({
-        answer: { keys: await store.list(pluginId, prefix, KV_LIMITS.listed) },
+        answer: { keys: await store.list(space, prefix, KV_LIMITS.listed) },
         bytes: 0,
       })),
     ),

@@ -16,7 +16,9 @@ export interface Authority {
   readonly granted: readonly Scope[];
   /** The host's ceiling. Absent: no limit. Present, also when empty: it intersects. */
   readonly ceiling?: readonly Scope[];
-  /** What `${data}` stands for: `<home>/data/<id>`. Made when it is first needed. */
+  /** Under which name its keys and values are kept: of this id and this publisher. */
+  readonly space: string;
+  /** What `${data}` stands for: `<home>/data/<space>`. Made when it is first needed. */
   readonly dataDir: string;
 }
 

@@ -40,6 +40,7 @@ export async function approvePlugin(
   const { catalog, clock } = deps;
   const actor = actorOf(operator);
   const answer = await readAnswer(deps, operator, version, request);
+  const kept = await takenOver(deps, version, request.keepData);
   const record = await approvable(deps, version, actor);
   const now = clock.now();
   const grant: Grant = {
@@ -61,6 +62,7 @@ export async function approvePlugin(
     statements: [
       ...before.statements,
       insertGrant(deps.trust.seals.grant(grant)),
+      ...(kept ? [kept.statement] : []),
       ...toolRules(record, answer, operator.name, now),
       ...(answer.grantOnly ? [] : admission(deps, record, answer.scopes, operator.name, now)),
       ...(pending ? [decideApproval(pending.id, { state: "approved", by: operator.name, at: now })] : []),
@@ -70,13 +72,29 @@ export async function approvePlugin(
       eventOf(clock, "grant.written", actor, {
         plugin: record.ref,
         scope: answer.scopes.map(scopeKey).join(" "),
-        data: { grant: grant.id, tools: answer.tools, ...(answer.grantOnly ? { grant_only: true } : {}) },
+        data: {
+          grant: grant.id,
+          tools: answer.tools,
+          ...(answer.grantOnly ? { grant_only: true } : {}),
+          ...(kept ? { data_of: kept.from } : {}),
+        },
       }),
       ...(pending ? [decidedEvent(clock, pending, { state: "approved", operator: operator.name })] : []),
     ],
   });
-  await deps.refresh();
+  await Promise.all([deps.refresh(), kept && deps.spaces.refresh()]);
   return approved;
+}
+
+/** What another owner left, when the operator hands it on. What the plugin itself kept is never lost by that. */
+async function takenOver(deps: PluginsDeps, record: StoredPlugin, keepData: ApproveRequest["keepData"]) {
+  if (keepData === undefined) return undefined;
+  const own = deps.spaces.find(record);
+  const shared = deps.spaces.shareStatement(record, keepData === true ? undefined : keepData);
+  if (own === undefined || !(await deps.holdsData(own))) return shared;
+  throw new SallyportError("conflict", `${record.ref.id} has data of its own here already.`, {
+    fix: `Approve it without --keep-data, or remove its own first: sallyport plugin uninstall ${record.ref.id} --purge`,
+  });
 }
 
 async function readAnswer(

@@ -28,6 +28,7 @@ import { createConfigState } from "./config-state.ts";
 import { createCounters } from "./counters.ts";
 import { examine } from "./doctor.ts";
 import { createHolds } from "./holds.ts";
+import { createDataSpaces } from "./data-spaces.ts";
 import { createInvoke } from "./invoke.ts";
 import { createKeysApi } from "./keys.ts";
 import { openHomeLock } from "./lock.ts";
@@ -39,6 +40,7 @@ import { createPluginsApi } from "./plugins.ts";
 import type { PluginsDeps } from "./plugins-deps.ts";
 import { openRegistries } from "./registries-open.ts";
 import { createRefusals } from "./refusals.ts";
+import { refuseRevoked } from "./revoke.ts";
 import { createRouteTable, type LoadedTool } from "./route.ts";
 import { createRuntime } from "./runtime.ts";
 import { createSeals } from "./seals.ts";
@@ -58,6 +60,7 @@ export interface AssembleOptions {
 }
 
 const COUNTS_MS = 5_000;
+const HOST_ACTOR = "host";
 
 /** Wires the parts of an open home into a host. The only place that knows them all. */
 export async function assembleHost(parts: HomeParts, options: AssembleOptions): Promise<Host> {
@@ -74,9 +77,10 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   const logs = createLogBook();
   const counters = createCounters(db);
   const refusals = createRefusals();
-  const configs = createPluginConfigs(db, audit, clock);
+  const spaces = await createDataSpaces(db, clock);
+  const configs = createPluginConfigs(db, audit, clock, spaces);
   const kv = createKvStore(db);
-  const dataDirOf = (id: string): string => join(options.dataRoot, id.replace("/", "@"));
+  const dataDirOf = (space: string): string => join(options.dataRoot, space.replace("/", "@"));
   const forbiddenPaths = [
     parts.home,
     options.dataRoot,
@@ -118,7 +122,8 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
         broker,
         config: state.config,
         ceiling: state.decisions.ceilingOf(record.ref.id),
-        dataDir: dataDirOf(record.ref.id),
+        space: spaces.of(record),
+        dataDir: dataDirOf(spaces.of(record)),
         openRuntimePermissions: options.openRuntimePermissions,
       }),
   });
@@ -145,8 +150,14 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   catalog.onChange(changed);
   state.onChange(changed);
 
-  function permit(record: StoredPlugin): Promise<LoadPermit> {
-    return questionFor(record).then(passGates);
+  async function holdsData(space: string): Promise<boolean> {
+    return hasFolder(dataDirOf(space)) || (await kv.usage(space)).keys > 0 || (await findConfig(db, space)) !== null;
+  }
+
+  async function permit(record: StoredPlugin): Promise<LoadPermit> {
+    const allowed = await passGates(await questionFor(record));
+    await spaces.ensure(record);
+    return allowed;
   }
 
   async function questionFor(record: StoredPlugin) {
@@ -263,13 +274,18 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     trust,
     verifyStored: async (digest) => void (await parts.store.verify(digest)),
     removeStored: (digest) => parts.store.remove(digest),
-    removeData: (id) => removeFolder(dataDirOf(id)),
-    hasKept: async (id) =>
-      hasFolder(dataDirOf(id)) || (await kv.usage(id)).keys > 0 || (await findConfig(db, id)) !== null,
+    spaces,
+    removeData: (space) => removeFolder(dataDirOf(space)),
+    holdsData,
+    async hasKept(id) {
+      for (const { space } of spaces.allOf(id)) if (await holdsData(space)) return true;
+      return false;
+    },
     refresh: state.refresh,
     logsOf: logs.of,
     forgetLogs: logs.forget,
     forgetCounts: counters.forget,
+    revokeKey: (operator, key, reason) => keys.revoke(operator, key, reason),
     inTurn: createTurns(),
     places: { realPath: realPathOf, neverGrantable: (path) => isNeverGrantable(path, forbiddenPaths) },
   };
@@ -280,6 +296,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     clock,
     catalog,
     trust,
+    spaces,
     inTurn: createTurns(),
     restoreLock: lock.restore,
     async recheck() {
@@ -310,6 +327,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     data: { version: VERSION },
   });
   await settleAfterStart(catalog, state.config);
+  await refuseRevoked(pluginsDeps, HOST_ACTOR);
   await collect().catch(options.onDefect);
   const counting = setInterval(() => void counters.flush().catch(options.onDefect), COUNTS_MS);
   counting.unref();

@@ -1,6 +1,7 @@
 import type { AuditLog } from "../audit/index.ts";
 import { type Clock, newId, SallyportError } from "../kernel/index.ts";
 import { type Manifest, maskConfig, sensitiveKeys, validateConfig } from "../manifest/index.ts";
+import type { DataSpaces } from "./data-spaces.ts";
 import { type Database, findConfig, saveConfig, type StoredPlugin } from "../store/index.ts";
 
 type Values = Readonly<Record<string, unknown>>;
@@ -16,9 +17,10 @@ export interface PluginConfigs {
   checkDefaults(manifest: Manifest, defaults: Values): void;
 }
 
-export function createPluginConfigs(db: Database, audit: AuditLog, clock: Clock): PluginConfigs {
+export function createPluginConfigs(db: Database, audit: AuditLog, clock: Clock, spaces: DataSpaces): PluginConfigs {
   async function effective(record: StoredPlugin): Promise<Values> {
-    const own = await findConfig(db, record.ref.id);
+    const space = spaces.find(record);
+    const own = space === undefined ? null : await findConfig(db, space);
     return validated(record.manifest, { ...record.defaults, ...own?.values });
   }
 
@@ -28,8 +30,9 @@ export function createPluginConfigs(db: Database, audit: AuditLog, clock: Clock)
     async set(record, actor, values) {
       validated(record.manifest, { ...record.defaults, ...values });
       const now = clock.now();
+      const space = await spaces.ensure(record);
       await audit.commit(
-        [saveConfig({ pluginId: record.ref.id, values, updatedBy: actor, updatedAt: now })],
+        [saveConfig({ space, values, updatedBy: actor, updatedAt: now })],
         [
           {
             v: 1,

@@ -150,7 +150,9 @@ async function withEvidence(
     provenance: evidence.provenance ?? known.provenance,
     publisherKey: evidence.publisherKey,
   };
-  return deps.catalog.amend(deps.trust.seals.plugin({ ...known, ...merged }), [event]);
+  const amended = await deps.catalog.amend(deps.trust.seals.plugin({ ...known, ...merged }), [event]);
+  await deps.spaces.handOn(known, amended);
+  return amended;
 }
 
 /** In development, and only there, what asks for nothing above low risk needs no yes. */
@@ -173,7 +175,7 @@ async function answer(deps: PluginsDeps, record: StoredPlugin, warnings: readonl
 }
 
 function inheritance(id: string): string {
-  return `An earlier plugin named ${id} left data or configuration here, which this one takes over. To start without: uninstall it with --purge and install it again.`;
+  return `A plugin named ${id} left data or configuration here. This one sees it only when it is by the same publisher, or unsigned and from the same folder; to hand it on, say so: sallyport plugin approve ${id} --keep-data`;
 }
 
 /** Text that is searched while an operator waits; `plugin vet` searches all. */

@@ -13,6 +13,7 @@ import {
   type StoredKey,
 } from "../store/index.ts";
 import { type KeyId, parseKeyId, parseKeyScope, readRotation } from "../trust/index.ts";
+import type { DataSpaces } from "./data-spaces.ts";
 import { actorOf, eventOf } from "./plugins-deps.ts";
 import type { TrustState } from "./trust.ts";
 
@@ -22,6 +23,7 @@ export interface KeysDeps {
   readonly clock: Clock;
   readonly catalog: Catalog;
   readonly trust: TrustState;
+  readonly spaces: DataSpaces;
   readonly inTurn: Turns;
   /** Reads decisions and keys again, and stops what no longer passes the gates. */
   recheck(): Promise<void>;
@@ -104,7 +106,9 @@ export function createKeysApi(deps: KeysDeps): KeysApi {
           });
         }
         const { name, scopes, expiresAt } = old;
-        return save(operator, { id: to, name, scopes, expiresAt, replaces: from }, "key.rotated");
+        const rotated = await save(operator, { id: to, name, scopes, expiresAt, replaces: from }, "key.rotated");
+        await deps.spaces.rotate(from, to);
+        return rotated;
       }),
     untrust: (operator, keyOrName) =>
       deps.inTurn("keys", async () => {
@@ -133,14 +137,14 @@ export function createKeysApi(deps: KeysDeps): KeysApi {
 }
 
 /** Plugins that came before their signer was trusted here belong to that publisher from now on. */
-async function adopt({ catalog, clock, trust }: KeysDeps, operator: Operator): Promise<void> {
+async function adopt({ catalog, clock, spaces, trust }: KeysDeps, operator: Operator): Promise<void> {
   for (const record of catalog.all()) {
     if (record.signature === undefined || record.publisherKey !== undefined) continue;
     const { publisherKey } = await trust.decideFor(record);
     if (publisherKey === undefined) continue;
     const data = { publisher_key: publisherKey };
     const event = eventOf(clock, "plugin.evidence", actorOf(operator), { plugin: record.ref, data });
-    await catalog.amend(trust.seals.plugin({ ...record, publisherKey }), [event]);
+    await spaces.handOn(record, await catalog.amend(trust.seals.plugin({ ...record, publisherKey }), [event]));
   }
 }
 

@@ -12,6 +12,7 @@ export interface PlanSources {
   readonly broker: Broker;
   readonly config: HostConfig;
   readonly ceiling: readonly Scope[] | undefined;
+  readonly space: string;
   readonly dataDir: string;
   readonly openRuntimePermissions: boolean;
 }
@@ -24,6 +25,7 @@ export function planLaunch(record: StoredPlugin, permit: LoadPermit, sources: Pl
     plugin: record.ref,
     declared: declaredScopes(record.manifest, granted),
     granted,
+    space: sources.space,
     dataDir: sources.dataDir,
     ...(sources.ceiling === undefined ? {} : { ceiling: sources.ceiling }),
   };

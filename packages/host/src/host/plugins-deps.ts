@@ -14,6 +14,7 @@ import {
   withdrawGrantsOf,
 } from "../store/index.ts";
 import type { PluginConfigs } from "./configs.ts";
+import type { DataSpaces } from "./data-spaces.ts";
 import type { GrantablePlaces } from "./grantable.ts";
 import type { Holds } from "./holds.ts";
 import type { HomeLock } from "./lock.ts";
@@ -55,14 +56,20 @@ export interface PluginsDeps {
   /** Reads every stored byte again. @throws {SallyportError} `not_found`, `digest_mismatch`. */
   verifyStored(digest: string): Promise<void>;
   removeStored(digest: string): Promise<void>;
-  removeData(pluginId: string): Promise<void>;
+  readonly spaces: DataSpaces;
+  /** Whether anybody's plugin of this id left data, keys or configuration. */
+  hasKept(pluginId: string): Promise<boolean>;
+  /** Removes the files of a data space. */
+  removeData(space: string): Promise<void>;
+  /** Whether there is anything in a data space: files, keys or the operator's values. */
+  holdsData(space: string): Promise<boolean>;
   /** Reads grants, rules and ceilings again after a change. */
   refresh(): Promise<void>;
   logsOf(pluginId: string): readonly LogLine[];
   forgetLogs(pluginId: string): void;
   forgetCounts(plugin: PluginRef): void;
-  /** Whether an earlier plugin of this id left data, keys or configuration. */
-  hasKept(pluginId: string): Promise<boolean>;
+  /** Revokes a publisher's key, known or not, and stops what needs it. */
+  revokeKey(operator: Operator, key: string, reason: string): Promise<unknown>;
 }
 
 /**

@@ -5,9 +5,12 @@ import { approvePlugin, denyPlugin } from "./approve.ts";
 import { install } from "./install.ts";
 import { load } from "./load.ts";
 import { actorOf, answerable, eventOf, type PluginsDeps } from "./plugins-deps.ts";
-import { revoke, uninstall } from "./retire.ts";
+import { uninstall } from "./retire.ts";
+import { revocations, revoke, revokeMark } from "./revoke.ts";
 import { verifyPlugin } from "./trust-verify.ts";
 import { infoOf, summaryOf } from "./views.ts";
+
+const NO_REASON = "no reason given";
 
 /** The operator's verbs on plugins. */
 export function createPluginsApi(deps: PluginsDeps): PluginsApi {
@@ -57,8 +60,13 @@ export function createPluginsApi(deps: PluginsDeps): PluginsApi {
     },
     uninstall: (operator, id, options) => uninstall(deps, operator, id, options ?? {}),
     async revoke(operator, id, reason) {
-      return summary(await revoke(deps, operator, id, reason ?? "no reason given"));
+      return summary(await revoke(deps, operator, id, reason ?? NO_REASON));
     },
+    async revokeMark(operator, mark, reason) {
+      const stopped = await revokeMark(deps, operator, mark, reason ?? NO_REASON);
+      return { ...mark, stopped: stopped.map(summary) };
+    },
+    revocations: () => revocations(deps),
     config: async (id) => deps.configs.masked(catalog.get(id)),
     async setConfig(operator, id, values) {
       const record = catalog.get(id);

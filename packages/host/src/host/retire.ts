@@ -3,23 +3,24 @@ import {
   closeApprovalsOf,
   deleteAllowed,
   deleteCeiling,
-  deleteConfig,
-  deleteKvOf,
   deleteToolRulesOf,
-  insertRevocation,
-  type Statement,
+  purgeDataSpace,
   type StoredPlugin,
 } from "../store/index.ts";
 import { isLive } from "../catalog/index.ts";
-import { actorOf, type PluginsDeps, withdrawal } from "./plugins-deps.ts";
+import { actorOf, eventOf, type PluginsDeps, withdrawal } from "./plugins-deps.ts";
 import { toolName } from "./route.ts";
 
 interface UninstallOptions {
   readonly version?: string;
-  /** With the last version, also what the plugin kept: data, keys, the operator's configuration. */
+  /** With a publisher's last version, also what it kept: data, keys, the operator's configuration. */
   readonly purge?: boolean;
 }
 
+/**
+ * Removes a version, or all of them. What the plugin kept stays, for the same publisher's plugin of this id only, unless it is
+ * purged; then also what was left by plugins of this id that are gone already, when none is installed.
+ */
 export async function uninstall(
   deps: PluginsDeps,
   operator: Operator,
@@ -27,12 +28,16 @@ export async function uninstall(
   options: UninstallOptions,
 ): Promise<void> {
   const { catalog } = deps;
+  const purge = options.purge === true;
   const records = options.version === undefined ? catalog.versions(id) : [catalog.get(id, options.version)];
-  if (records.length === 0) catalog.get(id);
+  const left = records.length === 0 && purge ? deps.spaces.allOf(id) : [];
+  if (records.length === 0 && left.length === 0) catalog.get(id);
   try {
-    for (const record of records) await deps.inTurn(id, () => remove(deps, operator, record, options.purge === true));
+    for (const record of records) await deps.inTurn(id, () => remove(deps, operator, record, purge));
+    const spaces = new Set(left.map(({ space }) => space));
+    await deps.inTurn(id, () => purgeSpaces(deps, operator, id, [...spaces]));
   } finally {
-    await deps.refresh();
+    await Promise.all([deps.refresh(), deps.spaces.refresh()]);
   }
 }
 
@@ -46,6 +51,7 @@ async function remove(deps: PluginsDeps, operator: Operator, record: StoredPlugi
   const others = catalog.versions(id).filter((other) => other.ref.digest !== digest);
   const last = others.length === 0;
   const before = withdrawal(deps, record, operator);
+  const space = deps.spaces.find(record);
   await catalog.remove(record, {
     actor,
     statements: [
@@ -53,56 +59,32 @@ async function remove(deps: PluginsDeps, operator: Operator, record: StoredPlugi
       closeApprovalsOf(record.ref, operator.name, clock.now(), "uninstalled"),
       ...deleteToolRulesOf(toolsOnlyOf(record, others)),
       ...(last ? [deleteAllowed(id), deleteCeiling(id)] : []),
-      ...(last && purge ? [deleteKvOf(id), deleteConfig(id)] : []),
     ],
     events: before.events,
   });
   deps.forgetCounts(record.ref);
   if (last) deps.forgetLogs(id);
-  if (last && purge) await deps.removeData(id);
+  const shared = others.some((other) => deps.spaces.find(other) === space);
+  if (purge && space !== undefined && !shared) await purgeSpaces(deps, operator, id, [space]);
   if (!catalog.all().some((other) => other.ref.digest === digest)) await deps.removeStored(digest);
+}
+
+/** Files first: a crash between leaves a claim on an empty folder, and never files that nobody knows of. */
+async function purgeSpaces(
+  deps: PluginsDeps,
+  operator: Operator,
+  id: string,
+  spaces: readonly string[],
+): Promise<void> {
+  if (spaces.length === 0) return;
+  for (const space of spaces) await deps.removeData(space);
+  await deps.audit.commit(spaces.flatMap(purgeDataSpace), [
+    eventOf(deps.clock, "data.purged", actorOf(operator), { data: { plugin: id, spaces: spaces.length } }),
+  ]);
 }
 
 /** Tools that no other installed version declares: a later plugin of the same id must not find their rules. */
 function toolsOnlyOf(record: StoredPlugin, others: readonly StoredPlugin[]): readonly string[] {
   const kept = new Set(others.flatMap((other) => other.manifest.tools.map((tool) => tool.name)));
   return record.manifest.tools.filter((tool) => !kept.has(tool.name)).map((tool) => toolName(record.ref.id, tool.name));
-}
-
-/**
- * Permanent, by id, bytes and code: stops every version, and outlives restart, uninstall and renaming. A version that
- * cannot be moved does not keep the others from being stopped.
- */
-export async function revoke(deps: PluginsDeps, operator: Operator, id: string, reason: string): Promise<StoredPlugin> {
-  const { catalog } = deps;
-  const newest = catalog.get(id);
-  const versions = catalog.versions(id).filter((record) => record.state !== "revoked");
-  const results = await Promise.allSettled(versions.map((record) => revokeVersion(deps, operator, record, reason)));
-  await deps.refresh();
-  const failed = results.find((result) => result.status === "rejected");
-  if (failed) throw failed.reason;
-  return catalog.current(newest.ref) ?? newest;
-}
-
-async function revokeVersion(
-  deps: PluginsDeps,
-  operator: Operator,
-  record: StoredPlugin,
-  reason: string,
-): Promise<void> {
-  const { id, digest } = record.ref;
-  const now = deps.clock.now();
-  const mark = { pluginId: id, reason, revokedBy: operator.name, revokedAt: now };
-  const marks: readonly Statement[] = [
-    insertRevocation({ kind: "id", value: id, ...mark }),
-    insertRevocation({ kind: "tree_digest", value: digest, ...mark }),
-    insertRevocation({ kind: "code_digest", value: record.codeDigest, ...mark }),
-  ];
-  const before = withdrawal(deps, record, operator);
-  await deps.runtime.stop(record, "revoked", {
-    actor: actorOf(operator),
-    reason,
-    statements: [...marks, ...before.statements, closeApprovalsOf(record.ref, operator.name, now, "revoked")],
-    events: before.events,
-  });
 }

@@ -1,10 +1,10 @@
-import { isEvidence, type SourceKind } from "../trust/index.ts";
+import { CODE_FILE, isEvidence, type SourceKind } from "../trust/index.ts";
 import { type SourceFile, unsafe } from "./walk.ts";
 
 /** Where everything lies that packing or installing adds; a source holds nothing else there. */
 export const RESERVED_FOLDER = ".sallyport";
 /** The one module that runs. A source that has it is packed: its bytes are taken as they are, never bundled again. */
-export const BUNDLE_PATH = `${RESERVED_FOLDER}/bundle.mjs`;
+export const BUNDLE_PATH = CODE_FILE;
 /** For people who read the bundle; never loaded. */
 export const SOURCE_MAP_PATH = `${BUNDLE_PATH}.map`;
 

@@ -22,8 +22,9 @@ export {
   withdrawGrant,
   withdrawGrantsOf,
 } from "./repositories/grants.ts";
-export { createKvStore, deleteKvOf, type KvStore } from "./repositories/kv.ts";
-export { deleteConfig, findConfig, saveConfig } from "./repositories/plugin-config.ts";
+export { claimDataSpace, listDataSpaces, purgeDataSpace, releaseDataSpace } from "./repositories/data-spaces.ts";
+export { createKvStore, type KvStore } from "./repositories/kv.ts";
+export { findConfig, saveConfig } from "./repositories/plugin-config.ts";
 export {
   activatePlugin,
   amendPlugin,
@@ -57,6 +58,7 @@ export type {
   ChainStore,
   Checkpoint,
   Database,
+  DataSpace,
   PluginOrigin,
   Revocation,
   RevocationKind,

@@ -12,6 +12,7 @@ export interface Schema {
   revocations: RevocationsTable;
   approvals: ApprovalsTable;
   kv: KvTable;
+  data_spaces: DataSpacesTable;
   settings: SettingsTable;
   trusted_keys: TrustedKeysTable;
   registries: RegistriesTable;
@@ -46,7 +47,7 @@ export interface PluginsTable {
 }
 
 export interface PluginConfigTable {
-  plugin_id: string;
+  space: string;
   config: string;
   updated_by: string;
   updated_at: number;
@@ -123,8 +124,15 @@ export interface ApprovalsTable {
   sentence: string;
 }
 
-export interface KvTable {
+export interface DataSpacesTable {
   plugin_id: string;
+  owner: string;
+  space: string;
+  claimed_at: number;
+}
+
+export interface KvTable {
+  space: string;
   key: string;
   value: string;
   bytes: number;

@@ -137,8 +137,18 @@ export interface PluginOrigin {
   readonly learned: "directory" | "archive-read-here" | "signed-index" | "npm-metadata";
 }
 
-export interface StoredConfig {
+/** Where an owner's plugin of this id keeps its data and its operator's values. */
+export interface DataSpace {
   readonly pluginId: string;
+  /** A publisher's key; `unsigned:` and where it came from; `unknown` for what was kept before there were owners. */
+  readonly owner: string;
+  /** Names rows and a folder. Several owners share one only by an operator's word. */
+  readonly space: string;
+  readonly claimedAt: number;
+}
+
+export interface StoredConfig {
+  readonly space: string;
   readonly values: Readonly<Record<string, unknown>>;
   readonly updatedBy: string;
   readonly updatedAt: number;

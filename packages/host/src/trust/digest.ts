@@ -1,5 +1,5 @@
 import { digestOf, SallyportError } from "../kernel/index.ts";
-import { SIGNATURE_FILE } from "./types.ts";
+import { CODE_FILE, SIGNATURE_FILE } from "./types.ts";
 
 /** One file of a plugin, as digests see it. */
 export interface FileLeaf {
@@ -31,12 +31,15 @@ export function treeDigest(files: readonly FileLeaf[]): string {
 }
 
 /**
- * Digest of the code alone: every file but the root's manifest, shipped configuration, npm package files and signatures,
- * so that revoked code is known again under another id or version.
+ * Digest of the code alone, so that revoked code is known again under another id or version, and whether it came as a folder or
+ * packed: the content of the one bundle that runs. A program has none; then it is every file but the root's manifest, shipped
+ * configuration, npm package files and signatures. See docs/decisions/0015.
  * @throws {SallyportError} as `treeDigest`.
  */
 export function codeDigest(files: readonly FileLeaf[]): string {
-  return digestOf("sallyport-code-v1", canonicalLeaves(files.filter((file) => !METADATA.test(file.path))));
+  const leaves = canonicalLeaves(files.filter((file) => !METADATA.test(file.path)));
+  const bundle = files.find((file) => file.path === CODE_FILE);
+  return digestOf("sallyport-code-v2", bundle ? ["module", bundle.sha256] : ["program", leaves]);
 }
 
 type CanonicalLeaf = readonly [path: string, mode: number, size: number, sha256: string];

@@ -23,6 +23,7 @@ export { parseKeyScope, scopesName } from "./scopes.ts";
 export { checkSeal, readSealKeys, type SealKind, sealOf, sealPlugin } from "./seal.ts";
 export { readPluginSignature, type SignedFacts, signPlugin } from "./statement.ts";
 export {
+  CODE_FILE,
   type EvidenceItem,
   type EvidenceKind,
   type EvidenceState,

@@ -6,6 +6,9 @@ import type { ErrorCode, Risk } from "../kernel/index.ts";
  */
 export const SIGNATURE_FILE = ".sallyport/signatures/plugin.json";
 
+/** The one module that runs, in a plugin that is bundled or packed. */
+export const CODE_FILE = ".sallyport/bundle.mjs";
+
 /**
  * An Ed25519 public key as text, which is its id too: `ed25519:` and the 32 bytes in base64url without padding (43 characters).
  * A signature therefore names its whole key; whether that key may be believed is the operator's to say.

@@ -101,6 +101,25 @@ export const keyAnswer = z.object({
 });
 export type KeyAnswer = z.infer<typeof keyAnswer>;
 
+const revocationKind = z.enum(["id", "tree_digest", "code_digest", "publisher_key"]);
+
+export const revocationAnswer = z.object({
+  kind: revocationKind,
+  value: z.string(),
+  plugin: z.string(),
+  reason: z.string(),
+  revoked_by: z.string(),
+  revoked_at: z.number(),
+});
+export type RevocationAnswerBody = z.infer<typeof revocationAnswer>;
+
+/** What one mark stopped. */
+export const revokedAnswer = z.object({
+  kind: revocationKind,
+  value: z.string(),
+  stopped: z.array(pluginSummaryAnswer),
+});
+
 export const pluginInfoAnswer = pluginSummaryAnswer.extend({
   manifest: z.record(z.string(), z.unknown()),
   requested: z.array(z.record(z.string(), z.unknown())),

@@ -63,6 +63,7 @@ export function bench(options: BenchOptions): Bench {
     declared: options.declared ?? granted.map(withoutOperatorFlags),
     granted,
     ...(options.ceiling === undefined ? {} : { ceiling: options.ceiling }),
+    space: PLUGIN.id,
     dataDir: options.dataDir ?? "/nonexistent/data",
   };
   const broker = createBroker({

@@ -129,7 +129,7 @@ async function play({ greeted, steps }: { greeted: boolean; steps: readonly Step
     forbiddenPaths: [join(place.root, "outside")],
   });
   const plugin = { id: "fuzz", version: "1.0.0", digest: "sha256:00" };
-  const brokerSession = broker.session({ plugin, declared: scopes(), granted: scopes(), dataDir: place.data });
+  const brokerSession = broker.session({ plugin, declared: scopes(), granted: scopes(), space: "fuzz", dataDir: place.data });
   const { sandbox, stdout, written, kills } = fakeSandbox();
   const plan = {
     view: { ref: plugin, tools: ["t"], scopes: scopes(), config: {}, secrets: {} },

@@ -237,7 +237,7 @@ describe("what is left after an uninstall", () => {
     );
   });
 
-  it("is said when another plugin of the id would take over data or configuration", async () => {
+  it("is said when a plugin of the id left data or configuration", async () => {
     const schema = "permissions: {}\n";
     const source = await written({ permissions: schema });
     const first = await host.plugins.install(OPERATOR, { source });
@@ -245,7 +245,7 @@ describe("what is left after an uninstall", () => {
     await host.plugins.setConfig(OPERATOR, "t", {});
     await host.plugins.uninstall(OPERATOR, "t");
     expect((await host.plugins.install(OPERATOR, { source })).warnings).toEqual([
-      expect.stringContaining("An earlier plugin named t"),
+      expect.stringContaining("A plugin named t left data"),
     ]);
     await host.plugins.uninstall(OPERATOR, "t", { purge: true });
     expect((await host.plugins.install(OPERATOR, { source })).warnings).toEqual([]);

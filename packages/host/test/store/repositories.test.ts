@@ -10,8 +10,6 @@ import {
   decideApproval,
   deleteAllowed,
   deleteCeiling,
-  deleteConfig,
-  deleteKvOf,
   deletePlugin,
   deleteToolRule,
   deleteToolRulesOf,
@@ -35,6 +33,7 @@ import {
   movePlugin,
   saveAllowed,
   saveCeiling,
+  purgeDataSpace,
   saveConfig,
   saveToolRule,
   type StoredApproval,
@@ -201,7 +200,7 @@ describe("grants", () => {
 describe("what the operator sets", () => {
   it("is replaced as a whole and removed: configuration, allow-list, ceiling, tool rule", async () => {
     const database = await open();
-    const config = { pluginId: "weather", values: { units: "metric" }, updatedBy: "ann", updatedAt: 1 };
+    const config = { space: "weather", values: { units: "metric" }, updatedBy: "ann", updatedAt: 1 };
     const allowed = {
       pluginId: "weather",
       versionRange: "^1.0.0",
@@ -229,7 +228,7 @@ describe("what the operator sets", () => {
       { ...rule, agent: "local", decision: "deny" },
     ]);
     await database.atomically([
-      deleteConfig("weather"),
+      ...purgeDataSpace("weather"),
       deleteAllowed("weather"),
       deleteCeiling("weather"),
       deleteToolRule(rule.tool, "local"),
@@ -353,7 +352,7 @@ describe("a plugin's keys and values", () => {
     expect(await kv.list("p", "", 2)).toEqual(["a%2", "a_1"]);
     expect(await kv.get("q", "b")).toBeNull();
     expect([await kv.delete("p", "b"), await kv.delete("p", "b")]).toEqual([true, false]);
-    await database.atomically([deleteKvOf("p")]);
+    await database.atomically(purgeDataSpace("p"));
     expect([await kv.usage("p"), await kv.usage("q")]).toEqual([
       { keys: 0, bytes: 0 },
       { keys: 1, bytes: 2 },

@@ -198,6 +198,13 @@ export async function createFakeHost(): Promise<FakeHost> {
       enable: moved("enable", "stopped"),
       disable: moved("disable", "disabled"),
       revoke: moved("revoke", "revoked"),
+      async revokeMark(operator, mark, reason) {
+        note("revokeMark", operator, mark, reason);
+        return { ...mark, stopped: [{ ...WEATHER, state: "revoked" }] };
+      },
+      revocations: async () => [
+        { kind: "id", value: "weather", plugin: "weather", reason: "bad", revokedBy: "ada", revokedAt: 5 },
+      ],
       async uninstall(operator, id, options) {
         known(id);
         note("uninstall", operator, id, options);

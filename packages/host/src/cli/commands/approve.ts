@@ -19,6 +19,7 @@ export async function approve(
   const only = wanted && keysOf(wanted, plugin.permissions);
   const scopes = list(options, "scope");
   const allowTools = list(options, "allowTools");
+  const keepData = flag(options, "keepData") ? true : text(options, "keepData");
   const expires = text(options, "expires");
   const expiresAt = expires === undefined ? undefined : parseExpiry(expires, session.io.now());
 
@@ -30,6 +31,7 @@ export async function approve(
       only && only.length < plugin.permissions.length ? "Everything else that it asks for is left out.\n" : "",
       ...(scopes ?? []).map((scope) => `  with the scope ${displayLine(scope)}\n`),
       allowTools ? `Agents may call without being asked: ${displayLine(allowTools.join(", "))}\n` : "",
+      keepData === undefined ? "" : "It takes over what another plugin of this id kept here.\n",
       expiresAt === undefined ? "" : `The grant ends ${isoTime(expiresAt)}.\n`,
     ].join(""),
   );
@@ -45,6 +47,7 @@ export async function approve(
     ...(scopes && { scopes }),
     ...(allowTools && { allow_tools: allowTools }),
     ...(expiresAt !== undefined && { expires_at: expiresAt }),
+    ...(keepData !== undefined && { keep_data: keepData }),
     ...(flag(options, "grantOnly") && { grant_only: true }),
   };
   const answer = await session.call("POST", path("/api/plugins/approve", id), { body });

@@ -2,8 +2,6 @@ import type { Command } from "commander";
 import { z } from "zod";
 import { pluginSummaryAnswer } from "../../wire/index.ts";
 import { displayLine } from "../../kernel/index.ts";
-import { askYes } from "../passphrase.ts";
-import { isInteractive } from "../io.ts";
 import { table } from "../render/index.ts";
 import type { Session } from "../session.ts";
 import { approve } from "./approve.ts";
@@ -12,6 +10,7 @@ import { configure } from "./plugin-config.ts";
 import { info } from "./plugin-info.ts";
 import { showLogs } from "./plugin-logs.ts";
 import { collect, collectCommas, type CommandContext, flag, globalOptions, path, query, text, verb } from "./define.ts";
+import { defineRevocationCommands } from "./revoke.ts";
 import { parseObject, signerOf, summaryLine } from "./views.ts";
 
 const API = "/api/plugins";
@@ -57,6 +56,10 @@ export function definePluginCommands(program: Command, context: CommandContext):
     )
     .option("--expires <time>", "when the grant ends: 30m, 12h, 7d or an ISO date")
     .option("--version <version>", "which installed version")
+    .option(
+      "--keep-data [owner]",
+      "hand on what another author's plugin of this id kept here; whose, when there are several",
+    )
     .option("--grant-only", "write only the grant: no allow-list entry, ceiling or tool rule")
     .option("-y, --yes", "do not ask");
   verb(
@@ -105,17 +108,8 @@ export function definePluginCommands(program: Command, context: CommandContext):
     uninstall,
   )
     .option("--version <version>", "only this version")
-    .option("--purge", "remove its data too");
-  verb(
-    plugin,
-    context,
-    "revoke <id>",
-    "stop a plugin for good; the same code never runs again here",
-    "sallyport plugin revoke weather --reason 'leaks data'",
-    revoke,
-  )
-    .option("--reason <text>", "why, for the audit")
-    .option("-y, --yes", "do not ask");
+    .option("--purge", "remove its data, files and configuration too, for good");
+  defineRevocationCommands(plugin, context);
   verb(
     plugin,
     context,
@@ -161,7 +155,7 @@ async function listPlugins(session: Session) {
   });
 }
 
-function change(name: "deny" | "unload" | "enable" | "disable" | "revoke", said: string) {
+function change(name: "deny" | "unload" | "enable" | "disable", said: string) {
   return async (
     session: Session,
     [id = ""]: readonly string[],
@@ -175,17 +169,6 @@ function change(name: "deny" | "unload" | "enable" | "disable" | "revoke", said:
     });
     session.print({ success: true, plugin }, () => summaryLine(session, said, plugin));
   };
-}
-
-async function revoke(session: Session, args: readonly string[], options: Readonly<Record<string, unknown>>) {
-  if (isInteractive(session.io) && !flag(options, "yes")) {
-    const sure = await askYes(
-      session.io,
-      `Revoke ${displayLine(args[0] ?? "")} for good? The same code can never run here again.`,
-    );
-    if (!sure) return session.remark("Nothing was done.\n");
-  }
-  await change("revoke", "Revoked")(session, args, options);
 }
 
 async function load(session: Session, [id = ""]: readonly string[], options: Readonly<Record<string, unknown>>) {

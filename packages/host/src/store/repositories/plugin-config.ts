@@ -2,15 +2,11 @@ import { build, fromJson, toJson } from "../build.ts";
 import type { Database, Statement, StoredConfig } from "../types.ts";
 
 /** The operator's values for a plugin, kept over upgrades. */
-export async function findConfig(db: Database, pluginId: string): Promise<StoredConfig | null> {
-  const row = await db.query
-    .selectFrom("plugin_config")
-    .selectAll()
-    .where("plugin_id", "=", pluginId)
-    .executeTakeFirst();
+export async function findConfig(db: Database, space: string): Promise<StoredConfig | null> {
+  const row = await db.query.selectFrom("plugin_config").selectAll().where("space", "=", space).executeTakeFirst();
   if (!row) return null;
   return {
-    pluginId: row.plugin_id,
+    space: row.space,
     values: fromJson<Record<string, unknown>>(row.config),
     updatedBy: row.updated_by,
     updatedAt: row.updated_at,
@@ -23,13 +19,9 @@ export function saveConfig(config: StoredConfig): Statement {
   return {
     query: build
       .insertInto("plugin_config")
-      .values({ plugin_id: config.pluginId, ...values })
-      .onConflict((conflict) => conflict.column("plugin_id").doUpdateSet(values))
+      .values({ space: config.space, ...values })
+      .onConflict((conflict) => conflict.column("space").doUpdateSet(values))
       .compile(),
     expect: 1,
   };
-}
-
-export function deleteConfig(pluginId: string): Statement {
-  return { query: build.deleteFrom("plugin_config").where("plugin_id", "=", pluginId).compile() };
 }
