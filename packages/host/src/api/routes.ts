@@ -1,8 +1,8 @@
 import { keyRoutes } from "./routes-keys.ts";
 import { operateRoutes } from "./routes-operate.ts";
 import { pluginRoutes } from "./routes-plugins.ts";
-import { registryRoutes } from "./routes-registries.ts";
 import { revocationRoutes } from "./routes-revocations.ts";
+import { registryRoutes } from "./routes-registries.ts";
 import { toolRoutes } from "./routes-tools.ts";
 import { done, type Route } from "./route.ts";
 
@@ -18,4 +18,12 @@ const openRoutes: readonly Route[] = [
 ];
 
 /** The whole API. Nothing is routed that is not in here. */
-export const ROUTES: readonly Route[] = [...openRoutes, ...pluginRoutes, ...toolRoutes, ...keyRoutes, ...registryRoutes, ...operateRoutes];
+export const ROUTES: readonly Route[] = [
+  ...openRoutes,
+  ...pluginRoutes,
+  ...toolRoutes,
+  ...keyRoutes,
+  ...registryRoutes,
+  ...revocationRoutes,
+  ...operateRoutes,
+];
