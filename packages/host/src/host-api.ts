@@ -225,6 +225,8 @@ export interface PluginSummary {
   readonly source: string;
   /** The level this plugin's process really has, or would get here. `null` when no level here is enough. */
   readonly isolation: IsolationLevel | null;
+  /** False: it runs in the host's process with the host's rights. `null` when no level here is enough. */
+  readonly contained: boolean | null;
   readonly health: { readonly status: "healthy" | "unhealthy" | "idle" | "stopped" | "failed" };
   readonly executionCount: number;
   readonly errorCount: number;
@@ -262,6 +264,8 @@ export interface ToolSummary {
   readonly inputSchema: JsonSchema;
   readonly outputSchema?: JsonSchema;
   readonly isolation: IsolationLevel | null;
+  /** False: its plugin runs with the host's rights. */
+  readonly contained: boolean | null;
 }
 
 export interface PluginInfo extends PluginSummary {
@@ -279,6 +283,8 @@ export interface PluginInfo extends PluginSummary {
     readonly grantedBy: string;
     readonly grantedAt: number;
     readonly expiresAt?: number;
+    /** The operator said yes to the host's rights for it. */
+    readonly inProcess?: true;
   } | null;
 }
 
@@ -341,6 +347,11 @@ export interface ApproveRequest {
   readonly keepData?: true | string;
   /** Only the grant; no allow-list entry, ceiling or tool rule. */
   readonly grantOnly?: boolean;
+  /**
+   * It runs in the host's process with the host's rights, contained by nothing. Needs `isolation.allow_in_process`, a
+   * signature by a key that is trusted for it, and a locked tree, now and at each load.
+   */
+  readonly inProcess?: boolean;
   /** The version that the operator looked at; else the one that waits for an answer, else the active one. */
   readonly version?: string;
 }

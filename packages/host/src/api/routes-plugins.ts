@@ -17,6 +17,7 @@ const approveBody = z.strictObject({
   allow_tools: z.array(toolName).max(1000).optional(),
   expires_at: timeMs.optional(),
   grant_only: z.boolean().optional(),
+  in_process: z.boolean().optional(),
   keep_data: z.union([z.literal(true), z.string().min(1).max(4200)]).optional(),
   version: version.optional(),
 });
@@ -267,6 +268,7 @@ function toApproveRequest(body: z.infer<typeof approveBody>): ApproveRequest {
     ...(body.expires_at !== undefined && { expiresAt: body.expires_at }),
     ...(body.keep_data !== undefined && { keepData: body.keep_data }),
     ...(body.grant_only !== undefined && { grantOnly: body.grant_only }),
+    ...(body.in_process !== undefined && { inProcess: body.in_process }),
     ...(body.version !== undefined && { version: body.version }),
   };
 }

@@ -53,6 +53,7 @@ export function toPluginSummary(plugin: PluginSummary): PluginSummaryAnswer {
     digest: plugin.digest,
     source: plugin.source,
     isolation: plugin.isolation,
+    contained: plugin.contained,
     health: { status: plugin.health.status },
     execution_count: plugin.executionCount,
     error_count: plugin.errorCount,
@@ -85,6 +86,7 @@ export function toTool(tool: ToolSummary): ToolAnswer {
     effect: tool.effect,
     decision: tool.decision,
     isolation: tool.isolation,
+    contained: tool.contained,
     input_schema: tool.inputSchema,
     ...(tool.outputSchema !== undefined && { output_schema: tool.outputSchema }),
   };
@@ -107,6 +109,7 @@ export function toPluginInfo(info: PluginInfo): PluginInfoAnswer {
       granted_by: grant.grantedBy,
       granted_at: grant.grantedAt,
       ...(grant.expiresAt !== undefined && { expires_at: grant.expiresAt }),
+      ...(grant.inProcess && { in_process: grant.inProcess }),
     },
   };
 }

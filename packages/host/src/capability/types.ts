@@ -142,6 +142,8 @@ export interface Grant {
   readonly grantedBy: string;
   readonly grantedAt: number;
   readonly expiresAt?: number;
+  /** The operator said yes to this code running in the host's process, with the host's rights. */
+  readonly inProcess?: true;
   /** The host's seal over all of the above, when the home has a key. */
   readonly seal?: string;
 }

@@ -1,6 +1,7 @@
 import type { AuditEvent, AuditLog } from "../audit/index.ts";
 import {
   type Clock,
+  isContained,
   type IsolationLevel,
   newId,
   type PluginRef,
@@ -220,7 +221,7 @@ function lifecycleEvent(clock: Clock, plugin: PluginRef, from: string | undefine
     to,
     ...(from === undefined ? {} : { from }),
     ...(move.reason === undefined ? {} : { reason: move.reason }),
-    ...(move.isolation === undefined ? {} : { isolation: move.isolation, contained: move.isolation !== "in-process" }),
+    ...(move.isolation === undefined ? {} : { isolation: move.isolation, contained: isContained(move.isolation) }),
     ...(move.policySnapshot === undefined ? {} : { policy_snapshot: move.policySnapshot }),
   };
 }

@@ -9,6 +9,7 @@ import {
   PolicyViolationError,
 } from "../kernel/index.ts";
 import { unenforceable } from "./enforceable.ts";
+import { assertMayBeInProcess, assertSignedForInProcess } from "./in-process.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import type { TrustDecision } from "../trust/index.ts";
 
@@ -37,7 +38,7 @@ export interface LoadQuestion {
   /** @throws {SallyportError} `plugin_config_invalid`. */
   effectiveConfig(record: StoredPlugin): Promise<Readonly<Record<string, unknown>>>;
   /** @throws {SallyportError} `isolation_unavailable` when plugin or operator require more than there is. */
-  levelFor(record: StoredPlugin): IsolationLevel;
+  levelFor(record: StoredPlugin, grant: Grant | undefined): IsolationLevel;
 }
 
 /** What is known once every gate before the launch has passed. */
@@ -107,7 +108,15 @@ export const LOAD_GATES: readonly Gate[] = [
       }
     },
   },
-  { name: "isolation", check: (question) => void question.levelFor(question.record) },
+  {
+    name: "in-process",
+    check: async (question) => {
+      if (question.grant?.inProcess !== true) return;
+      assertMayBeInProcess(question.record, question.config);
+      assertSignedForInProcess(question.record, await question.trustOf(question.record));
+    },
+  },
+  { name: "isolation", check: (question) => void question.levelFor(question.record, question.grant) },
 ];
 
 /** @throws {PolicyViolationError} with the code of the first gate that refuses; `data.gate` names it. */
@@ -116,7 +125,7 @@ export async function passGates(question: LoadQuestion): Promise<LoadPermit> {
   const { grant } = question;
   if (!grant) throw noGrant(question.record);
   return {
-    level: question.levelFor(question.record),
+    level: question.levelFor(question.record, grant),
     grant,
     config: await question.effectiveConfig(question.record),
   };

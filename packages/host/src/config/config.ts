@@ -25,6 +25,8 @@ export interface HostConfig {
     readonly minimum: "kernel" | "runtime";
     /** The one level that any plugin runs at; "auto" is the strongest that is there. */
     readonly driver: "auto" | "namespace" | "landlock";
+    /** Whether a plugin may run in this process at all; each needs an approval that says so, and a trusted signature. */
+    readonly allowInProcess: boolean;
     /** Each agent gets its own process of a plugin, up to `processes` of one plugin. */
     readonly perAgent: boolean;
     readonly processes: number;
@@ -101,6 +103,7 @@ function fromFile(file: ConfigFile): HostConfig {
     isolation: {
       minimum: file.isolation.minimum,
       driver: file.isolation.driver,
+      allowInProcess: file.isolation.allow_in_process,
       perAgent: file.isolation.per_agent,
       processes: file.isolation.processes_per_plugin,
       idleAfterMs: file.isolation.idle_after_s * 1000,

@@ -65,6 +65,7 @@ export const configSchema = z.strictObject({
     .strictObject({
       minimum: z.enum(["kernel", "runtime"]).default("kernel"),
       driver: z.enum(["auto", "namespace", "landlock"]).default("auto"),
+      allow_in_process: z.boolean().default(false),
       per_agent: z.boolean().default(false),
       processes_per_plugin: z.number().int().min(1).max(64).default(8),
       idle_after_s: z.number().min(0).max(86_400).default(300),

@@ -1,8 +1,8 @@
 import { decidedEvent } from "../approval/index.ts";
-import { grantedScopes, type Move } from "../catalog/index.ts";
+import { assertMayBeInProcess, assertSignedForInProcess, grantedScopes, type Move } from "../catalog/index.ts";
 import { type Grant, parseScopeArgument, type Scope, scopeKey } from "../capability/index.ts";
 import type { ApproveRequest, Operator } from "../host-api.ts";
-import { newId, SallyportError, toSallyportError } from "../kernel/index.ts";
+import { HOST_RIGHTS, newId, SallyportError, toSallyportError } from "../kernel/index.ts";
 import {
   decideApproval,
   deleteToolRule,
@@ -23,6 +23,7 @@ interface Answer {
   /** Full names of tools that agents may use without being asked. */
   readonly tools: readonly string[];
   readonly grantOnly: boolean;
+  readonly inProcess: boolean;
   readonly expiresAt: number | undefined;
 }
 
@@ -53,12 +54,14 @@ export async function approvePlugin(
     grantedBy: operator.name,
     grantedAt: now,
     ...(answer.expiresAt === undefined ? {} : { expiresAt: answer.expiresAt }),
+    ...(answer.inProcess ? { inProcess: true } : {}),
   };
   const pending = await pendingApproval(deps, record);
   const before = withdrawal(deps, record, operator);
   const approved = await catalog.move(record, "approved", {
     actor,
     lastError: null,
+    ...(answer.inProcess ? { isolation: "in-process" } : {}),
     statements: [
       ...before.statements,
       insertGrant(deps.trust.seals.grant(grant)),
@@ -72,10 +75,12 @@ export async function approvePlugin(
       eventOf(clock, "grant.written", actor, {
         plugin: record.ref,
         scope: answer.scopes.map(scopeKey).join(" "),
+        ...(answer.inProcess ? { isolation: "in-process", contained: false, reason: HOST_RIGHTS } : {}),
         data: {
           grant: grant.id,
           tools: answer.tools,
           ...(answer.grantOnly ? { grant_only: true } : {}),
+          ...(answer.inProcess ? { in_process: true } : {}),
           ...(kept ? { data_of: kept.from } : {}),
         },
       }),
@@ -118,7 +123,12 @@ async function readAnswer(
   }
   const scopes = await scopesOf(deps, operator, record, request);
   await assertGrantable(scopes, deps.places);
-  return { scopes, tools, grantOnly, expiresAt };
+  const inProcess = request.inProcess === true;
+  if (inProcess) {
+    assertMayBeInProcess(record, deps.config());
+    assertSignedForInProcess(record, await deps.trust.decideFor(record));
+  }
+  return { scopes, tools, grantOnly, inProcess, expiresAt };
 }
 
 /** To leave out what a plugin cannot do without is a no. */

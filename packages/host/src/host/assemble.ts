@@ -1,7 +1,8 @@
 import { dirname, join } from "node:path";
 import { createCallApprovals } from "../approval/index.ts";
 import { createBroker, isNeverGrantable } from "../broker/index.ts";
-import { createTurns, isLive, type LoadPermit, passGates } from "../catalog/index.ts";
+import { assertMayBeInProcess, createTurns, isLive, type LoadPermit, passGates } from "../catalog/index.ts";
+import type { Grant } from "../capability/index.ts";
 import { hasFolder, realPathOf, removeFolder, watchConfigFile } from "../home/index.ts";
 import { createInterpreters, requireLevel } from "../isolation/index.ts";
 import type { Host } from "../host-api.ts";
@@ -96,7 +97,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     clock,
     onAction(action) {
       refusals.note(action);
-      audit.note(brokerEvent(clock.now(), action));
+      audit.note(brokerEvent(clock.now(), action, runtime.levelOf(action.plugin)));
     },
     onLog: ({ plugin, time, level, message, callId }) =>
       logs.add(plugin.id, { time, level, message, ...(callId === null ? {} : { call: callId }) }),
@@ -111,6 +112,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       hostIsRoot: parts.hostIsRoot,
       clock,
       limits: parts.overrides.supervisor ?? {},
+      allowInProcess: () => state.config.isolation.allowInProcess,
       interpreters: createInterpreters({ named: (kind) => state.config.interpreters[kind] }),
     }),
     policySnapshot: () => state.decisions.policy.snapshot,
@@ -182,11 +184,15 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       checkLock: lock.check,
       trustOf: trust.decideFor,
       effectiveConfig: configs.effective,
-      levelFor: (own: StoredPlugin) => levelFor(own),
+      levelFor,
     };
   }
 
-  function levelFor(record: StoredPlugin): IsolationLevel {
+  function levelFor(record: StoredPlugin, grant: Grant | undefined): IsolationLevel {
+    if (grant?.inProcess === true) {
+      assertMayBeInProcess(record, state.config);
+      return "in-process";
+    }
     return requireLevel({
       // A program has no layer but the kernel's, whatever anybody accepts.
       floor: record.manifest.interpreter === undefined ? record.manifest.isolation.minimum : "kernel",
@@ -201,7 +207,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     if (running !== undefined) return running;
     const record = catalog.current(plugin);
     try {
-      return record ? levelFor(record) : null;
+      return record ? levelFor(record, state.decisions.grantOf(record)) : null;
     } catch {
       return null;
     }

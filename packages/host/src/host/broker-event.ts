@@ -1,8 +1,8 @@
 import type { BrokerAction } from "../broker/index.ts";
-import { newId } from "../kernel/index.ts";
+import { isContained, type IsolationLevel, newId } from "../kernel/index.ts";
 
 /** What a plugin did through the broker, for the audit. */
-export function brokerEvent(time: number, action: BrokerAction) {
+export function brokerEvent(time: number, action: BrokerAction, level: IsolationLevel | undefined) {
   return {
     v: 1,
     id: newId("evt"),
@@ -16,6 +16,7 @@ export function brokerEvent(time: number, action: BrokerAction) {
     bytes: action.bytes,
     decision: action.outcome === "denied" ? "deny" : "allow",
     outcome: action.outcome === "succeeded" ? "succeeded" : "failed",
+    ...(level === undefined ? {} : { isolation: level, contained: isContained(level) }),
     ...(action.callId === null ? {} : { call_id: action.callId }),
     ...(action.agent === undefined ? {} : { agent: action.agent }),
     ...(action.tool === undefined ? {} : { tool: action.tool }),

@@ -3,6 +3,7 @@ import type { HostConfig } from "../config/index.ts";
 import type { DoctorReport } from "../host-api.ts";
 import {
   type IsolationLevel,
+  levelInWords,
   type PluginRef,
   type PluginState,
   satisfiesFloor,
@@ -115,7 +116,7 @@ function sandbox({ installed, runsAt }: PluginCheckSources): Check {
   });
   const open = levels
     .filter(({ level }) => !satisfiesFloor(level, "kernel"))
-    .map(({ id, level }) => `${id} runs at ${level}`);
+    .map(({ id, level }) => `${id} runs at ${levelInWords(level)}`);
   return said(
     "sandbox",
     open,

@@ -1,7 +1,7 @@
 import type { DoctorReport } from "../host-api.ts";
 import type { HostConfig } from "../config/index.ts";
 import type { AuditLog } from "../audit/index.ts";
-import { ISOLATION_LEVELS, satisfiesFloor } from "../kernel/index.ts";
+import { HOST_RIGHTS, ISOLATION_LEVELS, satisfiesFloor } from "../kernel/index.ts";
 import type { ProbeReport } from "../isolation/index.ts";
 import { pluginChecks, type PluginCheckSources } from "./doctor-plugins.ts";
 
@@ -82,6 +82,13 @@ function switchChecks(sources: DoctorSources): readonly Check[] {
       "third-party plugins need a kernel level",
       "isolation.minimum is runtime: plugins may run with no kernel boundary",
       "Set isolation.minimum: kernel in config.yml.",
+    ),
+    check(
+      "in-process plugins",
+      !config.isolation.allowInProcess,
+      "no plugin may run in the host's process",
+      `isolation.allow_in_process is true: a signed plugin that you approve so ${HOST_RIGHTS}`,
+      "Take isolation.allow_in_process out of config.yml.",
     ),
     check(
       "operator passphrase",

@@ -8,6 +8,7 @@ import {
   canonicalJson,
   type Clock,
   type ErrorCode,
+  isContained,
   LIMITS,
   type PluginRef,
   SallyportError,
@@ -186,11 +187,11 @@ function started(deps: InvokeDeps, call: Call, route: CallRoute, signal: AbortSi
 
 /**
  * For anything but `read` the intent must be durable before an effect or an answer leaves. A `read` has no effect to be
- * announced: its one event is the outcome, with the input.
+ * announced: its one event is the outcome, with the input. Unless its code has the host's rights: then nobody knows.
  */
 function writeIntent(deps: InvokeDeps, call: Call, route: CallRoute, input: CallInput): Promise<void> {
   if (!deps.audit.healthy) throw auditUnavailable();
-  if (route.effect === "read") return DONE;
+  if (route.effect === "read" && call.level !== undefined && isContained(call.level)) return DONE;
   call.announced = true;
   const event = invokedEvent(call, { phase: "intent", time: deps.clock.now(), input: auditedInput(deps, input) });
   const intent = deps.audit.record(event);

@@ -10,7 +10,14 @@ import {
   withinScope,
 } from "../capability/index.ts";
 import type { PermissionView, PluginInfo, PluginSummary, SignerView, ToolSummary, TrustView } from "../host-api.ts";
-import { displayLine, displayText, type IsolationLevel, type PluginRef } from "../kernel/index.ts";
+import {
+  displayLine,
+  displayText,
+  HOST_RIGHTS,
+  isContained,
+  type IsolationLevel,
+  type PluginRef,
+} from "../kernel/index.ts";
 import { maskConfig } from "../manifest/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import type { PolicyDecision } from "../policy/index.ts";
@@ -51,7 +58,7 @@ export function summaryOf(sources: ViewSources, record: StoredPlugin): PluginSum
     enabled: !["disabled", "denied", "revoked"].includes(record.state),
     digest: record.ref.digest,
     source: record.source,
-    isolation: sources.levelOf(record),
+    ...isolationOf(sources.levelOf(record)),
     health: { status: HEALTH[record.state] ?? "stopped" },
     executionCount: record.executionCount + counts.executions,
     errorCount: record.errorCount + counts.errors,
@@ -59,6 +66,10 @@ export function summaryOf(sources: ViewSources, record: StoredPlugin): PluginSum
     categories: record.manifest.categories,
     signer: sources.signerOf(record),
   };
+}
+
+function isolationOf(level: IsolationLevel | null) {
+  return { isolation: level, contained: isContained(level) };
 }
 
 export async function infoOf(sources: ViewSources, record: StoredPlugin): Promise<PluginInfo> {
@@ -80,6 +91,7 @@ export async function infoOf(sources: ViewSources, record: StoredPlugin): Promis
           grantedBy: grant.grantedBy,
           grantedAt: grant.grantedAt,
           ...(grant.expiresAt === undefined ? {} : { expiresAt: grant.expiresAt }),
+          ...(grant.inProcess === true ? { inProcess: true } : {}),
         }
       : null,
   };
@@ -145,6 +157,7 @@ function enforcementOf(
     return { not: `this version of Sallyport does not serve ${missing}, so the plugin does not start with it` };
   if (level === null)
     return { not: "no isolation level that is available here is enough, so the plugin does not start" };
+  if (!isContained(level)) return { not: `it ${HOST_RIGHTS}` };
   const by = programEnforcement(record.manifest, request.capability, level) ?? ENFORCED_BY[request.capability];
   if (typeof by === "object") return by;
   if (by === undefined) return { not: `this version of Sallyport does not serve "${request.capability}"` };
@@ -181,6 +194,6 @@ export function toolOf(route: ToolFacts, level: IsolationLevel | null): ToolSumm
     decision: route.decision.decision,
     inputSchema: route.tool.inputSchema,
     ...(route.tool.outputSchema === undefined ? {} : { outputSchema: route.tool.outputSchema }),
-    isolation: level,
+    ...isolationOf(level),
   };
 }

@@ -153,8 +153,8 @@ function reportOf(namespace: LevelReport, landlock: LevelReport, runtime: LevelR
     runtime,
     "in-process": {
       available: false,
-      reason: "This build runs no plugin in the host's process.",
-      fix: "Use another level.",
+      reason: "It is no wall: a plugin in the host's process has the host's rights, so it is never chosen by itself.",
+      fix: "Nothing is missing; docs/isolation.md says what it takes to run one there.",
     },
   } as const satisfies Record<IsolationLevel, LevelReport>;
   return { groups: NO_GROUPS, levels, available: ISOLATION_LEVELS.filter((level) => levels[level].available) };

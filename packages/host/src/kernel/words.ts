@@ -12,6 +12,21 @@ export function strongestEffect(a: Effect, b: Effect): Effect {
 export const ISOLATION_LEVELS = ["namespace", "landlock", "runtime", "in-process"] as const;
 export type IsolationLevel = (typeof ISOLATION_LEVELS)[number];
 
+/** Whether anything but its own code keeps a process at a level to its grant; null for no level. */
+export function isContained(level: IsolationLevel): boolean;
+export function isContained(level: IsolationLevel | null): boolean | null;
+export function isContained(level: IsolationLevel | null): boolean | null {
+  return level === null ? null : level !== "in-process";
+}
+
+/** What every view says of a plugin in the host's process. */
+export const HOST_RIGHTS = "RUNS WITH THE HOST'S RIGHTS: nothing but its own code keeps it to what was granted";
+
+/** A level as people read it. */
+export function levelInWords(level: IsolationLevel): string {
+  return isContained(level) ? level : `${level}: ${HOST_RIGHTS}`;
+}
+
 /** The least that a plugin or an operator accepts. */
 export type IsolationFloor = "kernel" | "runtime";
 

@@ -26,6 +26,7 @@ export function toMcpTool(tool: ToolSummary): Tool {
       "sallyport/effect": tool.effect,
       "sallyport/decision": tool.decision,
       "sallyport/isolation": tool.isolation ?? "none",
+      ...(tool.contained !== null && { "sallyport/contained": tool.contained }),
     },
   };
 }

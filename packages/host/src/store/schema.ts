@@ -66,6 +66,7 @@ export interface GrantsTable {
   withdrawn_at: number | null;
   withdrawn_by: string | null;
   seal: string | null;
+  in_process: number;
 }
 
 export interface AllowListTable {

@@ -19,6 +19,7 @@ export const pluginSummaryAnswer = z.object({
   digest: z.string(),
   source: z.string(),
   isolation,
+  contained: z.boolean().nullable(),
   health: z.object({ status: z.string() }),
   execution_count: z.number(),
   error_count: z.number(),
@@ -53,6 +54,7 @@ export const toolAnswer = z.object({
   effect: z.string(),
   decision,
   isolation,
+  contained: z.boolean().nullable(),
   input_schema: schema,
   output_schema: schema.optional(),
 });
@@ -130,7 +132,13 @@ export const pluginInfoAnswer = pluginSummaryAnswer.extend({
   installed_at: z.number(),
   trust: trustAnswer,
   grant: z
-    .object({ id: z.string(), granted_by: z.string(), granted_at: z.number(), expires_at: z.number().optional() })
+    .object({
+      id: z.string(),
+      granted_by: z.string(),
+      granted_at: z.number(),
+      expires_at: z.number().optional(),
+      in_process: z.literal(true).optional(),
+    })
     .nullable(),
 });
 export type PluginInfoAnswer = z.infer<typeof pluginInfoAnswer>;

@@ -160,6 +160,12 @@ const BREAKS: readonly (readonly [string, ErrorCode, Partial<LoadQuestion>, read
     ["bytes", "evidence", "configuration"],
   ],
   [
+    "in-process",
+    "isolation_unavailable",
+    { grant: grant({ inProcess: true }) },
+    ["bytes", "evidence", "configuration"],
+  ],
+  [
     "isolation",
     "isolation_unavailable",
     { levelFor: refuses("isolation_unavailable") },

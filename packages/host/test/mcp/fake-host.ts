@@ -31,6 +31,7 @@ export function tool(name: string, more: Partial<ToolSummary> = {}): ToolSummary
       required: ["text"],
     },
     isolation: "namespace",
+    contained: true,
     ...more,
   };
 }

@@ -37,6 +37,7 @@ export const FORECAST: ToolSummary = {
   inputSchema: { type: "object", properties: { city: { type: "string" } } },
   outputSchema: { type: "object" },
   isolation: "namespace",
+  contained: true,
 };
 
 export const WEATHER: PluginInfo = {
@@ -49,6 +50,7 @@ export const WEATHER: PluginInfo = {
   digest: DIGEST,
   source: "directory:/plugins/weather",
   isolation: "namespace",
+  contained: true,
   health: { status: "stopped" },
   executionCount: 3,
   errorCount: 1,

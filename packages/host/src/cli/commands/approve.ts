@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { approvalAnswer, type PermissionAnswer, type PluginInfoAnswer, pluginInfoAnswer } from "../../wire/index.ts";
-import { displayLine, SallyportError } from "../../kernel/index.ts";
+import { displayLine, HOST_RIGHTS, SallyportError } from "../../kernel/index.ts";
 import { isInteractive } from "../io.ts";
 import { askYes } from "../passphrase.ts";
 import { isoTime, parseExpiry } from "../render/index.ts";
@@ -20,6 +20,7 @@ export async function approve(
   const scopes = list(options, "scope");
   const allowTools = list(options, "allowTools");
   const keepData = flag(options, "keepData") ? true : text(options, "keepData");
+  const inProcess = flag(options, "inProcess");
   const expires = text(options, "expires");
   const expiresAt = expires === undefined ? undefined : parseExpiry(expires, session.io.now());
 
@@ -33,13 +34,15 @@ export async function approve(
       allowTools ? `Agents may call without being asked: ${displayLine(allowTools.join(", "))}\n` : "",
       keepData === undefined ? "" : "It takes over what another plugin of this id kept here.\n",
       expiresAt === undefined ? "" : `The grant ends ${isoTime(expiresAt)}.\n`,
+      inProcess ? `${session.style.warn("!")} ${session.style.bold(`It ${HOST_RIGHTS}.`)}\n${IN_PROCESS}` : "",
     ].join(""),
   );
   if (!flag(options, "yes")) {
     if (!isInteractive(session.io) || session.json) {
       throw usage("Nobody can be asked here.", "Look at `sallyport plugin info`, then pass --yes.");
     }
-    if (!(await askYes(session.io, "Grant this?"))) throw new SallyportError("cancelled", "Nothing was granted.");
+    const question = inProcess ? "Run it as trusted code, with all that this host may do?" : "Grant this?";
+    if (!(await askYes(session.io, question))) throw new SallyportError("cancelled", "Nothing was granted.");
   }
   const body = {
     version: plugin.version,
@@ -49,6 +52,7 @@ export async function approve(
     ...(expiresAt !== undefined && { expires_at: expiresAt }),
     ...(keepData !== undefined && { keep_data: keepData }),
     ...(flag(options, "grantOnly") && { grant_only: true }),
+    ...(inProcess && { in_process: true }),
   };
   const answer = await session.call("POST", path("/api/plugins/approve", id), { body });
   const granted = pluginInfoAnswer.parse(answer["plugin"]);
@@ -63,6 +67,10 @@ export async function approve(
     ].join(""),
   );
 }
+
+const IN_PROCESS =
+  "  It is trusted code in this host's own process: it can read the vault and the home, open any file and connection\n" +
+  "  and end the host. Well-behaved code meets the same gates as elsewhere; hostile code need not.\n";
 
 /** States in which a plugin's tools can be called. */
 const LIVE: ReadonlySet<string> = new Set(["starting", "running", "idle", "unhealthy"]);

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { displayText } from "../../kernel/index.ts";
+import { displayText, HOST_RIGHTS, levelInWords } from "../../kernel/index.ts";
 import { logLineAnswer, type PluginInfoAnswer, pluginInfoAnswer } from "../../wire/index.ts";
 import { fields, isoTime, safeJson } from "../render/index.ts";
 import type { Session } from "../session.ts";
@@ -7,6 +7,7 @@ import { path, query, text } from "./define.ts";
 import { logLine } from "./plugin-logs.ts";
 import { permissionList, toolTable } from "./views.ts";
 
+const NO_LEVEL = "no level here is enough, so it does not start";
 /** Lines of the log that explain a failure. */
 const LAST_LINES = 5;
 
@@ -29,7 +30,7 @@ export async function info(
         ["description", plugin.description],
         ["state", stateOf(plugin)],
         ["health", plugin.health.status],
-        ["isolation", plugin.isolation ?? "no level here is enough, so it does not start"],
+        ["isolation", plugin.isolation === null ? NO_LEVEL : levelInWords(plugin.isolation)],
         ["digest", plugin.digest],
         ["source", plugin.source],
         ["signed", signedOf(plugin)],
@@ -72,7 +73,8 @@ function signedOf({ trust }: PluginInfoAnswer): string {
 function grantOf({ grant }: PluginInfoAnswer): string {
   if (grant === null) return "nothing";
   const end = grant.expires_at === undefined ? "" : `, until ${isoTime(grant.expires_at)}`;
-  return `${isoTime(grant.granted_at)} by ${grant.granted_by}${end}`;
+  const rights = grant.in_process === true ? `; IN THE HOST'S PROCESS, where it ${HOST_RIGHTS}` : "";
+  return `${isoTime(grant.granted_at)} by ${grant.granted_by}${end}${rights}`;
 }
 
 function configOf(config: Readonly<Record<string, unknown>>): string {

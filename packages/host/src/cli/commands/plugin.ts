@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import { pluginSummaryAnswer } from "../../wire/index.ts";
-import { displayLine } from "../../kernel/index.ts";
+import { displayLine, levelInWords } from "../../kernel/index.ts";
 import { table } from "../render/index.ts";
 import type { Session } from "../session.ts";
 import { approve } from "./approve.ts";
@@ -60,6 +60,7 @@ export function definePluginCommands(program: Command, context: CommandContext):
       "--keep-data [owner]",
       "hand on what another author's plugin of this id kept here; whose, when there are several",
     )
+    .option("--in-process", "run it in the host's process, WITH THE HOST'S RIGHTS; signed plugins only")
     .option("--grant-only", "write only the grant: no allow-list entry, ceiling or tool rule")
     .option("-y, --yes", "do not ask");
   verb(
@@ -144,7 +145,7 @@ async function listPlugins(session: Session) {
         plugin.version,
         plugin.enabled ? plugin.state : "disabled",
         plugin.health.status,
-        plugin.isolation ?? "none is enough",
+        plugin.isolation === null ? "none is enough" : levelInWords(plugin.isolation),
         String(plugin.execution_count),
         String(plugin.error_count),
         signerOf(plugin),

@@ -1,8 +1,15 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { z } from "zod";
-import { callAnswer, toolAnswer } from "../../wire/index.ts";
-import { displayText, type ErrorCode, exitCodeOf, isErrorCode, SallyportError } from "../../kernel/index.ts";
+import { callAnswer, toolAnswer, type ToolAnswer } from "../../wire/index.ts";
+import {
+  displayText,
+  type ErrorCode,
+  exitCodeOf,
+  isErrorCode,
+  levelInWords,
+  SallyportError,
+} from "../../kernel/index.ts";
 import { readStream } from "../io.ts";
 import { createStyle, fields, renderError, safeJson, table } from "../render/index.ts";
 import { answerOf, type Session } from "../session.ts";
@@ -37,6 +44,10 @@ export function defineToolCommands(program: Command, context: CommandContext): v
     .option("--agent <name>", AGENT_HELP);
 }
 
+function levelOf({ isolation }: ToolAnswer): string {
+  return isolation === null ? "-" : levelInWords(isolation);
+}
+
 async function listTools(session: Session, _args: readonly string[], options: Readonly<Record<string, unknown>>) {
   const { result } = await session.call("GET", "/api/tools", { agent: text(options, "agent") });
   session.print(result, () =>
@@ -45,7 +56,7 @@ async function listTools(session: Session, _args: readonly string[], options: Re
       z
         .array(toolAnswer)
         .parse(result)
-        .map((tool) => [tool.name, tool.effect, tool.decision, tool.isolation ?? "-", tool.description]),
+        .map((tool) => [tool.name, tool.effect, tool.decision, levelOf(tool), tool.description]),
       "No tool is available. Load a plugin: sallyport plugin load ID",
     ),
   );
@@ -61,7 +72,7 @@ async function info(session: Session, [name = ""]: readonly string[], options: R
       ["description", tool.description],
       ["effect", tool.effect],
       ["decision", tool.decision],
-      ["isolation", tool.isolation ?? "-"],
+      ["isolation", levelOf(tool)],
       ["input", JSON.stringify(tool.input_schema)],
       ["output", tool.output_schema === undefined ? "anything" : JSON.stringify(tool.output_schema)],
     ]);

@@ -5,7 +5,7 @@ import {
   type PluginSummaryAnswer,
   type ToolAnswer,
 } from "../../wire/index.ts";
-import { displayLine } from "../../kernel/index.ts";
+import { displayLine, HOST_RIGHTS } from "../../kernel/index.ts";
 import type { Session } from "../session.ts";
 import { table } from "../render/index.ts";
 import { usage } from "./define.ts";
@@ -59,7 +59,9 @@ export function toolTable(tools: readonly ToolAnswer[]): string {
 
 export function summaryLine(session: Session, said: string, answer: unknown): string {
   const plugin = pluginSummaryAnswer.parse(answer);
-  return `${session.style.good("✔")} ${said} ${displayLine(plugin.id)} ${displayLine(plugin.version)}: ${plugin.state}\n`;
+  return `${session.style.good("✔")} ${said} ${displayLine(plugin.id)} ${displayLine(plugin.version)}: ${plugin.state}\n${
+    plugin.contained === false ? `${session.style.warn("!")} It ${HOST_RIGHTS}.\n` : ""
+  }`;
 }
 
 /** @throws {SallyportError} `usage` when the text is no JSON object. */

@@ -40,6 +40,7 @@ export function insertGrant(grant: Grant): Statement {
         withdrawn_at: null,
         withdrawn_by: null,
         seal: grant.seal ?? null,
+        in_process: grant.inProcess === true ? 1 : 0,
       })
       .compile(),
     expect: 1,
@@ -89,6 +90,7 @@ function toGrant(row: Selectable<GrantsTable>): Grant {
     grantedBy: row.granted_by,
     grantedAt: row.granted_at,
     ...(row.expires_at === null ? {} : { expiresAt: row.expires_at }),
+    ...(row.in_process === 1 ? { inProcess: true } : {}),
     ...(row.seal === null ? {} : { seal: row.seal }),
   };
 }
