@@ -123,6 +123,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       planLaunch(record, granted, {
         broker,
         config: state.config,
+        root: parts.store.pathOf(record.ref.digest),
         ceiling: state.decisions.ceilingOf(record.ref.id),
         space: spaces.of(record),
         dataDir: dataDirOf(spaces.of(record)),

@@ -138,11 +138,16 @@ async function withEvidence(
   known: StoredPlugin,
   { evidence }: Origin,
 ): Promise<StoredPlugin> {
+  // To seal what somebody else wrote would make it ours.
+  deps.trust.seals.check(known, undefined);
   const news =
     (evidence.signature !== undefined && evidence.signature !== known.signature) ||
     (evidence.provenance !== undefined && known.provenance === undefined);
   // A stranger's signature over the same bytes takes nothing away from a publisher's.
   if (!news || (known.publisherKey !== undefined && evidence.publisherKey === undefined)) return known;
+  // Nor does another publisher's: what the plugin keeps belongs to whoever vouched for these bytes first, and still does.
+  if (known.publisherKey !== undefined && (await deps.trust.decideFor(known)).publisherKey === known.publisherKey)
+    return known;
   const data = evidence.publisherKey === undefined ? {} : { publisher_key: evidence.publisherKey };
   const event = eventOf(deps.clock, "plugin.evidence", actor, { plugin: known.ref, data });
   const merged = {
@@ -151,7 +156,7 @@ async function withEvidence(
     publisherKey: evidence.publisherKey,
   };
   const amended = await deps.catalog.amend(deps.trust.seals.plugin({ ...known, ...merged }), [event]);
-  await deps.spaces.handOn(known, amended);
+  if (known.publisherKey === undefined) await deps.spaces.handOn(known, amended);
   return amended;
 }
 

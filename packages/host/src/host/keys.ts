@@ -139,7 +139,8 @@ export function createKeysApi(deps: KeysDeps): KeysApi {
 /** Plugins that came before their signer was trusted here belong to that publisher from now on. */
 async function adopt({ catalog, clock, spaces, trust }: KeysDeps, operator: Operator): Promise<void> {
   for (const record of catalog.all()) {
-    if (record.signature === undefined || record.publisherKey !== undefined) continue;
+    // To seal what somebody else wrote would make it ours.
+    if (record.signature === undefined || record.publisherKey !== undefined || !trust.seals.isOwn(record)) continue;
     const { publisherKey } = await trust.decideFor(record);
     if (publisherKey === undefined) continue;
     const data = { publisher_key: publisherKey };

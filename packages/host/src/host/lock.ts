@@ -73,6 +73,16 @@ export async function openHomeLock(sources: LockSources): Promise<HomeLock> {
   const isSealed = (lock: Lock): boolean =>
     !sealKeys || checkSeal("lock", sealed(Object.values(lock.plugins)), lock.seal, sealKeys) !== undefined;
 
+  /** Sealed like the lock: whoever edits the database must not have the lock rewritten after it. */
+  const pendingOf = (before: string, after: string): string =>
+    `${before} ${after}${sealKeys ? ` ${sealOf("lock", { before, after }, sealKeys.current)}` : ""}`;
+
+  const isPending = (text: string | null, before: string, after: string): boolean =>
+    sealKeys
+      ? text?.startsWith(`${before} ${after} `) === true &&
+        checkSeal("lock", { before, after }, text.slice(before.length + after.length + 2), sealKeys) !== undefined
+      : text === `${before} ${after}`;
+
   /** Finishes a change that a crash cut in two: the store has it and the file is still what it was before. */
   async function find(): Promise<Found> {
     const lock = await readFile();
@@ -80,7 +90,7 @@ export async function openHomeLock(sources: LockSources): Promise<HomeLock> {
     const wanted = digestOf(entries());
     if (lock ? digest === wanted && isSealed(lock) : !written && catalog.all().length === 0)
       return { lock, ours: true, digest };
-    if ((await settings.get(PENDING)) !== `${digest} ${wanted}` || (lock && !isSealed(lock)))
+    if (!isPending(await settings.get(PENDING), digest, wanted) || (lock && !isSealed(lock)))
       return { lock, ours: false, digest };
     await write(entries(), (staged) => staged());
     return { lock: await readFile(), ours: true, digest: wanted };
@@ -122,7 +132,7 @@ export async function openHomeLock(sources: LockSources): Promise<HomeLock> {
       const wanted = digestOf(all);
       if (found.lock && wanted === found.digest) return commit([]);
       return write(all, async (replace) => {
-        const result = await commit([saveSetting(PENDING, `${found.digest} ${wanted}`), saveSetting(WRITTEN, "1")]);
+        const result = await commit([saveSetting(PENDING, pendingOf(found.digest, wanted)), saveSetting(WRITTEN, "1")]);
         await replace();
         return result;
       });

@@ -4,6 +4,7 @@ import { answersRequest, type Scope } from "../capability/index.ts";
 import type { HostConfig } from "../config/index.ts";
 import { LIMITS } from "../kernel/index.ts";
 import type { Manifest } from "../manifest/index.ts";
+import { BUNDLE_PATH } from "../registry/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import type { LaunchPlan, ProcessLimits } from "../supervisor/index.ts";
 import { programPlan } from "./program.ts";
@@ -11,6 +12,8 @@ import { programPlan } from "./program.ts";
 export interface PlanSources {
   readonly broker: Broker;
   readonly config: HostConfig;
+  /** Where the verified files of exactly this digest are. */
+  readonly root: string;
   readonly ceiling: readonly Scope[] | undefined;
   readonly space: string;
   readonly dataDir: string;
@@ -40,8 +43,9 @@ export function planLaunch(record: StoredPlugin, permit: LoadPermit, sources: Pl
       secrets: session.secretsView,
     },
     level: permit.level,
-    root: record.root,
-    bundle: record.bundle,
+    root: sources.root,
+    // Not what the record says: a row of the database must not choose what runs.
+    bundle: record.manifest.interpreter === undefined ? BUNDLE_PATH : record.manifest.entry,
     limits: processLimits(record.manifest, config),
     broker: session,
     ...(program && { program }),

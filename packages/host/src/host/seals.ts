@@ -14,6 +14,7 @@ export interface Seals {
   key(key: StoredKey): StoredKey;
   /** @throws {PolicyViolationError} `seal_invalid`. */
   check(record: StoredPlugin, grant: Grant | undefined): void;
+  isOwn(record: StoredPlugin): boolean;
   isOwnKey(key: StoredKey): boolean;
 }
 
@@ -27,6 +28,7 @@ export function createSeals(keys: SealKeys | undefined): Seals {
     plugin: (record) => sealed("plugin", record, pluginFacts(record)),
     grant: (grant) => sealed("grant", grant, grantFacts(grant)),
     key: (key) => sealed("trusted-key", key, keyFacts(key)),
+    isOwn: (record) => holds("plugin", pluginFacts(record), record.seal),
     isOwnKey: (key) => holds("trusted-key", keyFacts(key), key.seal),
     check(record, grant) {
       if (!holds("plugin", pluginFacts(record), record.seal)) throw broken(record, "The record", record.seal);
@@ -60,6 +62,6 @@ function keyFacts({ seal: _seal, ...facts }: StoredKey): unknown {
 function broken({ ref }: StoredPlugin, what: string, seal: string | undefined): PolicyViolationError {
   return new PolicyViolationError("seal_invalid", `${what} of ${ref.id} ${ref.version} is not as this host wrote it.`, {
     detail: seal === undefined ? "It has no seal." : "Its seal does not fit what it says now, or is by another key.",
-    fix: "If you set or changed PLUGIN_SECRET_KEY, run: sallyport key reseal. Else find out who edited state.db, and install the plugin again.",
+    fix: "If you set or changed PLUGIN_SECRET_KEY, run: sallyport key reseal. Else find out who edited state.db, uninstall the plugin and install it again.",
   });
 }

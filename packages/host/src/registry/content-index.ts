@@ -17,7 +17,7 @@ export async function readIndex(path: string, digest: string): Promise<readonly 
   }
   if (!Array.isArray(leaves) || !leaves.every(isLeaf)) throw mismatch(digest, "", digest, "no list of files");
   // No digest covers it, so whoever can write here could add it: installing keeps evidence elsewhere.
-  const evidence = leaves.find(({ path }) => isEvidence(path));
+  const evidence = leaves.find((leaf) => isEvidence(leaf.path));
   if (evidence !== undefined) throw mismatch(digest, evidence.path, "no such file", evidence.sha256);
   const actual = treeDigest(leaves);
   if (actual !== digest) throw mismatch(digest, "", digest, actual);
