@@ -1,7 +1,7 @@
 import { denoArguments, RUNTIME_ENVIRONMENT } from "./deno-command.ts";
 import { jailOrders } from "./jail.ts";
 import { librariesFor } from "./libraries.ts";
-import { resourceLimits, SCRATCH_BYTES, TASKS } from "./limits.ts";
+import { resourceLimits, TASKS } from "./limits.ts";
 import type { SandboxPlan, SandboxSpec } from "./types.ts";
 
 const DENO = "/rt/deno";
@@ -24,7 +24,7 @@ export const WALLS = [
   "plugin",
 ];
 
-/** Devices, and a size-limited /tmp. @param executable what `/proc/self/exe` names. */
+/** The only devices. @param executable what `/proc/self/exe` names. */
 export const devices = (executable: string): string[] => [
   "--dev-bind",
   "/dev/null",
@@ -36,13 +36,10 @@ export const devices = (executable: string): string[] => [
   "--symlink",
   executable,
   "/proc/self/exe",
-  "--size",
-  String(SCRATCH_BYTES),
-  "--tmpfs",
-  "/tmp",
-  "--chdir",
-  "/tmp",
 ];
+
+/** Empty and, with all of the root, read-only. A place to write would hold any number of empty files, which no size bounds. */
+const NO_SCRATCH = ["--dir", "/tmp", "--chdir", "/tmp"];
 
 /**
  * Level `namespace`: bubblewrap. All namespaces are new; the root holds the runtime, its libraries, the runner and the
@@ -65,6 +62,7 @@ export async function planNamespace(spec: SandboxSpec, bwrap: string): Promise<S
       ...WALLS,
       ...mounts.flatMap(([from, to]) => ["--ro-bind", from, to]),
       ...devices(DENO),
+      ...NO_SCRATCH,
       ...environment.flatMap(([name, value]) => ["--setenv", name, value]),
       "--remount-ro",
       "/",

@@ -4,7 +4,7 @@ import { PolicyViolationError, SallyportError } from "../kernel/index.ts";
 import { jailOrders } from "./jail.ts";
 import { LEAST_ABI } from "./landlock.ts";
 import { librariesFor, loaderOf } from "./libraries.ts";
-import { DATA_BASELINE_MB, resourceLimits, TASKS } from "./limits.ts";
+import { DATA_BASELINE_MB, resourceLimits, SCRATCH_BYTES, TASKS } from "./limits.ts";
 import { devices, NOBODY, WALLS } from "./namespace.ts";
 import type { AllowedPath } from "./orders.ts";
 import type { Interpreter, ProgramSpec, SandboxPlan, SandboxSpec } from "./types.ts";
@@ -15,6 +15,8 @@ const ROOT = "/plugin";
 const PROXY_FOLDER = "/rt/proxy";
 /** The proxy as the program sees it, on the loopback of its own empty network. */
 const PROXY_PORT = 3128;
+/** Programs count on a place for temporary files. bubblewrap bounds its bytes, not how many (empty) files it holds. */
+const SCRATCH = ["--size", String(SCRATCH_BYTES), "--tmpfs", "/tmp", "--chdir", "/tmp"];
 /** What a process needs before its program allocates anything; counted by `RLIMIT_DATA`. */
 const PLAIN_BASELINE_MB = 64;
 
@@ -55,6 +57,7 @@ async function inNamespace(spec: SandboxSpec, program: ProgramSpec, bwrap: strin
       ...mounts.flatMap(([from, to]) => ["--ro-bind", from, to]),
       ...(interpreter?.hidden ?? []).flatMap((path) => ["--size", "4096", "--tmpfs", path, "--remount-ro", path]),
       ...devices(executable),
+      ...SCRATCH,
       ...Object.entries(environment(forward !== undefined)).flatMap(([name, value]) => ["--setenv", name, value]),
       "--remount-ro",
       "/",

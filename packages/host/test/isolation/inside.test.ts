@@ -148,13 +148,9 @@ describe.skipIf(!namespaceAvailable)(
       expect(run.code).toBe(128 + 31);
     });
 
-    it("the temporary directory is bounded in size", () => {
-      expect(report.failed["fill the disk"]).toMatch(/os error 28/);
-    });
-
-    it("one file is bounded, and the process that writes more ends", async () => {
-      const run = await runInside(fixture("large-file.mjs"), { level: "namespace", openRuntimePermissions: true });
-      expect([run.stdout, run.code]).toEqual(["", 128 + 25]);
+    it("there is nowhere to write, not even an empty file", () => {
+      expect(report.failed["fill the disk"]).toMatch(/os error 30/);
+      expect(report.failed["make an empty file"]).toMatch(/os error 30/);
     });
 
     it("a worker can do no more", async () => {

@@ -38,7 +38,7 @@ const NUMBERS: Readonly<Record<string, string>> = {
   "memory: ArrayBuffer": memory,
   "memory: WebAssembly": memory,
   "open files": String(resources.get("nofile")),
-  scratch: `${SCRATCH_BYTES / MIB} MiB`,
+  scratch: `none; ${SCRATCH_BYTES / MIB} MiB for a [program](programs.md)`,
   "output of a call": `${SUPERVISOR_LIMITS.outputBytes / MIB} MiB`,
   "one message": `${LIMITS.lineBytes / MIB} MiB`,
   "error output": `${SUPERVISOR_LIMITS.stderrLinesPerSecond} lines a second are kept, ${SUPERVISOR_LIMITS.stderrBytesPerSecond / MIB} MiB a second`,

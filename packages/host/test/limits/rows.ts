@@ -28,7 +28,7 @@ const SPIN = "for (;;);";
 const QUICK = { bounds: { watchMs: 100, pingGraceMs: 200, heartbeatGraceMs: 500 } };
 
 const SCRATCH: Readonly<Record<IsolationLevel, RegExp>> = {
-  namespace: /^No space left on device/,
+  namespace: /^Read-only file system/,
   landlock: /^Permission denied/,
   // Only the second layer refuses here.
   runtime: /^Requires write access/,

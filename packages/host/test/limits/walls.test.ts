@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ControlGroups } from "../../src/isolation/index.ts";
 import { TASKS } from "../../src/isolation/index.ts";
 import { processTree } from "../../src/isolation/process-tree.ts";
-import { probe } from "../isolation/support.ts";
+import { probe, publicDir, type Run } from "../isolation/support.ts";
+import { compileInto, lacking, runProgram } from "../programs/support.ts";
 import { createLab, type Lab, LEVELS, toolCall, until } from "../supervisor/support.ts";
 import type { OTHER_ROWS } from "./rows.ts";
 
@@ -96,7 +97,7 @@ describe.each(LEVELS)("at level $level $note", ({ level, available }) => {
     expect(lab.processes).toEqual([]);
   });
 
-  it.skipIf(!available || level === "landlock")(row("size of a file"), async () => {
+  it.skipIf(!available || level !== "runtime")(row("size of a file"), async () => {
     const path = `/tmp/sallyport-limit-${process.pid}`;
     const plugin = await lab.start(tool(`Deno.writeFileSync("${path}", new Uint8Array(32 << 20));`), {
       level,
@@ -110,7 +111,7 @@ describe.each(LEVELS)("at level $level $note", ({ level, available }) => {
   test(row("core dumps"), async () => {
     const plugin = await lab.start(EVER, { level });
     const last = processTree(plugin.pid).at(-1)?.pid ?? 0;
-    expect(readFileSync(`/proc/${last}/limits`, "utf8")).toMatch(/^Max core file size\s+0\s+0\s/m);
+    expect(readFileSync(`/proc/${last}/limits`, "utf8")).toMatch(/^Max core file size\s+1\s+1\s/m);
   });
 
   test(row("calls at once, and waiting"), async () => {
@@ -126,6 +127,47 @@ describe.each(LEVELS)("at level $level $note", ({ level, available }) => {
     const hangs = "await new Promise(() => setInterval(() => {}, 1000));";
     await expect(lab.start(hangs, { level, bounds: { importMs: 300 } })).rejects.toMatchObject({ code: "load_failed" });
     expect(lab.processes).toEqual([]);
+  });
+});
+
+describe("a program's scratch at level namespace", () => {
+  const without = lacking("namespace", "cc");
+  /** Takes what it can get in /tmp, in one file or in many, and says what stopped it. */
+  const FILLS = `
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(int count, char **arguments) {
+  static char piece[1 << 20];
+  char name[32];
+  int one = count > 1, file = -1;
+  for (int n = 0; n < 64; n++) {
+    if (!one || file < 0) {
+      snprintf(name, sizeof name, "/tmp/%d", n);
+      file = open(name, O_CREAT | O_WRONLY, 0600);
+    }
+    if (write(file, piece, sizeof piece) < 0) { printf("errno %d after %d MiB\\n", errno, n); return 0; }
+  }
+  printf("all\\n");
+}
+`;
+  async function fill(...args: readonly string[]): Promise<Run> {
+    const dir = publicDir();
+    try {
+      compileInto(dir.path, "fills", FILLS);
+      return await runProgram({ level: "namespace", root: dir.path, entry: "fills", args });
+    } finally {
+      dir.remove();
+    }
+  }
+
+  it.skipIf(without !== "")(`scratch trips, for a program ${without}`, async () => {
+    expect(await fill()).toMatchObject({ code: 0, stdout: "errno 28 after 16 MiB\n" });
+  });
+
+  it.skipIf(without !== "")(row("size of a file", `, for a program ${without}`), async () => {
+    expect(await fill("one")).toMatchObject({ code: 128 + 25, stdout: "" });
   });
 });
 
