@@ -289,7 +289,7 @@ export interface PluginInfo extends PluginSummary {
 }
 
 export interface InstallRequest {
-  /** Absolute path of the plugin's directory. */
+  /** Absolute path of a directory or an archive, `[REGISTRY:]ID[@RANGE]`, or `npm:NAME[@RANGE]`. */
   readonly source: string;
   /** What the caller believes it installs; a mismatch with the manifest is refused. */
   readonly expect?: {

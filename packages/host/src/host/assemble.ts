@@ -28,8 +28,8 @@ import { createPluginConfigs } from "./configs.ts";
 import { createConfigState } from "./config-state.ts";
 import { createCounters } from "./counters.ts";
 import { examine } from "./doctor.ts";
-import { createHolds } from "./holds.ts";
 import { createDataSpaces } from "./data-spaces.ts";
+import { createHolds } from "./holds.ts";
 import { createInvoke } from "./invoke.ts";
 import { createKeysApi } from "./keys.ts";
 import { openHomeLock } from "./lock.ts";
@@ -273,7 +273,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     config: () => state.config,
     lock,
     holds,
-    openSource: openPath,
+    openSource: (text) => registries.resolve(text, openPath),
     prepare: (opened, inspect) => preparePlugin(opened, { findManifest, readManifest, ...(inspect && { inspect }) }),
     installSource: (opened, ports, onStep) =>
       installSource(opened, { findManifest, readManifest, ...ports, store: parts.store }, onStep),

@@ -1,5 +1,5 @@
 import { assertTrusted } from "../catalog/index.ts";
-import { displayLine, type PluginRef, PolicyViolationError, SallyportError } from "../kernel/index.ts";
+import { canonicalJson, displayLine, type PluginRef, PolicyViolationError, SallyportError } from "../kernel/index.ts";
 import type { Manifest } from "../manifest/index.ts";
 import { type PreparedPlugin, type ResolvedSource, writeSourceRecord } from "../registry/index.ts";
 import { findRevocation, type PluginOrigin, type StoredPlugin } from "../store/index.ts";
@@ -41,6 +41,12 @@ export async function examine(
     assertPromised("id", promise.id, ref.id);
     assertPromised("version", promise.version, ref.version);
     assertPromised("tree digest", promise.treeDigest, ref.digest);
+    // What it pulls in is the publisher's word in the manifest, never the registry's.
+    assertPromised(
+      "list of dependencies",
+      promise.dependencies && canonicalJson(promise.dependencies),
+      canonicalJson(manifest.dependencies),
+    );
   }
   await refuseRevoked(deps, ref, prepared.codeDigest);
   const source = writeSourceRecord(record);

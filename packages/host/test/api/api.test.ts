@@ -53,6 +53,7 @@ describe("the table of routes", () => {
       "key.trust",
       "key.rotate",
       "key.reseal",
+      "registry.add",
       "approval.approve",
       "secret.set",
       "secret.remove",
@@ -189,7 +190,7 @@ describe("plugins over REST", () => {
   });
 
   it("refuses a relative source and unknown keys", async () => {
-    for (const body of [{ source: "weather" }, { source: "/p", loda: true }, { plugin_path: "p", metadata }]) {
+    for (const body of [{ source: "./weather" }, { source: "/p", loda: true }, { plugin_path: "p", metadata }]) {
       expect((await send("POST", "/api/plugins/install", body)).status).toBe(400);
     }
     expect(host.calls).toEqual([]);

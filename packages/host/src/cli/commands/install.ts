@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+import { isAbsolute, resolve } from "node:path";
 import { displayLine } from "../../kernel/index.ts";
 import { installAnswer, type InstallAnswerBody, pluginSummaryAnswer } from "../../wire/index.ts";
 import { createProgressBar } from "../render/index.ts";
@@ -19,7 +19,7 @@ export async function install(
       "Give the folder that holds the plugin's manifest, or an archive of one (.tgz).",
     );
   const bar = createProgressBar(session.io.stderr);
-  const body = { source: folder, load: flag(options, "load") };
+  const body = { source: sourceOf(session, source), load: flag(options, "load") };
   const answer = await session
     .get(installAnswer, "POST", "/api/plugins/install", { body, onStep: (step) => bar.update(step) })
     .finally(() => bar.end());
@@ -33,6 +33,19 @@ export async function install(
       ...answer.warnings.map((warning) => `${session.style.warn("!")} ${displayLine(warning, 500)}\n`),
       `${nextOf(answer, version)}\n`,
     ].join(""),
+  );
+}
+
+/** A path that is there, else one below PLUGIN_DIR, else what a registry has; what can only be a path has to be there. */
+function sourceOf(session: Session, source: string): string {
+  const folder = session.io.env["PLUGIN_DIR"];
+  const places = [resolve(source), ...(folder && !isAbsolute(source) ? [resolve(folder, source)] : [])];
+  const found = places.find((place) => source !== "" && existsSync(place));
+  if (found !== undefined) return found;
+  if (/^[a-z]/.test(source) && !/\.(?:tgz|tar)$/.test(source)) return source;
+  throw usage(
+    `There is no folder or archive ${displayLine(source, 500)}.`,
+    "Give the folder that holds the plugin's manifest, an archive of one (.tgz), ID@VERSION of a registry, or npm:NAME@VERSION.",
   );
 }
 

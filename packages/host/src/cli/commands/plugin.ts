@@ -22,8 +22,8 @@ export function definePluginCommands(program: Command, context: CommandContext):
     plugin,
     context,
     "install <source>",
-    "install a plugin from a folder or an archive (.tgz); runs none of its code",
-    "sallyport plugin install ./plugins/weather",
+    "install a plugin from a folder, an archive (.tgz), a registry (ID@RANGE) or npm (npm:NAME@RANGE); runs none of its code",
+    "sallyport plugin install acme:weather@1.2.0",
     install,
   ).option("--load", "load it right after, when nothing has to be approved");
   verb(plugin, context, "list", "list the installed plugins", "sallyport plugin list", listPlugins).alias("ls");
