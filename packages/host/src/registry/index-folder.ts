@@ -1,7 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { constants } from "node:fs";
+import { open, readdir, rename, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { displayLine, SallyportError } from "../kernel/index.ts";
+import { readExactly, unsafe } from "./walk.ts";
 
 /** Where the lock of a registry's folder lies while its index is written. */
 const LOCK_FILE = ".registry.lock";
@@ -21,17 +23,23 @@ export async function listArchives(folder: string): Promise<readonly string[]> {
     .toSorted();
 }
 
-/** A small file, or undefined when there is none. @throws {SallyportError} `source_too_large`. */
+/**
+ * A small file, or undefined when there is none. The folder may be anybody's: what would make the reader wait, as a named pipe
+ * does, or read for ever, is refused.
+ * @throws {SallyportError} `source_unsafe`, `source_too_large`.
+ */
 export async function readSmallFile(path: string, maxBytes: number): Promise<Buffer | undefined> {
-  const size = await stat(path).then(
-    (found) => found.size,
-    () => undefined,
-  );
-  if (size === undefined) return undefined;
-  if (size > maxBytes) throw tooLarge(path, maxBytes);
-  const bytes = await readFile(path);
-  if (bytes.length > maxBytes) throw tooLarge(path, maxBytes);
-  return bytes;
+  const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(() => undefined);
+  if (handle === undefined) return undefined;
+  try {
+    const stat = await handle.stat();
+    if (!stat.isFile()) throw unsafe(basename(path), "is no regular file");
+    if (stat.size > maxBytes) throw tooLarge(path, maxBytes);
+    const bytes = await readExactly(handle, stat, basename(path), maxBytes);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  } finally {
+    await handle.close();
+  }
 }
 
 /** All of it or nothing, on disk before this resolves, whatever happens meanwhile. */

@@ -101,7 +101,10 @@ function ownUrl(registry: NpmRegistry, text: string): URL | undefined {
   const url = URL.parse(text);
   if (url === null) return undefined;
   if (url.origin === registry.url.origin) return url;
-  return url.origin === PUBLIC_NPM.url.origin ? new URL(`${url.pathname}${url.search}`, registry.url) : undefined;
+  if (url.origin !== PUBLIC_NPM.url.origin) return undefined;
+  // A path that begins with two slashes would name another host.
+  const own = new URL(`${url.pathname}${url.search}`, registry.url);
+  return own.origin === registry.url.origin ? own : undefined;
 }
 
 /** The exact range that a tag stands for; other ranges as they are. @throws {SallyportError} `not_found` for an unknown tag. */
