@@ -21,8 +21,8 @@ typedef unsigned long u64;
 __attribute__((used)) static const char SOURCE[] = "sallyport-jail-source:" SOURCE_SHA256;
 
 #if defined(__x86_64__)
-enum { SYS_read = 0, SYS_write = 1, SYS_getpid = 39, SYS_fcntl = 72, SYS_umask = 95, SYS_getppid = 110,
-       SYS_prctl = 157, SYS_exit_group = 231, SYS_openat = 257, SYS_prlimit64 = 302, SYS_seccomp = 317, SYS_execveat = 322 };
+enum { SYS_read = 0, SYS_write = 1, SYS_ioctl = 16, SYS_getpid = 39, SYS_clone = 56, SYS_fcntl = 72, SYS_umask = 95,
+       SYS_getppid = 110, SYS_prctl = 157, SYS_futex = 202, SYS_exit_group = 231, SYS_openat = 257, SYS_prlimit64 = 302, SYS_seccomp = 317, SYS_execveat = 322 };
 
 static long call(long number, long a, long b, long c, long d, long e) {
   register long r10 __asm__("r10") = d;
@@ -32,10 +32,23 @@ static long call(long number, long a, long b, long c, long d, long e) {
   return result;
 }
 
+/* A thread of this process on a stack of its own, which never returns. */
+static long start_thread(long flags, void *stack, void (*run)(void)) {
+  register long r10 __asm__("r10") = 0;
+  register long r8 __asm__("r8") = 0;
+  register void (*r12)(void) __asm__("r12") = run;
+  long result;
+  __asm__ volatile("syscall\n  test %%rax, %%rax\n  jnz 1f\n  xor %%ebp, %%ebp\n  call *%%r12\n  hlt\n1:"
+                   : "=a"(result)
+                   : "a"(SYS_clone), "D"(flags), "S"(stack), "d"(0), "r"(r10), "r"(r8), "r"(r12)
+                   : "rcx", "r11", "memory");
+  return result;
+}
+
 __asm__(".globl _start\n_start:\n  xor %ebp, %ebp\n  mov %rsp, %rdi\n  and $-16, %rsp\n  call start\n  hlt\n");
 #elif defined(__aarch64__)
-enum { SYS_read = 63, SYS_write = 64, SYS_getpid = 172, SYS_fcntl = 25, SYS_umask = 166, SYS_getppid = 173,
-       SYS_prctl = 167, SYS_exit_group = 94, SYS_openat = 56, SYS_prlimit64 = 261, SYS_seccomp = 277, SYS_execveat = 281 };
+enum { SYS_read = 63, SYS_write = 64, SYS_ioctl = 29, SYS_getpid = 172, SYS_clone = 220, SYS_fcntl = 25, SYS_umask = 166,
+       SYS_getppid = 173, SYS_prctl = 167, SYS_futex = 98, SYS_exit_group = 94, SYS_openat = 56, SYS_prlimit64 = 261, SYS_seccomp = 277, SYS_execveat = 281 };
 
 static long call(long number, long a, long b, long c, long d, long e) {
   register long x8 __asm__("x8") = number;
@@ -45,6 +58,22 @@ static long call(long number, long a, long b, long c, long d, long e) {
   register long x3 __asm__("x3") = d;
   register long x4 __asm__("x4") = e;
   __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
+  return x0;
+}
+
+/* A thread of this process on a stack of its own, which never returns. */
+static long start_thread(long flags, void *stack, void (*run)(void)) {
+  register long x8 __asm__("x8") = SYS_clone;
+  register long x0 __asm__("x0") = flags;
+  register void *x1 __asm__("x1") = stack;
+  register long x2 __asm__("x2") = 0;
+  register long x3 __asm__("x3") = 0;
+  register long x4 __asm__("x4") = 0;
+  register void (*x9)(void) __asm__("x9") = run;
+  __asm__ volatile("svc 0\n  cbnz x0, 1f\n  mov x29, xzr\n  mov x30, xzr\n  blr x9\n  brk 0\n1:"
+                   : "+r"(x0)
+                   : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x9)
+                   : "memory");
   return x0;
 }
 
@@ -58,7 +87,12 @@ enum { SYS_close_range = 436, SYS_landlock_create_ruleset = 444, SYS_landlock_ad
 
 enum { ORDERS = 3, STDERR = 2, EXIT_REFUSED = 121 };
 enum { AT_FDCWD = -100, AT_EMPTY_PATH = 0x1000, O_PATH = 010000000, O_CLOEXEC = 02000000, F_DUPFD_CLOEXEC = 1030 };
-enum { PR_SET_PDEATHSIG = 1, PR_SET_NO_NEW_PRIVS = 38, SIGKILL = 9, RLIMIT_NOFILE = 7, SECCOMP_SET_MODE_FILTER = 1 };
+enum { PR_SET_PDEATHSIG = 1, PR_SET_NO_NEW_PRIVS = 38, PR_CAP_AMBIENT = 47, PR_CAP_AMBIENT_CLEAR_ALL = 4 };
+enum { SIGKILL = 9, RLIMIT_NOFILE = 7, SECCOMP_SET_MODE_FILTER = 1, SECCOMP_FILTER_FLAG_NEW_LISTENER = 8 };
+/* VM, FS, FILES, SIGHAND, THREAD, SYSVSEM */
+enum { A_THREAD = 0x50f00, FUTEX_WAIT = 128, FUTEX_WAKE = 129 };
+#define SECCOMP_IOCTL_NOTIF_RECV 0xc0502100L
+#define SECCOMP_IOCTL_NOTIF_SEND 0xc0182101L
 enum { LANDLOCK_CREATE_RULESET_VERSION = 1, LANDLOCK_RULE_PATH_BENEATH = 1 };
 
 /* -- the end of it ------------------------------------------------------------------------------------------------ */
@@ -145,8 +179,8 @@ static void die_with_parent(void) {
   if ((u32)call(SYS_getppid, 0, 0, 0, 0, 0) != parent) refuse("the parent is gone", 0);
 }
 
-/* The program's descriptor: the first number that the limit below puts out of reach for good, so that the filter can
-   let exactly one exec pass, this one. */
+/* The program's descriptor: the first number that the limit below puts out of reach for good, so that nothing opened
+   later can be started by it. */
 static long place_program(const char *path, u32 number) {
   long program = must("open the program", call(SYS_openat, AT_FDCWD, (long)path, O_PATH | O_CLOEXEC, 0, 0));
   if (number == 0) return program;
@@ -212,6 +246,27 @@ static void restrict_files(void) {
   must("restrict files", call(SYS_landlock_restrict_self, ruleset, 0, 0, 0, 0));
 }
 
+/* Neither descriptor nor flags say which program an exec starts: a path from / makes the kernel forget the descriptor, and
+   a filter cannot read the path. So the filter asks a listener about every exec. This thread is it: it lets one pass, the
+   helper's own, and ends with that exec, and with it the listener. Who asks later is told that there is no such call. */
+static int heard_by; /* the listener's number and one; 0 until it is there */
+static u8 witness_stack[4096] __attribute__((aligned(16)));
+
+static void sleep_while(int *word, int value) { call(SYS_futex, (long)word, FUTEX_WAIT, value, 0, 0); }
+
+static void let_one_start(void) {
+  static u64 asked[10];
+  static struct { u64 id, value; u32 error, flags; } reply;
+  while (__atomic_load_n(&heard_by, __ATOMIC_ACQUIRE) == 0) sleep_while(&heard_by, 0);
+  int listener = heard_by - 1;
+  must("hear of the start", call(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_RECV, (long)asked, 0, 0));
+  reply.id = asked[0];
+  reply.flags = 1; /* go on */
+  must("let the start pass", call(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_SEND, (long)&reply, 0, 0));
+  static int never;
+  for (;;) sleep_while(&never, 0);
+}
+
 struct instruction { u16 code; u8 if_true, if_false; u32 value; };
 
 static void filter_calls(void) {
@@ -238,7 +293,11 @@ static void filter_calls(void) {
     program[place].value = own;
   }
   struct { u16 count; struct instruction *program; } filter = {(u16)count, program};
-  must("filter system calls", call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&filter, 0, 0));
+  must("start a thread", start_thread(A_THREAD, witness_stack + sizeof witness_stack, let_one_start));
+  long listener = must("filter system calls", call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                                                   (long)&filter, 0, 0));
+  __atomic_store_n(&heard_by, (int)listener + 1, __ATOMIC_RELEASE);
+  call(SYS_futex, (long)&heard_by, FUTEX_WAKE, 1, 0, 0);
 }
 
 __attribute__((used, noreturn)) void start(long *stack) {
@@ -253,6 +312,8 @@ __attribute__((used, noreturn)) void start(long *stack) {
   die_with_parent();
   call(SYS_umask, take32(), 0, 0, 0, 0);
   must("no new privileges", call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+  /* A host that was given capabilities by whoever started it does not pass them on. */
+  must("give up capabilities", call(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0));
   u32 number = take32();
   long program = place_program(arguments[1], number);
   set_limits(number);

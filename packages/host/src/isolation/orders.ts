@@ -5,9 +5,11 @@ import type { SeccompProgram } from "./seccomp.ts";
 const RESOURCES: ReadonlyMap<string, number> = new Map([
   ["fsize", 1],
   ["data", 2],
+  ["stack", 3],
   ["core", 4],
   ["nproc", 6],
   ["nofile", 7],
+  ["sigpending", 11],
 ]);
 
 /** A limit, soft and hard alike, by its name in prlimit(1). */

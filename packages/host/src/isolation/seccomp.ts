@@ -29,27 +29,43 @@ const offsetOfArgument = (index: number): number => 16 + 8 * index;
 
 const ALLOW = 0x7fff0000;
 const KILL_PROCESS = 0x80000000;
+/** Whoever listens decides; ENOSYS when nobody does any more. */
+const ASK = 0x7fc00000;
 const errno = (number: number): number => 0x00050000 | number;
 /** Success, with nothing done. */
 const NOTHING = errno(0);
 const EPERM = errno(1);
+const EACCES = errno(13);
 const ENOTTY = errno(25);
 const ENOSYS = errno(38);
 
 const CLONE_THREAD = 0x00010000;
+/** One table of descriptors for all threads, so that there is one limit on it. */
+const CLONE_FILES = 0x00000400;
 /** NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. */
 const CLONE_NEW_NAMESPACES = 0x7e020080;
 const MAP_SHARED = 0x01;
 const MAP_ANONYMOUS = 0x20;
 const MAP_GROWSDOWN = 0x0100;
+const MAP_LOCKED = 0x2000;
+const MAP_HUGETLB = 0x40000;
 /** TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX. */
 const IOCTL_ALLOWED = [0x5401, 0x5413, 0x541b, 0x5421, 0x5450, 0x5451];
 /** PR_SET_NAME, PR_GET_NAME, PR_SET_VMA (names of mappings). */
 const PRCTL_ALLOWED = [15, 16, 0x53564d41];
 /** AF_UNIX: a pair is a pipe within the process, and Deno does not start without one. There is no other way to a socket. */
 const SOCKETPAIR_ALLOWED = [1];
-/** Copies, flags, locks and pipe sizes. Not F_SETOWN, F_SETSIG: with those the kernel sends any signal to any process of the user. */
-const FCNTL_ALLOWED = [0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1031, 1032];
+/** Copies, flags, asking for locks and pipe sizes. Not F_SETOWN, F_SETSIG: with those the kernel sends any signal to any process of the user. */
+const FCNTL_ALLOWED = [0, 1, 2, 3, 4, 5, 36, 1030, 1032];
+/** F_SETLK, F_SETLKW and the two for open files. Libraries lock what no other process can have; shared files would carry locks from plugin to plugin. */
+const FCNTL_LOCKS = [6, 7, 37, 38];
+/** None, or CLOSE_RANGE_CLOEXEC. Not CLOSE_RANGE_UNSHARE: each thread would have descriptors of its own to fill. */
+const CLOSE_RANGE_ALLOWED = [0, 4];
+const O_ACCMODE = 3;
+const O_WRONLY = 1;
+const O_RDWR = 2;
+const O_TRUNC = 0o1000;
+const RLIMIT_NOFILE = 7;
 const AT_EMPTY_PATH = 0x1000;
 
 /** AF_INET, of whose addresses only the jail's own loopback leads anywhere. */
@@ -111,7 +127,16 @@ export function buildSeccompProgram(arch: SeccompArch, options: SeccompOptions):
     ...(arch === "x64" ? [op(JUMP_GREATER_EQUAL, X32_BIT, 0, 1), answer(KILL_PROCESS)] : []),
     ...onlyFor(FILTERED_SYSCALLS.clone[column], threadsOnly()),
     ...onlyFor(FILTERED_SYSCALLS.mmap[column], countedMemoryOnly()),
-    ...onlyFor(FILTERED_SYSCALLS.fcntl[column], oneOf(1, FCNTL_ALLOWED, EPERM)),
+    ...onlyFor(FILTERED_SYSCALLS.fcntl[column], [
+      ...answeredFor(1, FCNTL_LOCKS, NOTHING),
+      ...oneOf(1, FCNTL_ALLOWED, EPERM),
+    ]),
+    ...onlyFor(FILTERED_SYSCALLS.flock[column], [answer(NOTHING)]),
+    ...onlyFor(FILTERED_SYSCALLS.close_range[column], oneOf(2, CLOSE_RANGE_ALLOWED, EPERM)),
+    ...onlyFor(FILTERED_SYSCALLS.open[column], truncatesWhatItWrites(1)),
+    ...onlyFor(FILTERED_SYSCALLS.openat[column], truncatesWhatItWrites(2)),
+    ...onlyFor(FILTERED_SYSCALLS.setrlimit[column], oneOf(0, [RLIMIT_NOFILE], EPERM)),
+    ...setsNoOtherLimit(PRIVATE_SYSCALLS["prlimit64"]?.[column]),
     ...onlyFor(FILTERED_SYSCALLS.ioctl[column], oneOf(1, IOCTL_ALLOWED, ENOTTY)),
     ...onlyFor(FILTERED_SYSCALLS.prctl[column], oneOf(0, PRCTL_ALLOWED, EPERM)),
     ...onlyFor(FILTERED_SYSCALLS.socketpair[column], oneOf(0, SOCKETPAIR_ALLOWED, EPERM)),
@@ -124,30 +149,64 @@ export function buildSeccompProgram(arch: SeccompArch, options: SeccompOptions):
 }
 
 /** `block` ends in a return on every path; a call with another number jumps over it. */
-function onlyFor(number: number, block: readonly Instruction[]): Instruction[] {
-  return [op(JUMP_EQUAL, number, 0, block.length), ...block];
+function onlyFor(number: number | null, block: readonly Instruction[]): Instruction[] {
+  return number === null ? [] : [op(JUMP_EQUAL, number, 0, block.length), ...block];
 }
 
 function threadsOnly(): Instruction[] {
   return [
     op(LOAD_WORD, offsetOfArgument(0)),
-    op(JUMP_ANY_BIT, CLONE_NEW_NAMESPACES, 2, 0),
-    op(JUMP_ANY_BIT, CLONE_THREAD, 0, 1),
+    op(JUMP_ANY_BIT, CLONE_NEW_NAMESPACES, 3, 0),
+    op(JUMP_ANY_BIT, CLONE_THREAD, 0, 2),
+    op(JUMP_ANY_BIT, CLONE_FILES, 0, 1),
     answer(ALLOW),
     answer(EPERM),
   ];
 }
 
-/** RLIMIT_DATA counts neither shared memory nor stacks that grow, so neither can be had. */
+/** RLIMIT_DATA counts neither shared memory nor stacks that grow, so neither can be had; nor the machine's reserve of huge pages. */
 function countedMemoryOnly(): Instruction[] {
   return [
     op(LOAD_WORD, offsetOfArgument(3)),
-    op(JUMP_ANY_BIT, MAP_GROWSDOWN, 3, 0),
+    op(JUMP_ANY_BIT, MAP_GROWSDOWN | MAP_LOCKED | MAP_HUGETLB, 3, 0),
     op(JUMP_ANY_BIT, MAP_ANONYMOUS, 0, 1),
     op(JUMP_ANY_BIT, MAP_SHARED, 1, 0),
     answer(ALLOW),
     answer(EPERM),
   ];
+}
+
+/**
+ * Truncating a file needs the right to write it. The kernel lets O_TRUNC pass with O_RDONLY and with the access mode 3, which
+ * Landlock before its version 3 takes for reading, or for nothing at all.
+ * @param argument which one holds the flags.
+ */
+function truncatesWhatItWrites(argument: number): Instruction[] {
+  return [
+    op(LOAD_WORD, offsetOfArgument(argument)),
+    op(JUMP_ANY_BIT, O_TRUNC, 0, 4),
+    op(AND, O_ACCMODE),
+    op(JUMP_EQUAL, O_WRONLY, 2, 0),
+    op(JUMP_EQUAL, O_RDWR, 1, 0),
+    answer(EACCES),
+    answer(ALLOW),
+  ];
+}
+
+/** Reading limits, and setting the one on descriptors, which runtimes do. Falls through to the next rule; raising or lowering any other is refused. */
+function setsNoOtherLimit(prlimit: number | undefined): Instruction[] {
+  if (prlimit === undefined) return [];
+  const block = [
+    op(LOAD_WORD, offsetOfArgument(1)),
+    op(JUMP_EQUAL, RLIMIT_NOFILE, 5, 0),
+    op(LOAD_WORD, offsetOfArgument(2)),
+    op(JUMP_EQUAL, 0, 0, 2),
+    op(LOAD_WORD, offsetOfArgument(2) + 4),
+    op(JUMP_EQUAL, 0, 1, 0),
+    answer(EPERM),
+    op(LOAD_WORD, OFFSET_NUMBER),
+  ];
+  return onlyFor(prlimit, block);
 }
 
 function streamsOnly(): Instruction[] {
@@ -162,14 +221,17 @@ function streamsOnly(): Instruction[] {
   ];
 }
 
-/** The helper's own exec, by descriptor; execve, which takes a path, has no way at all. */
+/**
+ * The helper's own exec, by descriptor, and it once: the helper listens until then (a path from / would make the kernel
+ * forget the descriptor, and a filter cannot read it). execve, which takes a path, has no way at all.
+ */
 function thisProgramOnly(descriptor: number): Instruction[] {
   return [
     op(LOAD_WORD, offsetOfArgument(0)),
     op(JUMP_EQUAL, descriptor, 0, 3),
     op(LOAD_WORD, offsetOfArgument(4)),
     op(JUMP_EQUAL, AT_EMPTY_PATH, 0, 1),
-    answer(ALLOW),
+    answer(ASK),
     answer(EPERM),
   ];
 }
@@ -190,6 +252,12 @@ function itself(zeroToo: boolean, otherwise: number): Instruction[] {
 function oneOf(argument: number, values: readonly number[], otherwise: number): Instruction[] {
   const checks = values.map((value, index) => op(JUMP_EQUAL, value, values.length - index, 0));
   return [op(LOAD_WORD, offsetOfArgument(argument)), ...checks, answer(otherwise), answer(ALLOW)];
+}
+
+/** Falls through when the argument is none of the values. */
+function answeredFor(argument: number, values: readonly number[], action: number): Instruction[] {
+  const checks = values.map((value, index) => op(JUMP_EQUAL, value, values.length - index, 0));
+  return [op(LOAD_WORD, offsetOfArgument(argument)), ...checks, op(JUMP_ALWAYS, 1), answer(action)];
 }
 
 type Range = readonly [first: number, last: number];

@@ -29,11 +29,9 @@ export const ALLOWED_SYSCALLS: Readonly<Record<string, readonly [number | null, 
   pwritev2: [328, 287],
   lseek: [8, 62],
   close: [3, 57],
-  close_range: [436, 436],
   dup: [32, 23],
   dup2: [33, null],
   dup3: [292, 24],
-  flock: [73, 32],
   fsync: [74, 82],
   fdatasync: [75, 83],
   ftruncate: [77, 46],
@@ -60,9 +58,6 @@ export const ALLOWED_SYSCALLS: Readonly<Record<string, readonly [number | null, 
   timerfd_settime: [286, 86],
   timerfd_gettime: [287, 87],
   // files
-  open: [2, null],
-  openat: [257, 56],
-  openat2: [437, 437],
   stat: [4, null],
   fstat: [5, 80],
   lstat: [6, null],
@@ -140,14 +135,13 @@ export const ALLOWED_SYSCALLS: Readonly<Record<string, readonly [number | null, 
   uname: [63, 160],
   sysinfo: [99, 179],
   getrlimit: [97, 163],
-  setrlimit: [160, 164],
   getrandom: [318, 278],
   capget: [125, 90],
 };
 
 /**
- * Calls that name a process, or change a file by its path alone. They are allowed where the process has a pid namespace and a root of its own; elsewhere they
- * would reach others of the same user, so that those of OWN_SYSCALLS are allowed towards itself and the rest is refused.
+ * Calls that name a process. They are allowed where the process has a pid namespace of its own; elsewhere they would reach
+ * others of the same user, so that those of OWN_SYSCALLS are allowed towards itself and the rest is refused.
  */
 export const PRIVATE_SYSCALLS: Readonly<Record<string, readonly [number, number]>> = {
   kill: [62, 129],
@@ -161,7 +155,6 @@ export const PRIVATE_SYSCALLS: Readonly<Record<string, readonly [number, number]
   getsid: [124, 156],
   getpriority: [140, 141],
   get_robust_list: [274, 100],
-  utimensat: [280, 88],
 };
 
 interface OwnSyscall {
@@ -211,8 +204,13 @@ export const FILTERED_SYSCALLS = {
   clone: [56, 220],
   mmap: [9, 222],
   ioctl: [16, 29],
+  flock: [73, 32],
+  close_range: [436, 436],
+  open: [2, null],
+  openat: [257, 56],
+  setrlimit: [160, 164],
   prctl: [157, 167],
   socketpair: [53, 199],
   /** Only for programs with a way to the proxy; does not exist for any other process. */
   socket: [41, 198],
-} as const satisfies Readonly<Record<string, readonly [number, number]>>;
+} as const satisfies Readonly<Record<string, readonly [number, number | null]>>;

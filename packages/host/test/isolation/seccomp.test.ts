@@ -6,17 +6,23 @@ import { ALLOWED_SYSCALLS, FILTERED_SYSCALLS, OWN_SYSCALLS, PRIVATE_SYSCALLS } f
 const ARCH = { x64: 0xc000003e, arm64: 0xc00000b7 };
 const ALLOW = 0x7fff0000;
 const KILL = 0x80000000;
+const ASK = 0x7fc00000;
 const NOTHING = 0x00050000;
+const EACCES = 0x0005000d;
 const EPERM = 0x00050001;
 const ENOTTY = 0x00050019;
 const ENOSYS = 0x00050026;
 
 /** What the kernel's BPF machine would answer; throws where the kernel's checker would refuse the program. */
-function run(program: Buffer, number: number, args: readonly number[] = [], arch = ARCH.x64): number {
+function run(program: Buffer, number: number, args: readonly (number | bigint)[] = [], arch = ARCH.x64): number {
   const data = Buffer.alloc(64);
   data.writeUInt32LE(number >>> 0, 0);
   data.writeUInt32LE(arch, 4);
-  args.forEach((value, index) => data.writeUInt32LE(value >>> 0, 16 + 8 * index));
+  args.forEach((value, index) =>
+    typeof value === "bigint"
+      ? data.writeBigUInt64LE(value, 16 + 8 * index)
+      : data.writeUInt32LE(value >>> 0, 16 + 8 * index),
+  );
   let accumulator = 0;
   for (let at = 0; at < program.length / 8; at++) {
     const code = program.readUInt16LE(at * 8);
@@ -27,6 +33,7 @@ function run(program: Buffer, number: number, args: readonly number[] = [], arch
     else if (code === 0x25) jump(accumulator > value);
     else if (code === 0x35) jump(accumulator >= value);
     else if (code === 0x45) jump((accumulator & value) !== 0);
+    else if (code === 0x54) accumulator = (accumulator & value) >>> 0;
     else if (code === 0x05) at += value;
     else if (code === 0x06) return value;
     else throw new Error(`unknown instruction ${code}`);
@@ -55,7 +62,7 @@ const SETTINGS = [
 
 describe.each(SETTINGS)("the seccomp program for %s, pids shared: %s [S3-82]", (arch: SeccompArch, shared) => {
   const program = built(arch, shared);
-  const ask = (number: number, ...args: number[]): number => run(program, number, args, ARCH[arch]);
+  const ask = (number: number, ...args: (number | bigint)[]): number => run(program, number, args, ARCH[arch]);
   const filtered = Object.fromEntries(
     Object.entries(FILTERED_SYSCALLS).map(([name, pair]) => [name, pair[column[arch]]]),
   );
@@ -63,7 +70,7 @@ describe.each(SETTINGS)("the seccomp program for %s, pids shared: %s [S3-82]", (
   it("allows exactly what the table names, over every number there is", () => {
     const tables = shared ? [ALLOWED_SYSCALLS] : [ALLOWED_SYSCALLS, PRIVATE_SYSCALLS];
     const allowed = new Set(tables.flatMap((table) => Object.values(table)).map((pair) => pair[column[arch]]));
-    const decidedByArguments = new Set<number>(Object.values(filtered));
+    const decidedByArguments = new Set<number | null>(Object.values(filtered));
     if (shared) for (const name of OWN) decidedByArguments.add(PRIVATE_SYSCALLS[name]![column[arch]]);
     for (let number = 0; number < 1200; number++) {
       if (decidedByArguments.has(number)) continue;
@@ -78,9 +85,9 @@ describe.each(SETTINGS)("the seccomp program for %s, pids shared: %s [S3-82]", (
     }
   });
 
-  it("starts one program, by the descriptor that no later one can have, and none by a path", () => {
+  it("asks the helper about a start by the descriptor that no later one can have, and refuses all others", () => {
     const exec = (fd: number, flags: number): number => ask(filtered["execveat"]!, fd, 0, 0, 0, flags);
-    expect(exec(256, 0x1000)).toBe(ALLOW);
+    expect(exec(256, 0x1000)).toBe(ASK);
     for (const [fd, flags] of [
       [255, 0x1000],
       [3, 0x1000],
@@ -95,6 +102,35 @@ describe.each(SETTINGS)("the seccomp program for %s, pids shared: %s [S3-82]", (
   it("sets no owner or signal of a descriptor, with which the kernel would signal for it", () => {
     for (const command of [8, 10, 15, 17, 1024, 1026, 1033]) expect(ask(filtered["fcntl"]!, 1, command)).toBe(EPERM);
     for (const command of [0, 1, 2, 3, 4, 1030]) expect(ask(filtered["fcntl"]!, 1, command)).toBe(ALLOW);
+  });
+
+  it("sets no lock, by which plugins that read the same file would speak to each other", () => {
+    for (const command of [6, 7, 37, 38]) expect(ask(filtered["fcntl"]!, 3, command)).toBe(NOTHING);
+    expect(ask(filtered["flock"]!, 3, 2)).toBe(NOTHING);
+  });
+
+  it("gives all threads one table of descriptors", () => {
+    for (const flags of [0, 4]) expect(ask(filtered["close_range"]!, 3, 9, flags)).toBe(ALLOW);
+    for (const flags of [2, 6]) expect(ask(filtered["close_range"]!, 3, 9, flags)).toBe(EPERM);
+    expect(ask(filtered["clone"]!, 0x3d0f00 & ~0x400)).toBe(EPERM);
+  });
+
+  it("truncates only what is opened for writing, which every version of Landlock sees", () => {
+    const opens = [(flags: number) => ask(filtered["openat"]!, -100, 0, flags)];
+    if (filtered["open"] !== null) opens.push((flags) => ask(filtered["open"]!, 0, flags));
+    for (const open of opens) {
+      for (const flags of [0, 1, 2, 3, 0o1001, 0o1002, 0o1101]) expect([flags, open(flags)]).toEqual([flags, ALLOW]);
+      for (const flags of [0o1000, 0o1003, 0o1100]) expect([flags, open(flags)]).toEqual([flags, EACCES]);
+    }
+  });
+
+  it("sets no limit but that on descriptors, and reads them all", () => {
+    expect(ask(filtered["setrlimit"]!, 7)).toBe(ALLOW);
+    for (const resource of [3, 4, 6, 11]) expect(ask(filtered["setrlimit"]!, resource)).toBe(EPERM);
+    const prlimit = PRIVATE_SYSCALLS["prlimit64"]![column[arch]];
+    for (const resource of [3, 4, 7]) expect(ask(prlimit, 0, resource, 0, 1)).toBe(ALLOW);
+    expect(ask(prlimit, 0, 7, 4096)).toBe(ALLOW);
+    for (const pointer of [4096, 0x7fff_0000_0000n]) expect(ask(prlimit, OWN_PID, 4, pointer)).toBe(EPERM);
   });
 
   it.skipIf(!shared)("lets it name itself and nobody else", () => {
@@ -127,6 +163,7 @@ describe.each(SETTINGS)("the seccomp program for %s, pids shared: %s [S3-82]", (
     expect(mmap(0x21)).toBe(EPERM);
     expect(mmap(0x23)).toBe(EPERM);
     expect(mmap(0x122)).toBe(EPERM);
+    expect(mmap(0x40022)).toBe(EPERM);
   });
 
   it("allows a pair of connected sockets within the process, and no other family", () => {
@@ -149,7 +186,7 @@ it("ends a process that uses the x32 numbers", () => {
 
 describe("the tables name no call that reaches out of the process", () => {
   const REFUSED =
-    "execve setpriority sched_setaffinity sched_setscheduler sched_setparam sched_setattr ioprio_set setpgid setsid rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal migrate_pages move_pages shmat semop msgsnd mq_open chmod fchmod fchmodat chown fchownat truncate link linkat mknod mknodat setxattr inotify_init fanotify_init utimes futimesat vhangup acct socket connect bind listen accept accept4 sendto sendmsg sendmmsg recvmsg recvmmsg fork vfork clone3 execveat ptrace mount umount2 pivot_root chroot bpf io_uring_setup io_uring_enter io_uring_register keyctl add_key request_key userfaultfd unshare setns memfd_create shmget msgget semget process_vm_readv process_vm_writev kcmp pidfd_open pidfd_getfd perf_event_open init_module finit_module kexec_load setuid setgid setgroups capset personality open_by_handle_at name_to_handle_at swapon reboot settimeofday clock_settime sethostname quotactl landlock_create_ruleset seccomp".split(
+    "execve setpriority sched_setaffinity sched_setscheduler sched_setparam sched_setattr ioprio_set setpgid setsid rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal migrate_pages move_pages shmat semop msgsnd mq_open chmod fchmod fchmodat chown fchownat truncate link linkat mknod mknodat setxattr inotify_init fanotify_init utimes futimesat utimensat openat2 vhangup acct socket connect bind listen accept accept4 sendto sendmsg sendmmsg recvmsg recvmmsg fork vfork clone3 execveat ptrace mount umount2 pivot_root chroot bpf io_uring_setup io_uring_enter io_uring_register keyctl add_key request_key userfaultfd unshare setns memfd_create shmget msgget semget process_vm_readv process_vm_writev kcmp pidfd_open pidfd_getfd perf_event_open init_module finit_module kexec_load setuid setgid setgroups capset personality open_by_handle_at name_to_handle_at swapon reboot settimeofday clock_settime sethostname quotactl landlock_create_ruleset seccomp".split(
       " ",
     );
   it.each(REFUSED)("%s", (name) => {

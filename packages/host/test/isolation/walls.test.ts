@@ -121,7 +121,7 @@ describe.skipIf(!namespaceAvailable)(`a process at level namespace, seen from th
     expect(of["Max data size"]).toEqual([data, data]);
     expect(of["Max open files"]).toEqual(["256", "256"]);
     expect(of["Max processes"]).toEqual(["64", "64"]);
-    expect(of["Max core file size"]).toEqual(["0", "0"]);
+    expect(of["Max core file size"]).toEqual(["1", "1"]);
     expect(of["Max file size"]).toEqual(["16777216", "16777216"]);
   });
 
@@ -165,7 +165,7 @@ describe.skipIf(!runtimeAvailable)("a process at level runtime, seen from the ho
     expect(of["NoNewPrivs"]).toBe("1");
     if (hostIsRoot) expect(of["Uid"]).toBe("65534\t65534\t65534\t65534");
     expect(limits(pid)["Max open files"]).toEqual(["256", "256"]);
-    expect(limits(pid)["Max core file size"]).toEqual(["0", "0"]);
+    expect(limits(pid)["Max core file size"]).toEqual(["1", "1"]);
     expect(pid).toBe(started.at(-1)?.pid);
     expect(sessionOf(pid)).toBe(String(pid));
   });

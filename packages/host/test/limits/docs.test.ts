@@ -46,7 +46,8 @@ const NUMBERS: Readonly<Record<string, string>> = {
   "memory: the whole process": `the budget and ${RUNTIME_MEMORY_BYTES / MIB} MiB`,
   threads: String(resources.get("nproc")),
   "size of a file": `${(resources.get("fsize") ?? 0) / MIB} MiB`,
-  "core dumps": String(resources.get("core")),
+  // With 0, one that goes to a program is made all the same.
+  "core dumps": resources.get("core") === 1 ? "none" : "some",
   "calls at once, and waiting": `${LIMITS.concurrency}, ${LIMITS.mostConcurrency} and ${LIMITS.queuedCalls} waiting`,
   "time of a start": `${LIMITS.handshakeMs / 1000} s handshake, ${SUPERVISOR_LIMITS.importMs / 1000} s import, ${LIMITS.initializeMs / 1000} s \`initialize\``,
 };
