@@ -8,7 +8,7 @@ import { version } from "./fields.ts";
 
 const path = z.string().min(1).max(4096).refine(isAbsolute, "must be an absolute path on the host's machine");
 /** As the host reads it: a path, ID[@RANGE] of a registry, npm:NAME[@RANGE]. Never relative to somebody's working directory. */
-const source = z
+const named = z
   .string()
   .min(1)
   .max(4096)
@@ -19,7 +19,7 @@ const source = z
 const text = z.string().min(1).max(10_000);
 
 const ours = z.strictObject({
-  source,
+  source: named,
   load: z.boolean().default(false),
   expect: z.strictObject({ id: text.optional(), name: text.optional(), version: version.optional() }).optional(),
 });

@@ -58,7 +58,9 @@ export async function createRegistries(deps: RegistriesDeps): Promise<Registries
       ? { ...registry, seal: sealOf("registry", factsOf(registry), trust.seals.keys.current) }
       : registry;
   const isOwn = (registry: StoredRegistry): boolean =>
-    !trust.seals.keys || checkSeal("registry", factsOf(registry), registry.seal, trust.seals.keys) !== undefined;
+    trust.seals.keys
+      ? checkSeal("registry", factsOf(registry), registry.seal, trust.seals.keys) !== undefined
+      : registry.seal === undefined;
 
   function usable(registry: StoredRegistry): IndexRegistry {
     if (!isOwn(registry)) {
@@ -90,12 +92,11 @@ export async function createRegistries(deps: RegistriesDeps): Promise<Registries
       const before = find(name);
       const { index, seen } = await client.refresh(usable(before), clock.now());
       const registry = sealed({ ...before, seen, refreshedAt: clock.now() });
-      const data = { registry: name, counter: seen.counter, index: seen.indexDigest };
-      const news = before.seen?.counter !== seen.counter;
-      await audit.commit(
-        [advanceRegistry(registry)],
-        news ? [eventOf(clock, "registry.refreshed", actor, { data })] : [],
-      );
+      if (before.seen?.counter === seen.counter) await db.atomically([advanceRegistry(registry)]);
+      else {
+        const data = { registry: name, counter: seen.counter, index: seen.indexDigest };
+        await audit.commit([advanceRegistry(registry)], [eventOf(clock, "registry.refreshed", actor, { data })]);
+      }
       stored = stored.map((other) => (other.name === name ? registry : other));
       return { registry, index };
     });
