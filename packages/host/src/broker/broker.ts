@@ -1,6 +1,6 @@
 import { displayLine, PolicyViolationError, SallyportError, toSallyportError } from "../kernel/index.ts";
 import type { CallContext } from "../supervisor/index.ts";
-import { createEgress, wholeHosts } from "./egress.ts";
+import { createEgress, EGRESS_LIMITS, wholeHosts } from "./egress.ts";
 import { createFiles } from "./files.ts";
 import { FILE_LIMITS } from "./files-limits.ts";
 import { createKv } from "./kv.ts";
@@ -102,7 +102,9 @@ function createSession(
   });
   const egress = authority.granted.some((scope) => scope.capability === "network")
     ? createEgress({
+        home: deps.home,
         limits: networkLimits,
+        bounds: { ...EGRESS_LIMITS, ...deps.egressLimits },
         reach,
         tunnels,
         gate,

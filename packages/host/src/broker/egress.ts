@@ -1,11 +1,9 @@
-import { chmod, chown, mkdtemp, rm } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { Scope } from "../capability/index.ts";
 import { SallyportError } from "../kernel/index.ts";
 import type { CallContext, EgressDoor } from "../supervisor/index.ts";
+import { type EgressPlace, makeEgressPlace } from "./egress-place.ts";
 import { forwardRequest } from "./egress-request.ts";
 import { openTunnel } from "./egress-tunnel.ts";
 import type { NetworkReport } from "./fetch.ts";
@@ -16,10 +14,20 @@ import type { AddressGate } from "./resolve.ts";
 import type { Transport } from "./transport.ts";
 
 /** Bounds of the proxy itself; what passes through it has the network's. */
-export const EGRESS_LIMITS = { connections: 32, headerBytes: 16 * 1024, headersMs: 10_000 } as const;
+export interface EgressLimits {
+  readonly connections: number;
+  readonly headerBytes: number;
+  /** Until all headers of a request are there. */
+  readonly headersMs: number;
+}
+
+export const EGRESS_LIMITS: EgressLimits = { connections: 32, headerBytes: 16 * 1024, headersMs: 10_000 };
 
 export interface EgressDeps {
+  /** Real path of the home; its one host sweeps what an earlier one left. */
+  readonly home: string;
   readonly limits: NetworkLimits;
+  readonly bounds: EgressLimits;
   /** For plain HTTP, whose methods and paths are seen. */
   readonly reach: Reach;
   /** For tunnels, of which only host and port are seen: grants of anything less are not in it. */
@@ -53,10 +61,11 @@ export interface Passage {
  * flight and its intent is durable; when the last call ends, every connection does.
  */
 export function createEgress(deps: EgressDeps): Egress {
+  const { bounds } = deps;
   const inFlight = new Map<string, CallContext>();
   const passages = new Set<AbortController>();
   let server: Server | undefined;
-  let folder: string | undefined;
+  let place: EgressPlace | undefined;
 
   function endAll(): void {
     for (const passage of passages) passage.abort(callOver());
@@ -87,13 +96,13 @@ export function createEgress(deps: EgressDeps): Egress {
 
   function serve(): Server {
     const made = createServer({
-      maxHeaderSize: EGRESS_LIMITS.headerBytes,
-      headersTimeout: EGRESS_LIMITS.headersMs,
+      maxHeaderSize: bounds.headerBytes,
+      headersTimeout: bounds.headersMs,
       requestTimeout: deps.limits.totalMs,
-      connectionsCheckingInterval: 1_000,
+      connectionsCheckingInterval: Math.min(1_000, bounds.headersMs),
       insecureHTTPParser: false,
     });
-    made.maxConnections = EGRESS_LIMITS.connections;
+    made.maxConnections = bounds.connections;
     // One request a connection: nothing can be smuggled behind it.
     made.maxRequestsPerSocket = 1;
     made.on("connect", (request, client, head) => {
@@ -117,22 +126,20 @@ export function createEgress(deps: EgressDeps): Egress {
     deps.transport.close();
     server?.closeAllConnections();
     server?.close();
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+    await place?.remove();
   }
 
   return {
     async open(owner) {
-      folder = await mkdtemp(join(tmpdir(), "sallyport-egress-"));
-      const path = join(folder, "proxy");
+      const made = await makeEgressPlace(deps.home, owner);
+      place = made;
       server = serve();
       await new Promise<void>((resolve, reject) => {
-        server?.once("error", reject).listen(path, resolve);
+        server?.once("error", reject).listen(made.path, resolve);
       });
-      await chmod(path, 0o600);
-      // The folder lets in the program's user alone; every process of that user is in a jail of ours.
-      await chmod(folder, 0o700);
-      if (owner !== null) for (const place of [path, folder]) await chown(place, owner.uid, owner.gid);
-      return path;
+      // Its user alone can come in; every process of that user is in a jail of ours.
+      await made.open();
+      return made.path;
     },
     begin: (context) => void inFlight.set(context.callId, context),
     end(callId) {

@@ -3,6 +3,7 @@ import type { Clock, PluginRef } from "../kernel/index.ts";
 import type { Redactor, SecretSource } from "../secrets/index.ts";
 import type { KvStore } from "../store/index.ts";
 import type { BrokerSession } from "../supervisor/index.ts";
+import type { EgressLimits } from "./egress.ts";
 import type { FileLimits } from "./files-limits.ts";
 import type { NetworkLimits } from "./network-limits.ts";
 import type { Resolver } from "./resolve.ts";
@@ -56,6 +57,8 @@ export interface BrokerLogLine {
 }
 
 export interface BrokerDeps {
+  /** Real path of this host's home. */
+  readonly home: string;
   readonly secrets: SecretSource;
   readonly redactor: Redactor;
   readonly kv: KvStore;
@@ -75,6 +78,7 @@ export interface BrokerDeps {
   /** Opens a TCP connection to a checked address. Default: the operating system's; tests lead well-known ports elsewhere. */
   readonly dial?: Dial;
   readonly networkLimits?: Partial<NetworkLimits>;
+  readonly egressLimits?: Partial<EgressLimits>;
   readonly fileLimits?: Partial<FileLimits>;
 }
 

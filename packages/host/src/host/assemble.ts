@@ -1,6 +1,6 @@
 import { dirname, join } from "node:path";
 import { createCallApprovals } from "../approval/index.ts";
-import { createBroker, isNeverGrantable } from "../broker/index.ts";
+import { createBroker, isNeverGrantable, sweepEgressPlaces } from "../broker/index.ts";
 import { assertMayBeInProcess, createTurns, isLive, type LoadPermit, passGates } from "../catalog/index.ts";
 import type { Grant } from "../capability/index.ts";
 import { hasFolder, realPathOf, removeFolder, watchConfigFile } from "../home/index.ts";
@@ -93,6 +93,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     ...parts.overrides.network,
     secrets: vault,
     redactor,
+    home: parts.home,
     kv,
     clock,
     onAction(action) {
@@ -338,6 +339,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   await collect().catch(options.onDefect);
   const counting = setInterval(() => void counters.flush().catch(options.onDefect), COUNTS_MS);
   counting.unref();
+  await sweepEgressPlaces(parts.home).catch(options.onDefect);
   const unwatch = watchConfigFile(parts.home, () => void reload().catch(options.onDefect), options.onDefect);
 
   /** What a crash or a failed install left in the store. What is being installed is held. */

@@ -67,6 +67,7 @@ export function bench(options: BenchOptions): Bench {
     dataDir: options.dataDir ?? "/nonexistent/data",
   };
   const broker = createBroker({
+    home: "/nonexistent/home",
     redactor: createRedactor(() => known),
     kv: memoryKv(),
     clock: { now: () => 0, monotonic: () => performance.now() },

@@ -106,6 +106,7 @@ async function play({ greeted, steps }: { greeted: boolean; steps: readonly Step
   const lines: BrokerLogLine[] = [];
   const reached: string[] = [];
   const broker = createBroker({
+    home: "/nonexistent/home",
     secrets: {
       use: (name: string) =>
         name === "KEY" ? { value: GRANTED.secret, origins: [`http://${GRANTED.host}`], updatedAt: 0 } : undefined,
@@ -129,7 +130,13 @@ async function play({ greeted, steps }: { greeted: boolean; steps: readonly Step
     forbiddenPaths: [join(place.root, "outside")],
   });
   const plugin = { id: "fuzz", version: "1.0.0", digest: "sha256:00" };
-  const brokerSession = broker.session({ plugin, declared: scopes(), granted: scopes(), space: "fuzz", dataDir: place.data });
+  const brokerSession = broker.session({
+    plugin,
+    declared: scopes(),
+    granted: scopes(),
+    space: "fuzz",
+    dataDir: place.data,
+  });
   const { sandbox, stdout, written, kills } = fakeSandbox();
   const plan = {
     view: { ref: plugin, tools: ["t"], scopes: scopes(), config: {}, secrets: {} },

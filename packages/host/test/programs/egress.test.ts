@@ -2,6 +2,7 @@ import { existsSync, statSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
+import { sweepEgressPlaces } from "../../src/broker/index.ts";
 import type { NetworkScope } from "../../src/capability/index.ts";
 import { bench, type Bench, type BenchOptions, network, portOf, servedByTest } from "../broker/support.ts";
 
@@ -370,14 +371,36 @@ describe("a program's way out: when", () => {
     session.close();
   });
 
+  it("cuts a connection whose headers do not come", async () => {
+    const server = await rawServer();
+    const { say, actions } = await open({ granted: scopes(server.port), egressLimits: { headersMs: 100 } });
+    const slow = "GET http://127.0.0.1/ HTTP/1.1\r\nHost:";
+    const answers = await Promise.all([
+      say(slow),
+      say(slow, (socket) => {
+        const drip = setInterval(() => socket.write("a"), 20);
+        socket.once("close", () => clearInterval(drip));
+      }),
+    ]);
+    expect(answers).toEqual(["", ""]);
+    expect([server.connections(), actions]).toEqual([0, []]);
+  });
+
+  it("is swept where its host was killed, by the next host of the home and no other", async () => {
+    const left = await open({ granted: scopes(80), home: "/nonexistent/left" });
+    const other = await open({ granted: scopes(80) });
+    await sweepEgressPlaces("/nonexistent/left");
+    expect([existsSync(dirname(dirname(left.path))), existsSync(other.path)]).toEqual([false, true]);
+  });
+
   it("is a socket in a folder that only its user can enter, and leaves nothing behind", async () => {
     const { path, session } = await open({ granted: scopes(80) });
     expect(statSync(dirname(path)).mode & 0o777).toBe(0o700);
     expect(statSync(path).mode & 0o777).toBe(0o600);
     session.close();
-    for (let look = 0; look < 500 && existsSync(dirname(path)); look++)
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    expect(existsSync(dirname(path))).toBe(false);
+    const made = dirname(dirname(path));
+    for (let look = 0; look < 500 && existsSync(made); look++) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(existsSync(made)).toBe(false);
   });
 
   it("has no door at all without a network grant", () => {
