@@ -105,7 +105,7 @@ export interface SandboxedProcess {
 }
 
 export interface SandboxUsage {
-  /** Memory of their own (not of files) that is resident. */
+  /** Memory of their own (not of files): resident, swapped out, and the tables of their pages. */
   readonly residentBytes: number;
   /** Processor time since the start, in milliseconds. */
   readonly processorMs: number;

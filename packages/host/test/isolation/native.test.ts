@@ -1,7 +1,8 @@
 import { readFileSync, statSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
-import { planSandbox, spawnSandboxed } from "../../src/isolation/index.ts";
-import { processTree } from "../../src/isolation/process-tree.ts";
+import { planSandbox, type SandboxedProcess, spawnSandboxed } from "../../src/isolation/index.ts";
+import { isAlive, processTree } from "../../src/isolation/process-tree.ts";
+import type { IsolationLevel } from "../../src/kernel/index.ts";
 import { compileInto, KERNEL_LEVELS, lacking } from "../programs/support.ts";
 import { engine, hostIsRoot, probe, publicDir } from "./support.ts";
 
@@ -47,37 +48,73 @@ int main(int count, char **arguments) {
 }
 `;
 
+/** Memory that is counted nowhere else: behind a first thread that is over, and in the tables of pages that are only read. */
+const HIDING = `
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static void *rest(void *unused) {
+  memset(mmap(0, 48L << 20, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 1, 48L << 20);
+  char *tables = mmap(0, 32L << 30, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  madvise(tables, 32L << 30, MADV_NOHUGEPAGE);
+  long sum = 0;
+  for (long at = 0; at < 32L << 30; at += 2L << 20) sum += tables[at];
+  dprintf(1, "done %ld\\n", sum);
+  for (;;) pause();
+}
+int main(void) {
+  pthread_t thread;
+  pthread_create(&thread, 0, rest, 0);
+  syscall(SYS_exit, 0);
+}
+`;
+
 const dir = publicDir();
 afterAll(() => dir.remove());
+
+/** Starts a C program as a plugin's process. */
+async function start(level: IsolationLevel, source: string, flags: readonly string[] = []): Promise<SandboxedProcess> {
+  dir.write("plugin/x", "");
+  compileInto(`${dir.path}/plugin`, "main", source, ["-static", ...flags]);
+  return spawnSandboxed(
+    await planSandbox({
+      level,
+      engine,
+      tools: probe.tools,
+      root: `${dir.path}/plugin`,
+      memoryMb: 64,
+      hostIsRoot,
+      program: { interpreter: null, entry: "main", args: [], proxySocket: null },
+    }),
+  );
+}
+
+/** What it has said when it says that it is done, or is gone. */
+function saidBy(child: SandboxedProcess): Promise<string> {
+  let said = "";
+  return new Promise((resolve) => {
+    child.stdout.on("data", (chunk: Buffer) => {
+      said += chunk.toString();
+      if (/^(done.*|started again)$/m.test(said)) resolve(said);
+    });
+    void child.gone.then(() => resolve(said));
+  });
+}
 
 describe.each(KERNEL_LEVELS)("native code at %s", (level) => {
   const note = lacking(level, "cc");
   it.skipIf(note !== "")(
     `starts no program, locks and touches nothing that others see, and moves no limit [S3-82] ${note}`,
     async () => {
-      dir.write("plugin/x", "");
-      compileInto(`${dir.path}/plugin`, "main", SOURCE);
       const touched = statSync("/dev/null", { bigint: true }).mtimeNs;
-      const child = await spawnSandboxed(
-        await planSandbox({
-          level,
-          engine,
-          tools: probe.tools,
-          root: `${dir.path}/plugin`,
-          memoryMb: 64,
-          hostIsRoot,
-          program: { interpreter: null, entry: "main", args: [], proxySocket: null },
-        }),
-      );
+      const child = await start(level, SOURCE);
       let said = "";
       try {
-        await new Promise((resolve) => {
-          child.stdout.on("data", (chunk: Buffer) => {
-            said += chunk.toString();
-            if (/^(done|started again)$/m.test(said)) resolve(undefined);
-          });
-          void child.gone.then(resolve);
-        });
+        said = await saidBy(child);
         const pids = processTree(child.pid).map(({ pid }) => String(pid));
         const locks = readFileSync("/proc/locks", "utf8").split("\n");
         expect(locks.filter((line) => line.split(/\s+/).some((word) => pids.includes(word)))).toEqual([]);
@@ -113,4 +150,17 @@ describe.each(KERNEL_LEVELS)("native code at %s", (level) => {
       expect(statSync("/dev/null", { bigint: true }).mtimeNs).toBe(touched);
     },
   );
+
+  it.skipIf(note !== "")(`hides no memory behind a thread that is over, nor in page tables ${note}`, async () => {
+    const child = await start(level, HIDING, ["-pthread"]);
+    try {
+      expect(await saidBy(child)).toMatch(/^done/);
+      const usage = await child.usage();
+      expect((usage?.residentBytes ?? 0) / 1024 / 1024).toBeGreaterThan(48 + 64);
+      expect(processTree(child.pid).map(isAlive)).not.toContain(false);
+    } finally {
+      child.kill();
+      await child.gone;
+    }
+  });
 });
