@@ -206,7 +206,11 @@ export interface RegistriesApi {
     readonly registry?: string;
     readonly limit?: number;
     readonly offline?: boolean;
-  }): Promise<{ readonly hits: readonly SearchHitView[]; readonly total: number; readonly warnings: readonly string[] }>;
+  }): Promise<{
+    readonly hits: readonly SearchHitView[];
+    readonly total: number;
+    readonly warnings: readonly string[];
+  }>;
 }
 
 /** Who performs an operator's verb; goes into the audit. */
@@ -320,6 +324,76 @@ export interface InstallAnswer {
   readonly warnings: readonly string[];
 }
 
+/** Something that a version asks for and another does not, in the host's words. */
+export interface UpgradeChange {
+  readonly key: string;
+  readonly capability: string;
+  readonly risk: Risk;
+  readonly sentence: string;
+  readonly required: boolean;
+  readonly needsScope: boolean;
+}
+
+/** What a version is that the one in use is not. */
+export interface UpgradeDifference {
+  readonly added: readonly UpgradeChange[];
+  readonly removed: readonly UpgradeChange[];
+  readonly tools: {
+    readonly added: readonly string[];
+    readonly removed: readonly string[];
+    /** `what`: the parts of the definition that differ, in words. */
+    readonly changed: readonly { readonly name: string; readonly what: readonly string[] }[];
+  };
+  /** Other contributions that differ: "hooks", "routes". */
+  readonly other: readonly string[];
+  /** Why a person has to say yes, in sentences; empty: nobody has to. */
+  readonly questions: readonly string[];
+}
+
+export interface UpgradeRequest {
+  /** A path, `ID@RANGE` or `npm:NAME@RANGE`; absent: where the version in use came from. */
+  readonly source?: string;
+  /** Exactly this version. */
+  readonly to?: string;
+  /** Says what would be done, and keeps nothing. */
+  readonly dryRun?: boolean;
+  /** The digest that a dry run showed: the operator's yes to exactly those bytes and what they add. */
+  readonly approve?: string;
+  /** Tools that agents may call without being asked, besides those that they may already and that are the same. */
+  readonly allowTools?: readonly string[];
+  readonly allowDowngrade?: boolean;
+  readonly onStep?: InstallRequest["onStep"];
+}
+
+export interface UpgradeAnswer {
+  readonly id: string;
+  readonly from: string;
+  readonly to: string;
+  readonly digest: string;
+  readonly source: string;
+  /**
+   * `current`: there is nothing newer; `possible`: a dry run; `upgraded`: the new version is the active one; `waiting`: it is installed
+   * and waits for a yes, while the old one goes on.
+   */
+  readonly state: "current" | "possible" | "upgraded" | "waiting";
+  readonly difference: UpgradeDifference;
+  /** The version that is active now. */
+  readonly plugin: PluginSummary;
+  readonly approval?: { readonly id: string };
+  readonly warnings: readonly string[];
+}
+
+/** Of `plugin upgrade --all`: an answer for each plugin, or why there is none. */
+export type UpgradeRow =
+  | UpgradeAnswer
+  | {
+      readonly id: string;
+      readonly from: string;
+      readonly state: "failed";
+      readonly code: ErrorCode;
+      readonly error: string;
+    };
+
 /** The home's `plugin.lock.json`, compared with what is installed. */
 export interface LockView {
   readonly file: string;
@@ -359,6 +433,10 @@ export interface ApproveRequest {
 export interface StopOptions {
   /** Does not wait for calls in flight. */
   readonly now?: boolean;
+  /** Leaves plugins that depend on it without it; otherwise that is refused while one of them runs. */
+  readonly force?: boolean;
+  /** Stops plugins that depend on it first. */
+  readonly withDependants?: boolean;
 }
 
 /** What is refused for good: an id, exact bytes, code under any name, or whatever a key signed. */
@@ -383,6 +461,15 @@ export interface RevocationView extends RevocationMark {
 
 export interface PluginsApi {
   install(operator: Operator, request: InstallRequest): Promise<InstallAnswer>;
+  /**
+   * Brings a newer version in the place of the active one: at once when nothing in it needs a person's yes, else with one. The old
+   * version runs until the new one does, and calls in flight end on it.
+   */
+  upgrade(operator: Operator, id: string, request?: UpgradeRequest): Promise<UpgradeAnswer>;
+  /** The same for every active plugin, where each came from. */
+  upgradeAll(operator: Operator, request?: { readonly dryRun?: boolean }): Promise<readonly UpgradeRow[]>;
+  /** Back to an earlier version that is installed, approved and not revoked: the one named, else the highest below the active one. */
+  rollback(operator: Operator, id: string, to?: string): Promise<PluginSummary>;
   lock(): Promise<LockView>;
   /** Writes the home's lock anew from what is installed: the operator's word that it is right. */
   restoreLock(operator: Operator): Promise<LockView>;
@@ -410,7 +497,7 @@ export interface PluginsApi {
   uninstall(
     operator: Operator,
     id: string,
-    options?: { readonly version?: string; readonly purge?: boolean },
+    options?: { readonly version?: string; readonly purge?: boolean } & Pick<StopOptions, "force" | "withDependants">,
   ): Promise<void>;
   /** An installed plugin, by its id and by the bytes and the code of each of its versions. */
   revoke(operator: Operator, id: string, reason?: string): Promise<PluginSummary>;

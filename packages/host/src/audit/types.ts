@@ -18,6 +18,8 @@ export type AuditEventType =
   | "key.revoked"
   | "key.resealed"
   | "plugin.evidence"
+  | "plugin.upgraded"
+  | "plugin.rolled_back"
   | "plugin.revoked"
   | "data.purged"
   | "home.backed_up"

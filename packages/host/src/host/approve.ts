@@ -157,7 +157,7 @@ function toolRules(record: StoredPlugin, answer: Answer, setBy: string, setAt: n
 }
 
 /** Allow-list entry and host ceiling. What other versions of the id were granted stays below the ceiling: they may run. */
-function admission(
+export function admission(
   deps: PluginsDeps,
   record: StoredPlugin,
   granted: readonly Scope[],
@@ -173,7 +173,7 @@ function admission(
   ];
 }
 
-function declaredTool(record: StoredPlugin, name: string): string {
+export function declaredTool(record: StoredPlugin, name: string): string {
   const tool = record.manifest.tools.find((own) => own.name === name || toolName(record.ref.id, own.name) === name);
   if (tool) return toolName(record.ref.id, tool.name);
   throw new SallyportError("usage", `${record.ref.id} has no tool "${name.slice(0, 100)}".`, {

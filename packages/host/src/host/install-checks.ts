@@ -4,6 +4,7 @@ import type { Manifest } from "../manifest/index.ts";
 import { type PreparedPlugin, type ResolvedSource, writeSourceRecord } from "../registry/index.ts";
 import { findRevocation, type PluginOrigin, type StoredPlugin } from "../store/index.ts";
 import type { TrustDecision } from "../trust/index.ts";
+import { assertDependenciesFit } from "./dependencies.ts";
 import type { PluginsDeps } from "./plugins-deps.ts";
 import { subjectOf } from "./trust.ts";
 
@@ -93,7 +94,7 @@ function assertPromised(what: string, expected: string | undefined, actual: stri
 
 /**
  * The record of the same bytes, when they are installed already.
- * @throws {SallyportError} `conflict` for other bytes under an installed version; `plugin_config_invalid`.
+ * @throws {SallyportError} `conflict` for other bytes under an installed version; `dependency_conflict`; `plugin_config_invalid`.
  */
 export function findInstalled(deps: PluginsDeps, prepared: PreparedPlugin<Manifest>): StoredPlugin | undefined {
   const { id, version, digest } = refOf(prepared);
@@ -105,6 +106,7 @@ export function findInstalled(deps: PluginsDeps, prepared: PreparedPlugin<Manife
       data: { expected: known.ref.digest, actual: digest },
     });
   }
+  assertDependenciesFit(deps, prepared.manifest);
   deps.configs.checkDefaults(prepared.manifest, prepared.defaults);
   return known;
 }

@@ -1,10 +1,11 @@
 import type { InstallAnswer, InstallRequest, Operator } from "../host-api.ts";
 import { riskOf } from "../capability/index.ts";
-import { type Clock, newId, SallyportError } from "../kernel/index.ts";
+import { type Clock, newId, type PluginRef, SallyportError } from "../kernel/index.ts";
 import type { Manifest } from "../manifest/index.ts";
 import type { InstalledSource, ResolvedSource } from "../registry/index.ts";
 import { insertApproval, type StoredApproval, type StoredPlugin } from "../store/index.ts";
 import { approvePlugin } from "./approve.ts";
+import { addedSentence, differenceBetween } from "./difference.ts";
 import { assertExpected } from "./expect.ts";
 import { examine, findInstalled, lockable, type Origin, refOf } from "./install-checks.ts";
 import { load } from "./load.ts";
@@ -122,7 +123,11 @@ async function add(
     errorCount: 0,
     ...origin.evidence,
   });
-  const approval = pluginApproval(deps.clock, record, signerSentence(origin.decision));
+  const active = deps.catalog.versions(ref.id).find((other) => other.active);
+  const wishes = active
+    ? addedSentence(active.ref, ref, differenceBetween(active, record, deps.views.grantOf(active)))
+    : wishesOf(record.manifest);
+  const approval = pluginApproval(deps.clock, record.ref, `${wishes} ${signerSentence(origin.decision)}`);
   onLock();
   return deps.catalog.add(record, ["validated", "pending_approval"], {
     actor,
@@ -197,8 +202,12 @@ function remarks(deps: PluginsDeps, { prepared }: InstalledSource<Manifest>): re
     });
 }
 
-function pluginApproval(clock: Clock, record: StoredPlugin, signer: string): StoredApproval {
-  const wishes = record.manifest.permissions.map((request) => wishSentence(record.manifest, request));
+function wishesOf(manifest: Manifest): string {
+  const wishes = manifest.permissions.map((request) => wishSentence(manifest, request));
+  return `Plugin ${manifest.id} ${manifest.version} ${wishes.length === 0 ? "asks for nothing" : wishes.join("; ")}.`;
+}
+
+function pluginApproval(clock: Clock, plugin: PluginRef, sentence: string): StoredApproval {
   return {
     id: newId("apr"),
     kind: "plugin",
@@ -208,7 +217,7 @@ function pluginApproval(clock: Clock, record: StoredPlugin, signer: string): Sto
     decidedAt: null,
     decidedBy: null,
     reason: null,
-    plugin: record.ref,
+    plugin,
     tool: null,
     agent: null,
     inputDigest: null,
@@ -216,6 +225,6 @@ function pluginApproval(clock: Clock, record: StoredPlugin, signer: string): Sto
     policySnapshot: null,
     input: undefined,
     usesLeft: null,
-    sentence: `Plugin ${record.ref.id} ${record.ref.version} ${wishes.length === 0 ? "asks for nothing" : wishes.join("; ")}. ${signer}`,
+    sentence,
   };
 }

@@ -2,12 +2,15 @@ import type { Move } from "../catalog/index.ts";
 import type { PluginsApi, StopOptions } from "../host-api.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import { approvePlugin, denyPlugin } from "./approve.ts";
+import { settleDependants } from "./dependencies.ts";
 import { install } from "./install.ts";
 import { load } from "./load.ts";
 import { actorOf, answerable, eventOf, type PluginsDeps } from "./plugins-deps.ts";
 import { uninstall } from "./retire.ts";
 import { revocations, revoke, revokeMark } from "./revoke.ts";
+import { rollback } from "./rollback.ts";
 import { verifyPlugin } from "./trust-verify.ts";
+import { upgrade, upgradeAll } from "./upgrade.ts";
 import { infoOf, summaryOf } from "./views.ts";
 
 const NO_REASON = "no reason given";
@@ -20,6 +23,9 @@ export function createPluginsApi(deps: PluginsDeps): PluginsApi {
 
   return {
     install: (operator, request) => install(deps, operator, request),
+    upgrade: (operator, id, request) => upgrade(deps, operator, id, request),
+    upgradeAll: (operator, request) => upgradeAll(deps, operator, request),
+    rollback: (operator, id, to) => rollback(deps, operator, id, to),
     lock: () => deps.lock.view(),
     restoreLock: (operator) => deps.lock.restore(operator),
     async collect(operator) {
@@ -47,6 +53,7 @@ export function createPluginsApi(deps: PluginsDeps): PluginsApi {
       return summary(await load(deps, operator, record));
     },
     async unload(operator, id, options) {
+      await settleDependants(deps, operator, id, options ?? {}, drainMs(options));
       const move: Move = { actor: actorOf(operator), reason: "unloaded" };
       return summary(await runtime.stop(catalog.get(id), "stopped", move, drainMs(options)));
     },
@@ -55,10 +62,16 @@ export function createPluginsApi(deps: PluginsDeps): PluginsApi {
       return summary(await catalog.move(catalog.get(id), "stopped", move));
     },
     async disable(operator, id, options) {
+      await settleDependants(deps, operator, id, options ?? {}, drainMs(options));
       const move: Move = { actor: actorOf(operator), reason: "disabled" };
       return summary(await runtime.stop(catalog.get(id), "disabled", move, drainMs(options)));
     },
-    uninstall: (operator, id, options) => uninstall(deps, operator, id, options ?? {}),
+    async uninstall(operator, id, options = {}) {
+      const active = catalog.find(id);
+      if (options.version === undefined || options.version === active?.ref.version)
+        await settleDependants(deps, operator, id, options, drainMs());
+      await uninstall(deps, operator, id, options);
+    },
     async revoke(operator, id, reason) {
       return summary(await revoke(deps, operator, id, reason ?? NO_REASON));
     },

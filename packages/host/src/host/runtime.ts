@@ -70,6 +70,8 @@ export interface Runtime {
   check(record: StoredPlugin, actor: string): Promise<LoadPermit>;
   /** Starts a plugin through every gate; joins a start that is under way, waits for a process that is on its way out. */
   start(record: StoredPlugin, actor: string): Promise<PluginProcess>;
+  /** The same while another version of the id runs, which goes on: whoever asks for it stops one of the two. */
+  startBeside(record: StoredPlugin, actor: string): Promise<PluginProcess>;
   /**
    * For a call: the agent's process, or a start of one. @throws {SallyportError} `plugin_not_running`; `busy` when the
    * plugin's processes all work for other agents.
@@ -189,9 +191,14 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     if (!closing) hold(slot, judgeHealth(catalog, slot));
   }
 
-  async function start(record: StoredPlugin, actor: string, agent: string = SHARED): Promise<PluginProcess> {
+  async function start(
+    record: StoredPlugin,
+    actor: string,
+    agent: string = SHARED,
+    beside: boolean = false,
+  ): Promise<PluginProcess> {
     for (;;) {
-      const slot = slots.take(record.ref);
+      const slot = slots.take(record.ref, beside);
       const ready = actor === HOST ? running(record.ref, agent) : processesOf(slot)[0];
       if (ready) return ready;
       const seat = slot.seats.get(agent);
@@ -343,7 +350,8 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
       return slot.crashed ? "waiting" : "listed";
     },
     check,
-    start,
+    start: (record, actor) => start(record, actor),
+    startBeside: (record, actor) => start(record, actor, SHARED, true),
     async wake(plugin, agent) {
       const record = catalog.current(plugin);
       const slot = slots.of(plugin);

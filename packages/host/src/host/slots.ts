@@ -33,40 +33,45 @@ export interface Slot {
   crashed: boolean;
 }
 
-/** One slot an id, so that there are never processes of two versions. */
+/** Slots by id and bytes. Processes of two versions of an id exist only while one takes the place of the other. */
 export interface Slots {
   /** The slot of exactly these bytes, if there is one. */
   of(ref: PluginRef): Slot | undefined;
-  /** The same, made if need be. @throws {SallyportError} `conflict` while another version has the id's place. */
-  take(ref: PluginRef): Slot;
+  /**
+   * The same, made if need be; `beside` another version that is in use, where one takes the place of the other.
+   * @throws {SallyportError} `conflict` while another version has the id's place.
+   */
+  take(ref: PluginRef, beside?: boolean): Slot;
   /** Forgets a slot in which nothing is left. */
   release(slot: Slot): void;
   all(): readonly Slot[];
 }
 
 export function createSlots(): Slots {
-  const slots = new Map<string, Slot>();
+  const slots = new Map<string, readonly Slot[]>();
+  const ofId = (id: string): readonly Slot[] => slots.get(id) ?? [];
   return {
-    of(ref) {
-      const slot = slots.get(ref.id);
-      return slot && sameBytes(slot.ref, ref) ? slot : undefined;
-    },
-    take(ref) {
-      const known = slots.get(ref.id);
-      if (known && sameBytes(known.ref, ref)) return known;
-      if (known && isInUse(known)) {
+    of: (ref) => ofId(ref.id).find((slot) => sameBytes(slot.ref, ref)),
+    take(ref, beside = false) {
+      const known = ofId(ref.id).find((slot) => sameBytes(slot.ref, ref));
+      if (known) return known;
+      const others = ofId(ref.id).filter(isInUse);
+      if (others.length > 0 && !beside) {
         throw new SallyportError("conflict", `Another version of ${ref.id} is running.`, {
           fix: `Unload it first: sallyport plugin unload ${ref.id}`,
         });
       }
       const slot: Slot = { ref, seats: new Map(), loaded: false, crashed: false };
-      slots.set(ref.id, slot);
+      slots.set(ref.id, [...others, slot]);
       return slot;
     },
     release(slot) {
-      if (slots.get(slot.ref.id) === slot && !isInUse(slot)) slots.delete(slot.ref.id);
+      if (isInUse(slot)) return;
+      const others = ofId(slot.ref.id).filter((other) => other !== slot);
+      if (others.length > 0) slots.set(slot.ref.id, others);
+      else slots.delete(slot.ref.id);
     },
-    all: () => [...slots.values()],
+    all: () => [...slots.values()].flat(),
   };
 }
 

@@ -69,6 +69,11 @@ export const ERROR_CODES = {
     "A grant, or a limit that the manifest asks for, is wider than the host's ceiling.",
   ),
   dependency_missing: entry("failed", 409, "A plugin that this one depends on is not there."),
+  dependency_conflict: entry(
+    "failed",
+    409,
+    "Plugins depend on each other in a way that does not work out, or on the one that would go.",
+  ),
   engine_mismatch: entry("failed", 409, "The plugin needs another version of Sallyport."),
   not_enforceable: entry("denied", 409, "The manifest asks for something that this host or machine cannot enforce."),
   isolation_unavailable: entry("denied", 409, "The isolation level that is required is not available here."),
