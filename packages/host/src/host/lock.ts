@@ -71,7 +71,9 @@ export async function openHomeLock(sources: LockSources): Promise<HomeLock> {
   }
 
   const isSealed = (lock: Lock): boolean =>
-    !sealKeys || checkSeal("lock", sealed(Object.values(lock.plugins)), lock.seal, sealKeys) !== undefined;
+    sealKeys
+      ? checkSeal("lock", sealed(Object.values(lock.plugins)), lock.seal, sealKeys) !== undefined
+      : lock.seal === undefined;
 
   /** Sealed like the lock: whoever edits the database must not have the lock rewritten after it. */
   const pendingOf = (before: string, after: string): string =>
@@ -140,7 +142,7 @@ export async function openHomeLock(sources: LockSources): Promise<HomeLock> {
   }
 
   function assertPinned(lock: Lock, record: StoredPlugin): void {
-    if (!isSealed(lock)) throw unsealed(lock);
+    if (!isSealed(lock)) throw unsealed(lock, sealKeys);
     const actual = lockEntryOf(record);
     const pinned = lock.plugins[lockKey(actual)];
     if (!pinned)
@@ -275,7 +277,14 @@ function missing(): PolicyViolationError {
   });
 }
 
-function unsealed(lock: Lock): PolicyViolationError {
+function unsealed(lock: Lock, sealKeys: SealKeys | undefined): PolicyViolationError {
+  if (!sealKeys) {
+    return new PolicyViolationError("lock_mismatch", `${LOCK_FILE} of this home is sealed.`, {
+      detail: "This owner was started without PLUGIN_SECRET_KEY, so nothing shows whether somebody edited it.",
+      fix: "Stop the owner and start it with PLUGIN_SECRET_KEY. If the key is lost, run: sallyport plugin lock --restore",
+      data: { file: LOCK_FILE, field: "seal", expected: "no seal, or PLUGIN_SECRET_KEY", actual: "a seal" },
+    });
+  }
   const actual = lock.seal === undefined ? "no seal" : "a seal that does not fit, or is by another key";
   return new PolicyViolationError("lock_mismatch", `${LOCK_FILE} of this home is not as this host sealed it.`, {
     detail: `Expected the seal of PLUGIN_SECRET_KEY, found ${actual}.`,

@@ -5,7 +5,7 @@ import { checkSeal, type SealKeys, type SealKind, sealOf } from "../trust/index.
 
 /**
  * The host's seal over what it keeps in its database, so that whoever edits that file gains nothing. Without a key, seals are
- * off: nothing is sealed and nothing is refused.
+ * off: nothing is sealed, and what was sealed before cannot be checked and is refused.
  */
 export interface Seals {
   readonly keys: SealKeys | undefined;
@@ -22,7 +22,7 @@ export function createSeals(keys: SealKeys | undefined): Seals {
   const sealed = <T extends { readonly seal?: string | undefined }>(kind: SealKind, row: T, facts: unknown): T =>
     keys ? { ...row, seal: sealOf(kind, facts, keys.current) } : row;
   const holds = (kind: SealKind, facts: unknown, seal: string | undefined): boolean =>
-    !keys || checkSeal(kind, facts, seal, keys) !== undefined;
+    keys ? checkSeal(kind, facts, seal, keys) !== undefined : seal === undefined;
   return {
     keys,
     plugin: (record) => sealed("plugin", record, pluginFacts(record)),
@@ -31,8 +31,8 @@ export function createSeals(keys: SealKeys | undefined): Seals {
     isOwn: (record) => holds("plugin", pluginFacts(record), record.seal),
     isOwnKey: (key) => holds("trusted-key", keyFacts(key), key.seal),
     check(record, grant) {
-      if (!holds("plugin", pluginFacts(record), record.seal)) throw broken(record, "The record", record.seal);
-      if (grant && !holds("grant", grantFacts(grant), grant.seal)) throw broken(record, "The grant", grant.seal);
+      if (!holds("plugin", pluginFacts(record), record.seal)) throw broken(record, "The record", record.seal, keys);
+      if (grant && !holds("grant", grantFacts(grant), grant.seal)) throw broken(record, "The grant", grant.seal, keys);
     },
   };
 }
@@ -59,7 +59,18 @@ function keyFacts({ seal: _seal, ...facts }: StoredKey): unknown {
   return facts;
 }
 
-function broken({ ref }: StoredPlugin, what: string, seal: string | undefined): PolicyViolationError {
+function broken(
+  { ref }: StoredPlugin,
+  what: string,
+  seal: string | undefined,
+  keys: SealKeys | undefined,
+): PolicyViolationError {
+  if (!keys) {
+    return new PolicyViolationError("seal_invalid", `${what} of ${ref.id} ${ref.version} is sealed.`, {
+      detail: "This owner was started without PLUGIN_SECRET_KEY, so nothing shows whether somebody edited it.",
+      fix: "Stop the owner and start it with PLUGIN_SECRET_KEY. If the key is lost, uninstall the plugin, run sallyport plugin lock --restore and install it again.",
+    });
+  }
   return new PolicyViolationError("seal_invalid", `${what} of ${ref.id} ${ref.version} is not as this host wrote it.`, {
     detail: seal === undefined ? "It has no seal." : "Its seal does not fit what it says now, or is by another key.",
     fix: "If you set or changed PLUGIN_SECRET_KEY, run: sallyport key reseal. Else find out who edited state.db, uninstall the plugin and install it again.",

@@ -12,11 +12,17 @@ const KEY_NAME = "host-seal:";
 
 /**
  * The host's seal keys from `PLUGIN_SECRET_KEY` and `PLUGIN_SECRET_KEY_PREVIOUS`; `undefined` when there is none. There is no default.
- * @throws {SallyportError} `usage` for a key under 32 bytes: a short key is refused, not stretched.
+ * @throws {SallyportError} `usage` for a key under 32 bytes: a short key is refused, not stretched; for a former key alone.
  */
 export function readSealKeys(env: Readonly<Record<string, string | undefined>>): SealKeys | undefined {
   const current = keyFrom(env, "PLUGIN_SECRET_KEY");
   const previous = keyFrom(env, "PLUGIN_SECRET_KEY_PREVIOUS");
+  if (previous && !current) {
+    throw new SallyportError("usage", "PLUGIN_SECRET_KEY_PREVIOUS is set and PLUGIN_SECRET_KEY is not.", {
+      detail: "The former key only checks; nothing could be sealed.",
+      fix: "Set PLUGIN_SECRET_KEY to the new key, or to the one that you have.",
+    });
+  }
   return current && { current, ...(previous ? { previous } : {}) };
 }
 

@@ -112,6 +112,51 @@ describe("an edited state.db", () => {
   });
 });
 
+describe("a home that was sealed", () => {
+  it("is not open to edits because its owner was started without the key", async () => {
+    home = await makeHome();
+    const first = await home.open({ env: SECRET });
+    await first.keys.trust(OPERATOR, { name: "acme", key: ACME.id, scopes: ["weather"] });
+    await first.plugins.install(OPERATOR, { source: await archive([ACME]) });
+    await first.plugins.approve(OPERATOR, "weather", {});
+    await first.close();
+    const second = await home.open();
+    expect(await second.keys.list()).toMatchObject([{ state: "unsealed" }]);
+    await expect(second.plugins.load(OPERATOR, "weather")).rejects.toEqual(code("seal_invalid"));
+    await second.close();
+    // Nor when the edit takes the seals along: the lock, which is no part of the database, has one.
+    await edit(async (db) => {
+      await db.query.updateTable("plugins").set({ seal: null, signature: null, publisher_key: null }).execute();
+      await db.query.updateTable("grants").set({ seal: null }).execute();
+    });
+    const third = await home.open();
+    await expect(third.plugins.load(OPERATOR, "weather")).rejects.toEqual(code("lock_mismatch"));
+    await third.plugins.install(OPERATOR, { source: await archive([ACME]) });
+    await expect(third.plugins.load(OPERATOR, "weather")).rejects.toEqual(code("lock_mismatch"));
+  });
+
+  it("has a way on when the key is lost: restore the lock, install and approve again", async () => {
+    home = await makeHome();
+    const first = await home.open({ env: SECRET });
+    const source = await archive([]);
+    await first.plugins.install(OPERATOR, { source });
+    await first.close();
+    const host = await home.open();
+    await host.plugins.uninstall(OPERATOR, "weather");
+    await host.plugins.restoreLock(OPERATOR);
+    await host.plugins.install(OPERATOR, { source });
+    await host.plugins.approve(OPERATOR, "weather", {});
+    await host.plugins.load(OPERATOR, "weather");
+    expect((await host.plugins.info("weather")).state).toBe("running");
+  });
+
+  it("takes no former key alone", async () => {
+    home = await makeHome();
+    const env = { PLUGIN_SECRET_KEY_PREVIOUS: SECRET.PLUGIN_SECRET_KEY };
+    await expect(home.open({ env })).rejects.toEqual(code("usage"));
+  });
+});
+
 describe("data of a publisher", () => {
   it("is not taken over by another trusted publisher who signs the same bytes", async () => {
     home = await makeHome();
