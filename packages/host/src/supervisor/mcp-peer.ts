@@ -1,4 +1,4 @@
-import { displayLine, SallyportError, toSallyportError } from "../kernel/index.ts";
+import { displayLine, SallyportError, systemClock, toSallyportError } from "../kernel/index.ts";
 import { createPeer, isRecord, type Peer, type PeerAnswer, type PeerOptions } from "../rpc/index.ts";
 import { VERSION } from "../version.ts";
 import { refusedRequest, toolAnswer } from "./mcp-answer.ts";
@@ -53,7 +53,12 @@ export function createMcpPeer(options: PeerOptions, pins: readonly McpToolPin[])
     options.onViolation(error);
   }
 
-  const ask = (method: string, params: object, timeoutMs = LIST_MS) => peer.request(method, params, timeoutMs);
+  /** Asks any number of times within one time. */
+  function within(timeoutMs: number): (method: string, params: object) => ReturnType<Peer["request"]> {
+    const { clock = systemClock } = options;
+    const end = clock.monotonic() + timeoutMs;
+    return (method, params) => peer.request(method, params, Math.max(1, end - clock.monotonic()));
+  }
 
   /** A server whose tools are others than those that were approved is not used any more. */
   async function check(): Promise<void> {
@@ -63,7 +68,7 @@ export function createMcpPeer(options: PeerOptions, pins: readonly McpToolPin[])
     try {
       do {
         changedAgain = false;
-        const listed = await listTools(ask);
+        const listed = await listTools(within(LIST_MS));
         const names = declaredNames(pins, listed);
         const differing = [
           ...pins.filter(({ name }) => !names.includes(name)).map(({ name }) => `${name} is gone`),
@@ -85,7 +90,8 @@ export function createMcpPeer(options: PeerOptions, pins: readonly McpToolPin[])
       capabilities: {},
       clientInfo: { name: "sallyport", version: VERSION },
     };
-    const answer = await ask("initialize", client, timeoutMs);
+    const ask = within(timeoutMs);
+    const answer = await ask("initialize", client);
     const result = answer.kind === "result" && isRecord(answer.result) ? answer.result : {};
     if (!PROTOCOLS.includes(result["protocolVersion"])) {
       throw new SallyportError("load_failed", "The MCP server speaks no version of the protocol that is known here.", {

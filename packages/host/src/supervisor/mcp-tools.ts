@@ -14,6 +14,8 @@ interface ListedTool {
 
 const MAX_PAGES = 64;
 const MAX_TOOLS = 512;
+/** Of all pages together. What was approved came from a manifest, which is far smaller. */
+const MAX_BYTES = 4 * 1024 * 1024;
 const SHOWN = 160;
 
 /**
@@ -22,10 +24,13 @@ const SHOWN = 160;
 export async function listTools(ask: Ask): Promise<readonly ListedTool[]> {
   const found: ListedTool[] = [];
   let cursor: string | undefined;
+  let bytes = 0;
   for (let page = 0; page < MAX_PAGES; page++) {
     const answer = await ask("tools/list", cursor === undefined ? {} : { cursor });
     const result = answer.kind === "result" && isRecord(answer.result) ? answer.result : {};
     const { tools, nextCursor } = result;
+    bytes += answer.bytes;
+    if (bytes > MAX_BYTES) throw badList(`its list of tools is over ${MAX_BYTES} bytes`);
     if (!Array.isArray(tools)) throw badList("it gave no list of tools");
     found.push(...tools.map(readTool));
     if (found.length > MAX_TOOLS) throw badList(`it has more than ${MAX_TOOLS} tools`);
