@@ -106,6 +106,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   });
   const runtime = createRuntime({
     catalog,
+  const interpreters = createInterpreters({ named: (kind) => state.config.interpreters[kind] });
     clock,
     launcher: createLauncher({
       engine: parts.engine,
@@ -114,7 +115,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       clock,
       limits: parts.overrides.supervisor ?? {},
       allowInProcess: () => state.config.isolation.allowInProcess,
-      interpreters: createInterpreters({ named: (kind) => state.config.interpreters[kind] }),
+      interpreters,
     }),
     policySnapshot: () => state.decisions.policy.snapshot,
     settings: () => state.config.isolation,
@@ -398,6 +399,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
         configProblem: state.problem,
         audit,
         plugins: {
+        interpreters,
           installed: catalog.all(),
           config: state.config,
           auditHealthy: audit.healthy,

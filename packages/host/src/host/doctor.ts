@@ -2,11 +2,12 @@ import type { DoctorReport } from "../host-api.ts";
 import type { HostConfig } from "../config/index.ts";
 import type { AuditLog } from "../audit/index.ts";
 import { HOST_RIGHTS, ISOLATION_LEVELS, satisfiesFloor } from "../kernel/index.ts";
-import type { ProbeReport } from "../isolation/index.ts";
+import { type Interpreters, lookAtInterpreters, type ProbeReport } from "../isolation/index.ts";
 import { pluginChecks, type PluginCheckSources } from "./doctor-plugins.ts";
 
 export interface DoctorSources {
   readonly probe: ProbeReport;
+  readonly interpreters: Interpreters;
   readonly config: HostConfig;
   readonly configProblem: string | null;
   readonly audit: AuditLog;
@@ -26,6 +27,7 @@ export async function examine(sources: DoctorSources): Promise<DoctorReport> {
     checks: [
       ...levelChecks(probe),
       groupCheck(sources),
+      ...(await programChecks(sources)),
       ...switchChecks(sources),
       ...(await pluginChecks(sources.plugins)),
       await auditCheck(sources.audit),
@@ -57,6 +59,17 @@ function groupCheck({ probe: { groups }, config }: DoctorSources): Check {
   const instead = "memory and threads are looked at every two seconds instead";
   const wanted = config.limits.processors !== undefined;
   return { name, ok: !wanted, detail: `not available: ${groups.reason} Here ${instead}.`, fix: groups.fix };
+}
+
+/** Optional, unless the operator named a file that cannot be used. */
+async function programChecks({ interpreters, config, probe }: DoctorSources): Promise<readonly Check[]> {
+  const reports = await lookAtInterpreters(interpreters, probe.available);
+  return reports.map((report) => {
+    const name = `interpreter ${report.kind}`;
+    if (report.available) return { name, ok: true, detail: report.detail };
+    const named = report.kind !== "none" && config.interpreters[report.kind] !== undefined;
+    return { name, ok: !named, detail: `not available: ${report.reason}`, fix: report.fix };
+  });
 }
 
 function switchChecks(sources: DoctorSources): readonly Check[] {

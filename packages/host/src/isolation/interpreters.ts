@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { lstat, readdir, realpath } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { SallyportError } from "../kernel/index.ts";
+import { type IsolationLevel, SallyportError, satisfiesFloor, toSallyportError } from "../kernel/index.ts";
 import { librariesFor, loaderOf, sharedObjectLibraries } from "./libraries.ts";
 import { findTool } from "./tools.ts";
 import type { Interpreter } from "./types.ts";
@@ -27,6 +27,41 @@ export interface InterpreterOptions {
   readonly candidates?: readonly string[];
 }
 
+/** What this machine has for one value of a manifest's `interpreter`. */
+export type InterpreterReport = { readonly kind: Kind | "none" } & (
+  | { readonly available: true; readonly detail: string }
+  | { readonly available: false; readonly reason: string; readonly fix: string }
+);
+
+/** Looks for each kind. @param levels those that are available. */
+export async function lookAtInterpreters(
+  { find }: Interpreters,
+  levels: readonly IsolationLevel[],
+): Promise<readonly InterpreterReport[]> {
+  const found = KINDS.map((kind) =>
+    find(kind).then(
+      ({ path }): InterpreterReport => ({ kind, available: true, detail: path }),
+      (thrown: unknown): InterpreterReport => {
+        const { message, detail, fix = "" } = toSallyportError(thrown);
+        return { kind, available: false, reason: detail ?? message, fix };
+      },
+    ),
+  );
+  return [...(await Promise.all(found)), executables(levels)];
+}
+
+function executables(levels: readonly IsolationLevel[]): InterpreterReport {
+  const kernel = levels.filter((level) => satisfiesFloor(level, "kernel"));
+  if (kernel.length > 0) return { kind: "none", available: true, detail: `executables run at ${kernel.join(", ")}` };
+  return {
+    kind: "none",
+    available: false,
+    reason: "no program of any kind runs without a kernel level.",
+    fix: "Make the level `namespace` or `landlock` available; its own line says how.",
+  };
+}
+
+const KINDS: readonly Kind[] = ["python", "node"];
 const NAMES: Readonly<Record<Kind, string>> = { python: "python3", node: "node" };
 
 export function createInterpreters(options: InterpreterOptions): Interpreters {

@@ -80,6 +80,26 @@ describe("what a host says of itself", () => {
     expect(await checkOf(host, "signatures")).toMatchObject({ detail: expect.stringContaining("0 of 1 active") });
   });
 
+  it("names the interpreters of programs, and counts one that was named and is missing", async () => {
+    const host = await home.open();
+    const [python, node, none] = await Promise.all(
+      ["python", "node", "none"].map((kind) => checkOf(host, `interpreter ${kind}`)),
+    );
+    for (const check of [python, node])
+      expect(check).toMatchObject({ ok: true, detail: expect.stringMatching(/^(?:\/|not available: )/) });
+    expect(none).toMatchObject({ ok: true, detail: expect.stringMatching(/^executables run at namespace/) });
+    const named = await makeHome("programs: { interpreters: { python: /nonexistent/python3 } }\n");
+    try {
+      expect(await checkOf(await named.open(), "interpreter python")).toMatchObject({
+        ok: false,
+        detail: "not available: /nonexistent/python3 is not there.",
+        fix: expect.stringContaining("programs.interpreters.python"),
+      });
+    } finally {
+      await named.remove();
+    }
+  });
+
   it("names a plugin whose stored bytes changed [S3-106]", async () => {
     const host = await home.open();
     await installed(host, repositoryPlugin("echo"));

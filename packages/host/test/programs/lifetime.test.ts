@@ -9,7 +9,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { NOBODY, type SandboxSpec } from "../../src/isolation/index.ts";
 import { isAlive, processTree } from "../../src/isolation/process-tree.ts";
 import { engine } from "../isolation/support.ts";
-import { compileInto, hostIsRoot, KERNEL_LEVELS, lacking, probe, publicDir } from "./support.ts";
+import { compileInto, hostIsRoot, lacking, probe, publicDir } from "./support.ts";
 
 /** How long a program may outlive its host. */
 const SECOND_MS = 1000;
@@ -67,32 +67,29 @@ describe.each([
   ["namespace", false],
   ["namespace", true],
   ["landlock", false],
-] as const satisfies readonly (readonly [(typeof KERNEL_LEVELS)[number], boolean])[])(
-  "kill -9 of a host at %s, with the way to the proxy: %s",
-  (level, proxied) => {
-    const note = lacking(level, "cc");
-    it.skipIf(note !== "")(`takes its program with it within a second, whatever it tried ${note}`, async () => {
-      const [root, way] = [publicDir(), publicDir()];
-      ends.push(root.remove, way.remove);
-      compileInto(root.path, "stays", STAYS);
-      const host = await startHost(root.path, {
-        level,
-        engine,
-        tools: probe.tools,
-        root: root.path,
-        memoryMb: 64,
-        hostIsRoot,
-        program: { interpreter: null, entry: "stays", args: [], proxySocket: proxied ? await listen(way.path) : null },
-      });
-      const [said] = await once(host.stdout ?? host, "data");
-      expect(String(said)).toBe("freed -1 forked -1\n");
-      const members = processTree(host.pid ?? 0).filter(({ pid }) => pid !== host.pid);
-      expect(members.length).toBeGreaterThan(0);
-      const killed = performance.now();
-      host.kill("SIGKILL");
-      while (members.some(isAlive) && performance.now() - killed < SECOND_MS)
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      expect(members.filter(isAlive)).toEqual([]);
+] as const)("kill -9 of a host at %s, with the way to the proxy: %s", (level, proxied) => {
+  const note = lacking(level, "cc");
+  it.skipIf(note !== "")(`takes its program with it within a second, whatever it tried ${note}`, async () => {
+    const [root, way] = [publicDir(), publicDir()];
+    ends.push(root.remove, way.remove);
+    compileInto(root.path, "stays", STAYS);
+    const host = await startHost(root.path, {
+      level,
+      engine,
+      tools: probe.tools,
+      root: root.path,
+      memoryMb: 64,
+      hostIsRoot,
+      program: { interpreter: null, entry: "stays", args: [], proxySocket: proxied ? await listen(way.path) : null },
     });
-  },
-);
+    const [said] = await once(host.stdout ?? host, "data");
+    expect(String(said)).toBe("freed -1 forked -1\n");
+    const members = processTree(host.pid ?? 0).filter(({ pid }) => pid !== host.pid);
+    expect(members.length).toBeGreaterThan(0);
+    const killed = performance.now();
+    host.kill("SIGKILL");
+    while (members.some(isAlive) && performance.now() - killed < SECOND_MS)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(members.filter(isAlive)).toEqual([]);
+  });
+});

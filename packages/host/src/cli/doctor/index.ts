@@ -1,4 +1,10 @@
-import { placeEngine, type ProbeReport, probeIsolation } from "../../isolation/index.ts";
+import {
+  createInterpreters,
+  lookAtInterpreters,
+  placeEngine,
+  type ProbeReport,
+  probeIsolation,
+} from "../../isolation/index.ts";
 import { displayLine, ISOLATION_LEVELS, toSallyportError } from "../../kernel/index.ts";
 import { doctorAnswer } from "../../wire/index.ts";
 import type { Session } from "../session.ts";
@@ -46,7 +52,8 @@ async function withoutOwner(): Promise<Answered> {
   const hostIsRoot = process.getuid?.() === 0;
   try {
     const { report } = await probeIsolation({ engine: await placeEngine({ hostIsRoot }), hostIsRoot });
-    return { available: report.available, checks: levelsOf(report) };
+    const { available } = report;
+    return { available, checks: [...levelsOf(report), ...(await interpretersHere(available))] };
   } catch (error) {
     const { message, detail, fix } = toSallyportError(error);
     return { available: [], checks: [{ name: "isolation", ok: false, detail: detail ?? message, fix }] };
@@ -59,6 +66,16 @@ function levelsOf({ levels, available }: ProbeReport): readonly Check[] {
     if (found.available) return { name: `isolation ${level}`, ok: true, detail: found.detail };
     const enough = available.length > 0 || level === "in-process";
     return { name: `isolation ${level}`, ok: enough, detail: `not available: ${found.reason}`, fix: found.fix };
+  });
+}
+
+/** Without a home nobody has named one. */
+async function interpretersHere(levels: Answered["available"]): Promise<readonly Check[]> {
+  const reports = await lookAtInterpreters(createInterpreters({ named: () => undefined }), levels);
+  return reports.map((report): Check => {
+    const name = `interpreter ${report.kind}`;
+    if (report.available) return { name, ok: true, detail: report.detail };
+    return { name, ok: true, detail: `not available: ${report.reason}`, fix: report.fix };
   });
 }
 
