@@ -13,7 +13,7 @@ export interface PluginThread extends SandboxedProcess {
 export interface ThreadSpec {
   /** Absolute path of the runner. */
   readonly runner: string;
-  /** Bounds its heap, and by the supervisor's looks what is outside of it. */
+  /** What heap and buffers may take, by the supervisor's looks; V8's own limit on the heap is over twice that. */
   readonly memoryMb: number;
 }
 
@@ -21,6 +21,11 @@ export interface ThreadSpec {
 const ENTRY = new URL("../../dist/isolation/in-process-thread.js", import.meta.url);
 const YOUNG_MB = 16;
 const STACK_MB = 4;
+/**
+ * V8 ends a thread at its limit only when it gets there in small steps: one allocation of more than 16 MiB there ends the
+ * process. So the limit lies well above the budget, which the supervisor's looks find exceeded before.
+ */
+const heapLimitMb = (memoryMb: number): number => 2 * memoryMb + 256;
 
 /**
  * Starts a thread that speaks the protocol of plugins, with an empty environment and V8's own limits. It ends with
@@ -39,8 +44,8 @@ export function spawnThread({ runner, memoryMb }: ThreadSpec): PluginThread {
     stdout: true,
     stderr: true,
     resourceLimits: {
-      maxOldGenerationSizeMb: memoryMb,
-      maxYoungGenerationSizeMb: Math.min(YOUNG_MB, memoryMb),
+      maxOldGenerationSizeMb: heapLimitMb(memoryMb),
+      maxYoungGenerationSizeMb: YOUNG_MB,
       stackSizeMb: STACK_MB,
     },
   });

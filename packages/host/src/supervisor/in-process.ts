@@ -23,6 +23,11 @@ export function startThread(plan: LaunchPlan, { runner, allowInProcess }: Thread
       fix: "Run it at a contained level; `sallyport doctor` shows which there are.",
     });
   }
+  if (process.platform !== "linux") {
+    throw unavailable("Threads of the host are only tested on Linux so far.", {
+      fix: "Use a Linux virtual machine, or WSL2 on Windows.",
+    });
+  }
   if (plan.program !== undefined) {
     throw unavailable("A program cannot run in the host's process.", { fix: "Run it at `namespace` or `landlock`." });
   }

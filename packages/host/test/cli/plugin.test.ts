@@ -82,6 +82,7 @@ describe("plugin", () => {
         digest: DIGEST,
         source: "directory:/plugins/weather",
         isolation: "namespace",
+        contained: true,
         health: { status: "stopped" },
         execution_count: 3,
         error_count: 1,
@@ -219,6 +220,39 @@ describe("plugin", () => {
     expect(out).toMatch(/weather__forecast +read +may call it/);
     expect(out).toMatch(/weather__note +write +must ask you/);
     expect(out).toContain("Next: sallyport plugin load weather\n");
+  });
+
+  it("says in loud words what --in-process means, before and after [S4-2] [S4-56]", async () => {
+    const loud = "It RUNS WITH THE HOST'S RIGHTS: nothing but its own code keeps it to what was granted.";
+    const inside = { ...WEATHER, isolation: "in-process", contained: false } as const;
+    const { grant } = WEATHER;
+    Object.assign(world.host.plugins, {
+      approve: async (_operator: unknown, _id: string, request: unknown) => {
+        asked.push(request);
+        return { ...inside, state: "approved" };
+      },
+      load: async () => ({ ...inside, state: "running" }),
+      list: async () => [inside],
+      info: async () => ({
+        ...inside,
+        grant: { id: "grt_1", grantedBy: "ann", grantedAt: 0, ...grant, inProcess: true },
+      }),
+    });
+    const asked: unknown[] = [];
+    const { out, err } = await world.sallyport(["plugin", "approve", "weather", "--yes", "--in-process"]);
+    expect(asked).toEqual([{ inProcess: true, version: "1.2.0" }]);
+    expect(err).toContain(loud);
+    expect(err).toContain("trusted code in this host's own process");
+    expect(out).toContain(loud);
+    expect((await world.sallyport(["plugin", "load", "weather"])).out).toContain(loud);
+    expect((await world.sallyport(["plugin", "list"])).out).toContain("RUNS WITH THE HOST'S RIGHTS");
+    const info = await world.sallyport(["plugin", "info", "weather"]);
+    expect(info.out).toMatch(/isolation: +in-process: RUNS WITH THE HOST'S RIGHTS/);
+    expect(info.out).toMatch(/granted: .*IN THE HOST'S PROCESS/);
+    expect((await world.json(["plugin", "info", "weather"])).answer).toMatchObject({
+      contained: false,
+      grant: { in_process: true },
+    });
   });
 
   it("says that a running plugin was stopped by the new approval", async () => {
