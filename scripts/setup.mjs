@@ -23,7 +23,7 @@ function run(command, args, cwd = root) {
 }
 
 /** Runs `npm ci` in a folder unless it was run for exactly this lock file. */
-function installDependencies(folder) {
+export function installDependencies(folder) {
   const lock = join(folder, "package-lock.json");
   const marker = join(folder, "node_modules", ".sallyport-setup");
   const wanted = createHash("sha256").update(readFileSync(lock)).digest("hex");
