@@ -4,7 +4,7 @@ export { installedEngine, placeEngine, type PlacementOptions, storeRoot } from "
 export { type PluginThread, spawnThread, type ThreadSpec } from "./in-process.ts";
 export { groupLimits, RUNTIME_MEMORY_BYTES, TASKS } from "./limits.ts";
 export { planSandbox } from "./plan.ts";
-export { createInterpreters, type InterpreterReport, type Interpreters, lookAtInterpreters } from "./interpreters.ts";
+export { createInterpreters, type Interpreters, lookAtInterpreters } from "./interpreters.ts";
 export { NOBODY } from "./namespace.ts";
 export { type Probe, probeIsolation, type ProbeOptions } from "./probe.ts";
 export { requireLevel } from "./require-level.ts";
