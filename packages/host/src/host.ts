@@ -6,6 +6,8 @@ import type { Host } from "./host-api.ts";
 import { type Clock, systemClock } from "./kernel/index.ts";
 import { readSealKeys } from "./trust/index.ts";
 
+export { resumeRestore, restoreHome } from "./host/restore.ts";
+
 export interface CreateHostOptions {
   /** The home: a folder of the user's, mode 0700, with `config.yml`. `sallyport init` makes one. */
   readonly home: string;

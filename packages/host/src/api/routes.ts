@@ -1,3 +1,4 @@
+import { backupRoutes } from "./routes-backup.ts";
 import { keyRoutes } from "./routes-keys.ts";
 import { operateRoutes } from "./routes-operate.ts";
 import { pluginRoutes } from "./routes-plugins.ts";
@@ -25,5 +26,6 @@ export const ROUTES: readonly Route[] = [
   ...keyRoutes,
   ...registryRoutes,
   ...revocationRoutes,
+  ...backupRoutes,
   ...operateRoutes,
 ];

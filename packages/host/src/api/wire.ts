@@ -31,17 +31,6 @@ import type {
 
 /* Host objects to wire answers: explicit, so that a new field never leaves by accident. */
 
-export function toRevocation(one: RevocationView): RevocationAnswerBody {
-  return {
-    kind: one.kind,
-    value: one.value,
-    plugin: one.plugin,
-    reason: one.reason,
-    revoked_by: one.revokedBy,
-    revoked_at: one.revokedAt,
-  };
-}
-
 export function toPluginSummary(plugin: PluginSummary): PluginSummaryAnswer {
   return {
     id: plugin.id,
@@ -237,5 +226,16 @@ export function toStats(stats: HostStats): Record<string, unknown> {
     loaded_plugins: stats.loadedPlugins,
     registry: { total_plugins: stats.registry.totalPlugins, active_plugins: stats.registry.activePlugins },
     calls: stats.calls,
+  };
+}
+
+export function toRevocation(one: RevocationView): RevocationAnswerBody {
+  return {
+    kind: one.kind,
+    value: one.value,
+    plugin: one.plugin,
+    reason: one.reason,
+    revoked_by: one.revokedBy,
+    revoked_at: one.revokedAt,
   };
 }

@@ -6,6 +6,7 @@ import {
   defineApprovalCommands,
   defineAuditCommands,
   defineAuthoringCommands,
+  defineBackupCommands,
   defineDemoCommand,
   defineDoctorCommand,
   defineHostCommands,
@@ -40,6 +41,7 @@ export function buildProgram(context: CommandContext): Command {
   defineKeyCommands(program, context);
   defineRegistryCommands(program, plugin, context);
   defineAuditCommands(program, context);
+  defineBackupCommands(program, context);
   defineMcpCommand(program, context);
   defineDemoCommand(program, context);
   return program;

@@ -5,6 +5,8 @@
 export const VERBS: Readonly<Record<string, "local" | readonly string[]>> = {
   init: ["owner.status", "operator.passphrase", "doctor", "owner.stop"],
   start: ["owner.status", "owner.stop"],
+  backup: ["home.backup"],
+  restore: ["owner.status", "owner.stop"],
   doctor: ["doctor"],
   mcp: ["mcp.session"],
   demo: ["owner.stop"],

@@ -22,6 +22,7 @@ import { createKvStore, createSettings, findConfig, findRevocation, type StoredP
 import { createLauncher } from "../supervisor/index.ts";
 import type { SealKeys } from "../trust/index.ts";
 import { VERSION } from "../version.ts";
+import { backup } from "./backup.ts";
 import { createApprovalsApi } from "./approvals.ts";
 import { brokerEvent } from "./broker-event.ts";
 import { createPluginConfigs } from "./configs.ts";
@@ -70,6 +71,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   const lock = await openHomeLock({ ...parts, settings, sealKeys: options.sealKeys });
   const { catalog } = lock;
   const holds = createHolds();
+  const backupsInTurn = createTurns();
   const state = await createConfigState(parts);
   const seals = createSeals(options.sealKeys);
   const trust = await createTrustState({ db, clock, seals, config: () => state.config });
@@ -392,6 +394,8 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     keys,
     registries: registries.api,
     invoke,
+    backup: (operator, request) =>
+      backupsInTurn("backup", () => backup({ ...parts, catalog, dataRoot: options.dataRoot }, operator, request)),
     doctor: () =>
       examine({
         probe: probe.report,

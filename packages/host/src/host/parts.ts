@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import { join } from "node:path";
 import { openAuditLog, type OwnedAuditLog } from "../audit/index.ts";
 import type { BrokerDeps } from "../broker/index.ts";
@@ -9,7 +10,7 @@ import type { Clock, IsolationLevel } from "../kernel/index.ts";
 import { type ContentStore, createContentStore } from "../registry/index.ts";
 import { openVault, type Vault } from "../secrets/index.ts";
 import type { SupervisorLimits } from "../supervisor/index.ts";
-import { type Database, loadOrCreateSigningKey, openDatabase } from "../store/index.ts";
+import { assertNoRestore, type Database, loadOrCreateSigningKey, openDatabase } from "../store/index.ts";
 
 export interface HostOverrides {
   /** Name resolution, connections, trusted certificate authorities and limits of the broker. */
@@ -33,6 +34,8 @@ export interface HomeParts {
   readonly vault: Vault;
   readonly store: ContentStore;
   readonly storePath: string;
+  /** Signs the audit's checkpoints, and backups. */
+  readonly signingKey: KeyObject;
   readonly engine: EnginePaths;
   readonly probe: Probe;
   /** Then plugins run as nobody, and what they read lies outside root's home. */
@@ -62,6 +65,8 @@ export async function openHomeParts({ home, clock, vaultKey, overrides }: OpenOp
     }
   };
   try {
+    // After taking the lock: a restore holds it until it counts.
+    await assertNoRestore(home);
     const signingKey = await loadOrCreateSigningKey(join(home, "keys", "audit.pem"));
     audit = await openAuditLog({ database: db, clock, signingKey });
     const storePath = storeRoot(home, { hostIsRoot });
@@ -91,6 +96,7 @@ export async function openHomeParts({ home, clock, vaultKey, overrides }: OpenOp
       vault,
       store,
       storePath,
+      signingKey,
       engine,
       probe,
       hostIsRoot,

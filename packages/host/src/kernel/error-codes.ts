@@ -110,6 +110,8 @@ export const ERROR_CODES = {
   secret_misuse: entry("denied", 403, "A secret was used where its grant does not allow."),
   vault_unavailable: entry("failed", 503, "The vault cannot be opened."),
   quota_exceeded: entry("limit", 507, "The plugin's storage quota is full."),
+  backup_invalid: entry("integrity", 422, "The backup is damaged, was changed, or is no backup."),
+  restore_unfinished: entry("failed", 409, "A restore of this home was cut short and has to be finished first."),
 } as const satisfies Record<string, ErrorCodeEntry>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

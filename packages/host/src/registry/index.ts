@@ -5,6 +5,7 @@ export type { Runnable } from "./code.ts";
 export { type ContentStore, type ContentStoreOptions, createContentStore } from "./content-store.ts";
 export { type ReadSourceOptions, readSource, type SourceTree } from "./directory.ts";
 export type { ImportWarning } from "./import-checks.ts";
+export { importTrees } from "./import-trees.ts";
 export { type InstalledSource, type InstallPorts, installSource, type InstallStep } from "./install-source.ts";
 export { SOURCE_LIMITS, type SourceLimits } from "./limits.ts";
 export {

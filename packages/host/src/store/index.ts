@@ -1,4 +1,17 @@
 export { chainHash, GENESIS_HASH } from "./chain.ts";
+export {
+  applyRestore,
+  assertNoRestore,
+  clearStaging,
+  commitRestore,
+  copyInto,
+  removeStaging,
+  stagingFolder,
+} from "./backup-apply.ts";
+export { type BackupManifest, invalid as invalidBackup, publicHalf } from "./backup-format.ts";
+export { type ChainRelation, forgetCheckpoints, mergeNewer } from "./backup-merge.ts";
+export { readBackup } from "./backup-read.ts";
+export { type BackupFacts, writeBackup } from "./backup-write.ts";
 export { openDatabase, type OpenDatabaseOptions } from "./open.ts";
 export { loadOrCreateSigningKey } from "./signing-key.ts";
 export { deleteAllowed, listAllowed, saveAllowed } from "./repositories/allow-list.ts";
@@ -34,6 +47,7 @@ export {
   insertPlugin,
   listPlugins,
   movePlugin,
+  movePluginRoot,
 } from "./repositories/plugins.ts";
 export {
   advanceRegistry,

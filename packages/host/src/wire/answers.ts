@@ -115,6 +115,16 @@ export const revocationAnswer = z.object({
 });
 export type RevocationAnswerBody = z.infer<typeof revocationAnswer>;
 
+export const backupAnswer = z.object({
+  file: z.string(),
+  bytes: z.number(),
+  entries: z.number(),
+  secrets: z.boolean(),
+  store: z.boolean(),
+  encrypted: z.boolean(),
+  head: z.object({ seq: z.number(), hash: z.string() }),
+});
+
 /** What one mark stopped. */
 export const revokedAnswer = z.object({
   kind: revocationKind,

@@ -1,6 +1,7 @@
 export {
   approvalAnswer,
   auditEventAnswer,
+  backupAnswer,
   callAnswer,
   doctorAnswer,
   failureAnswer,

@@ -345,6 +345,11 @@ export async function createFakeHost(): Promise<FakeHost> {
         ...(error.code === "approval_required" && { approval: { id: "apr_2" } }),
       };
     },
+    async backup(operator, request) {
+      note("backup", operator, request);
+      const head = { seq: 1, hash: "00" };
+      return { file: request.file, bytes: 1, entries: 2, secrets: false, store: false, encrypted: false, head };
+    },
     doctor: async () => ({
       level: "runtime",
       available: ["runtime"],

@@ -2,6 +2,7 @@ export { defineApprovalCommands } from "./approval.ts";
 export { defineAuditCommands } from "./audit.ts";
 export { defineAuthoringCommands } from "./authoring.ts";
 export { type CommandContext, globalOptions } from "./define.ts";
+export { defineBackupCommands } from "./backup.ts";
 export { defineDemoCommand } from "./demo.ts";
 export { defineDoctorCommand } from "./doctor.ts";
 export { defineHostCommands } from "./host.ts";

@@ -94,6 +94,11 @@ export function amendPlugin(plugin: StoredPlugin, at: number): Statement {
   };
 }
 
+/** Where its stored files are, in a home that was moved. */
+export function movePluginRoot(ref: PluginRef, root: string): Statement {
+  return { query: update(ref).set({ root }).compile(), expect: 1 };
+}
+
 export function deletePlugin(ref: PluginRef): Statement {
   return {
     query: build

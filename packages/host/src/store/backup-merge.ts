@@ -1,0 +1,140 @@
+import { sql } from "kysely";
+import type { ChainHead, Database } from "./types.ts";
+
+/** Rows that one statement carries. */
+const PAGE = 500;
+
+/** How the audit of a backup and the one of the home that it goes into belong together. */
+export interface ChainRelation {
+  /** Whose chain is kept: the longer one, and of two that went apart the home's own. */
+  readonly kept: "backup" | "home";
+  /** The last event that both have; set when each has events that the other lacks. */
+  readonly forkedAfter?: number;
+}
+
+/**
+ * Brings what a home knows now into a copy of an older one, wherever an older word must not win: what was revoked, withdrawn,
+ * answered or used up stays so, the audit is never cut, and nobody gets an old passphrase or an old index of a registry back.
+ */
+export async function mergeNewer(
+  restored: Database,
+  home: Database,
+  keptSettings: readonly string[],
+): Promise<ChainRelation> {
+  await mergeRevocations(restored, home);
+  await mergeGrants(restored, home);
+  await mergeApprovals(restored, home);
+  await mergeRegistries(restored, home);
+  await mergeSettings(restored, home, keptSettings);
+  const relation = await relate(restored, home);
+  if (relation.kept === "home") await replaceChain(restored, home);
+  return relation;
+}
+
+async function mergeRevocations(restored: Database, home: Database): Promise<void> {
+  for (const row of await home.query.selectFrom("revocations").selectAll().execute()) {
+    // Of two the home's: it is the one that its audit tells of.
+    await restored.query
+      .insertInto("revocations")
+      .values(row)
+      .onConflict((conflict) => conflict.columns(["kind", "value"]).doUpdateSet({ ...row }))
+      .execute();
+  }
+}
+
+async function mergeGrants(restored: Database, home: Database): Promise<void> {
+  const withdrawn = await home.query.selectFrom("grants").selectAll().where("withdrawn_at", "is not", null).execute();
+  for (const { id, withdrawn_at, withdrawn_by } of withdrawn) {
+    await restored.query
+      .updateTable("grants")
+      .set({ withdrawn_at, withdrawn_by, seal: null })
+      .where("id", "=", id)
+      .execute();
+  }
+}
+
+async function mergeApprovals(restored: Database, home: Database): Promise<void> {
+  const closed = ["denied", "expired", "consumed"];
+  for (const row of await home.query.selectFrom("approvals").selectAll().execute()) {
+    const before = await restored.query
+      .selectFrom("approvals")
+      .select(["state", "uses_left"])
+      .where("id", "=", row.id)
+      .executeTakeFirst();
+    if (before === undefined) {
+      // One that is still open was given for what the home was; it has to be given again.
+      if (closed.includes(row.state)) await restored.query.insertInto("approvals").values(row).execute();
+    } else if (!closed.includes(before.state)) {
+      await restored.query.updateTable("approvals").set(row).where("id", "=", row.id).execute();
+    }
+  }
+}
+
+async function mergeRegistries(restored: Database, home: Database): Promise<void> {
+  for (const row of await home.query.selectFrom("registries").selectAll().execute()) {
+    await restored.query
+      .updateTable("registries")
+      .set(row)
+      .where("name", "=", row.name)
+      .where(sql<boolean>`place IS ${row.place} AND public_key IS ${row.public_key}`)
+      .where(sql<boolean>`coalesce(counter, -1) < ${row.counter ?? -1}`)
+      .execute();
+  }
+}
+
+async function mergeSettings(restored: Database, home: Database, keys: readonly string[]): Promise<void> {
+  for (const row of await home.query.selectFrom("settings").selectAll().where("key", "in", keys).execute()) {
+    await restored.query
+      .insertInto("settings")
+      .values(row)
+      .onConflict((conflict) => conflict.column("key").doUpdateSet({ value: row.value }))
+      .execute();
+  }
+}
+
+async function relate(restored: Database, home: Database): Promise<ChainRelation> {
+  const [theirs, ours] = await Promise.all([restored.chain.head(), home.chain.head()]);
+  const shared = Math.min(theirs.seq, ours.seq);
+  const agree = async (seq: number): Promise<boolean> =>
+    seq === 0 || (await hashAt(restored, seq)) === (await hashAt(home, seq));
+  if (await agree(shared)) return { kept: theirs.seq > ours.seq ? "backup" : "home" };
+  let [same, different] = [0, shared];
+  while (different - same > 1) {
+    const middle = (same + different) >> 1;
+    if (await agree(middle)) same = middle;
+    else different = middle;
+  }
+  return { kept: "home", forkedAfter: same };
+}
+
+async function hashAt(db: Database, seq: number): Promise<ChainHead["hash"] | undefined> {
+  const row = await db.query.selectFrom("audit_events").select("hash").where("seq", "=", seq).executeTakeFirst();
+  return row?.hash;
+}
+
+async function replaceChain(restored: Database, home: Database): Promise<void> {
+  await restored.query.deleteFrom("audit_index").execute();
+  await restored.query.deleteFrom("audit_checkpoints").execute();
+  await restored.query.deleteFrom("audit_events").execute();
+  for (let after = 0; ;) {
+    const rows = await home.query
+      .selectFrom("audit_events")
+      .selectAll()
+      .where("seq", ">", after)
+      .orderBy("seq")
+      .limit(PAGE)
+      .execute();
+    const last = rows.at(-1);
+    if (last === undefined) break;
+    await restored.query.insertInto("audit_events").values(rows).execute();
+    after = last.seq;
+  }
+  for (const row of await home.query.selectFrom("audit_checkpoints").selectAll().execute()) {
+    await restored.query.insertInto("audit_checkpoints").values(row).execute();
+  }
+}
+
+/** For a home whose audit key did not come along: nobody can check what it signed. */
+export async function forgetCheckpoints(db: Database): Promise<void> {
+  await db.query.deleteFrom("audit_checkpoints").execute();
+}
