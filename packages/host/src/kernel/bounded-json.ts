@@ -3,19 +3,20 @@ import { SallyportError } from "./errors.ts";
 export interface JsonLimits {
   /** Nesting of arrays and objects. */
   maxDepth: number;
+  /** Values in it, one inside another counting too: what parsing costs goes by their number, a hundred bytes of heap and more each. */
+  maxValues?: number;
+  /** Told how many there are (about, for a text of a few characters), before they are parsed. */
+  counted?: (values: number) => void;
 }
 
 /**
  * Parses JSON that a stranger wrote. Refuses nesting over `maxDepth` before parsing (a 100,000-deep array parses, then
- * overflows the stack of whoever walks it) and the two ways in which data reaches a prototype: a key `__proto__`, and a
+ * overflows the stack of whoever walks it), more than `maxValues`, and the two ways in which data reaches a prototype: a key `__proto__`, and a
  * `constructor` that holds a `prototype`. (A racing driver's constructor is just a word.) Size is the caller's to bound.
- * @throws {SallyportError} `limit_exceeded` for depth, `usage` for a syntax error or such a key.
+ * @throws {SallyportError} `limit_exceeded` for depth and number, `usage` for a syntax error or such a key.
  */
 export function parseBoundedJson(text: string, limits: JsonLimits): unknown {
-  // A valid text needs two characters a level, so a short one cannot be too deep.
-  if (text.length > 2 * limits.maxDepth && depthOf(text) > limits.maxDepth) {
-    throw new SallyportError("limit_exceeded", `The JSON is nested deeper than ${limits.maxDepth} levels.`);
-  }
+  measure(text, limits);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -49,26 +50,34 @@ function reachesPrototype(value: unknown): boolean {
   return typeof value === "object" && value !== null && Object.hasOwn(value, "prototype");
 }
 
-/** Deepest nesting of brackets outside strings, in one pass and without recursion. */
-function depthOf(text: string): number {
+/** Depth and number of values by the brackets and commas outside strings, in one pass and without recursion; it ends where a limit does. */
+function measure(text: string, { maxDepth, maxValues = Infinity, counted }: JsonLimits): void {
   let depth = 0;
-  let deepest = 0;
-  for (let index = 0; index < text.length; index++) {
+  let values = 1;
+  // A valid text needs two characters a level, so a short one cannot be too deep, nor hold much.
+  const length = text.length > Math.min(2 * maxDepth, maxValues) ? text.length : 0;
+  for (let index = 0; index < length; index++) {
     switch (text.charCodeAt(index)) {
       case 0x22:
         index = endOfString(text, index);
         break;
+      case 0x2c:
+        values++;
+        break;
       case 0x5b:
       case 0x7b:
-        deepest = Math.max(deepest, ++depth);
+        values++;
+        if (++depth > maxDepth)
+          throw new SallyportError("limit_exceeded", `The JSON is nested deeper than ${maxDepth} levels.`);
         break;
       case 0x5d:
       case 0x7d:
         depth--;
         break;
     }
+    if (values > maxValues) throw new SallyportError("limit_exceeded", `The JSON holds more than ${maxValues} values.`);
   }
-  return deepest;
+  counted?.(values);
 }
 
 function endOfString(text: string, start: number): number {

@@ -12,11 +12,14 @@ export const HOST_ERROR = -32001;
 const DEFAULT_LIMITS: PeerLimits = {
   lineBytes: LIMITS.lineBytes,
   jsonDepth: LIMITS.jsonDepth + 4,
+  // The most that an output of a tool can hold (`[],[],` are two for three bytes, as they are counted), and what is around it.
+  values: Math.ceil((LIMITS.outputBytes * 2) / 3) + 64,
   outboundBytes: LIMITS.outboundBytes,
   outstanding: 1024,
   inboundRequests: LIMITS.brokerRequests,
   unaskedPerSecond: 20_000,
   unaskedBytesPerSecond: 4 * 1024 * 1024,
+  valuesPerSecond: 500_000,
   abandonedIds: 4096,
 };
 
@@ -33,6 +36,7 @@ export function createPeer(options: PeerOptions): Peer {
   const abandoned = new Set<number>();
   const working = new Set<RequestId>();
   const unasked = createRateCap(clock, limits.unaskedPerSecond, limits.unaskedBytesPerSecond);
+  const values = createRateCap(clock, Infinity, limits.valuesPerSecond);
   let nextId = 1;
   let lastInboundId = 0;
   let lateAnswers = 0;
@@ -77,15 +81,21 @@ export function createPeer(options: PeerOptions): Peer {
 
   function onLine(text: string, bytes: number): boolean {
     let value: unknown;
+    let size = 0;
     try {
-      value = parseBoundedJson(text, { maxDepth: limits.jsonDepth });
+      value = parseBoundedJson(text, {
+        maxDepth: limits.jsonDepth,
+        maxValues: limits.values,
+        counted: (count) => (size = count),
+      });
     } catch (error) {
       return violate(`a line was refused: ${toSallyportError(error).message}`);
     }
     const message = readMessage(value, options.anyRequestId);
     if (typeof message === "string") return violate(message);
+    if (message.kind === "result" || message.kind === "error") return onAnswer(message, bytes);
+    if (!values.admit(size)) return violate("it floods the host with values");
     if (message.kind === "request") return onRequest(message, bytes);
-    if (message.kind !== "notification") return onAnswer(message, bytes);
     if (!unasked.admit(bytes)) return violate("it floods the host with messages");
     options.onNotification(message.method, message.params, bytes);
     return closed === undefined;

@@ -6,6 +6,8 @@ import type { Timers } from "./timers.ts";
 export interface PeerLimits {
   readonly lineBytes: number;
   readonly jsonDepth: number;
+  /** Values in one message. */
+  readonly values: number;
   /** What may wait for the other side's pipe. */
   readonly outboundBytes: number;
   /** Our requests that wait for an answer. */
@@ -15,6 +17,8 @@ export interface PeerLimits {
   /** Messages nobody asked for (notifications, requests refused as `busy`) in one second, and their bytes. More is a violation. */
   readonly unaskedPerSecond: number;
   readonly unaskedBytesPerSecond: number;
+  /** Values in all its requests and notifications of one second: parsing them holds up everybody. More is a violation. */
+  readonly valuesPerSecond: number;
   /** Ids of requests that we gave up on, remembered so that a late answer to one is dropped instead of taken for a lie. */
   readonly abandonedIds: number;
 }

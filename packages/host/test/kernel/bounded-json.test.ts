@@ -22,6 +22,20 @@ describe("parseBoundedJson", () => {
     expect(() => parse("[".repeat(1_000_000))).toThrowError(expect.objectContaining({ code: "limit_exceeded" }));
   });
 
+  it("counts values outside strings, and refuses one too many before it parses any", () => {
+    let values = 0;
+    const text = `[${Array.from({ length: 40 }, () => '"[,{"').join(",")},[],{"a":1}]`;
+    parseBoundedJson(text, { ...limits, counted: (count) => (values = count) });
+    expect(values).toBe(1 + 1 + 41 + 2);
+    expect(parseBoundedJson(text, { ...limits, maxValues: values })).toEqual(JSON.parse(text));
+    expect(() => parseBoundedJson(text, { ...limits, maxValues: values - 1 })).toThrowError(
+      expect.objectContaining({ code: "limit_exceeded" }),
+    );
+    expect(() => parseBoundedJson("[[],".repeat(1_000_000), { maxDepth: 1e9, maxValues: 100 })).toThrowError(
+      expect.objectContaining({ code: "limit_exceeded" }),
+    );
+  });
+
   it.each([
     ['{"__proto__":{"polluted":true}}'],
     ['[{"a":{"\\u005f\\u005fproto__":1}}]'],

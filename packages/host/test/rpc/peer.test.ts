@@ -217,4 +217,28 @@ describe("violations [S1-9] [S1-13]", () => {
     big.receive(line({ jsonrpc: "2.0", method: "log", params: { text: "x".repeat(100) } }));
     expect(big.violations).toHaveLength(1);
   });
+
+  it("of more values than an output can hold, which would stop everybody while they are parsed", async () => {
+    const wire = createWire();
+    const answer = (values: number): string =>
+      `{"jsonrpc":"2.0","id":1,"result":{"output":[${"[],".repeat(values)}0]}}\n`;
+    const fits = wire.peer.request("call", {}, 1000);
+    wire.receive(answer(349_500));
+    expect((await fits).bytes).toBeGreaterThan(1_048_000);
+    wire.receive(answer(1_390_000));
+    expect(wire.violations).toMatchObject([{ detail: expect.stringContaining("holds more than 699115 values") }]);
+  });
+
+  it("of too many values in the requests and notifications of a second", () => {
+    const holding = (text: string, values: number): string => text.replace("{}", `{"a":[${"0,".repeat(values)}0]}`);
+    for (const message of [request(1), line({ jsonrpc: "2.0", method: "log", params: {} })]) {
+      const wire = createWire({ limits: { valuesPerSecond: 1000 } });
+      wire.receive(holding(message, 900));
+      wire.time.advance(1000);
+      wire.receive(holding(message.replace('"id":1', '"id":2'), 900));
+      expect(wire.violations).toEqual([]);
+      wire.receive(holding(message.replace('"id":1', '"id":3'), 100));
+      expect(wire.violations).toHaveLength(1);
+    }
+  });
 });
