@@ -136,7 +136,9 @@ export async function upgradeAll(
 function sourceOf(record: StoredPlugin, to: string | undefined): string {
   const { origin, ref } = record;
   const range = to ?? `>=${ref.version}`;
-  if (origin?.learned === "signed-index") return `${ref.id}@${range}`;
+  // With its registry: another one that has the same id is somebody else's.
+  if (origin?.learned === "signed-index")
+    return `${origin.registry === null ? "" : `${origin.registry}:`}${ref.id}@${range}`;
   if (origin?.learned === "npm-metadata") return `${origin.spec.replace(/(?<=.)@[^@/]*$/, "")}@${range}`;
   return origin?.spec ?? record.source.slice(record.source.indexOf(":") + 1);
 }

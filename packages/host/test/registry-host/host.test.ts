@@ -133,6 +133,17 @@ describe("a host with a registry", () => {
     await expect(host.plugins.install(OPERATOR, { source: "weather" })).rejects.toEqual(refused("registry_untrusted"));
   });
 
+  it("upgrades from the registry that a plugin came from, whatever another one has under the same id", async () => {
+    const folder = await folderOf("1.0.0");
+    const host = await open(folder);
+    await host.plugins.install(OPERATOR, { source: "weather" });
+    const zoo = await folderOf("9.9.9");
+    await host.registries.add(OPERATOR, { name: "zoo", place: zoo, key: KEEPER.id });
+    expect(await host.plugins.upgrade(OPERATOR, "weather", { dryRun: true })).toMatchObject({ state: "current" });
+    await resign(folder, () => []);
+    await expect(host.plugins.upgrade(OPERATOR, "weather", { dryRun: true })).rejects.toEqual(refused("not_found"));
+  });
+
   it("works from the copy of the index while nobody answers, and never goes back after a restart", async () => {
     const folder = await folderOf("1.0.0");
     const old = await readFile(join(folder, POINTER_FILE));
