@@ -33,7 +33,9 @@ export async function forwardRequest(
     if (!deps.rate.take()) throw new SallyportError("limit_exceeded", "The plugin makes too many requests.");
     const headers = requestHeaders(pairs(request.rawHeaders), deps.limits.requestHeaderBytes);
     const addresses = await deps.gate.addressesOf(target, wish, signal);
-    const answer = await deps.transport.to(target, addresses).request({
+    const answer = await (
+      await deps.transport.to(target, addresses)
+    ).request({
       path: `${target.path}${target.query}`,
       method,
       headers: headers.flat(),

@@ -97,7 +97,9 @@ async function ask(deps: HopDeps, request: HopRequest): Promise<Omit<LastHop, "r
     if (!deps.reach.allows(wish)) throw ungranted(method, shown);
     const addresses = await deps.gate.addressesOf(target, wish, signal);
     const headers = [...parts.headers, ...hostHeaders(parts.headers, written.length > 0)];
-    const answer = await deps.transport.to(target, addresses).request({
+    const answer = await (
+      await deps.transport.to(target, addresses)
+    ).request({
       path: `${target.path}${target.query}`,
       method,
       headers: headers.flat(),

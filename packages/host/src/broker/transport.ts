@@ -6,14 +6,14 @@ import {
   rootCertificates,
   type SecureContext,
 } from "node:tls";
-import { type Dispatcher, Pool } from "undici";
+import type { Dispatcher, Pool } from "undici";
 import type { NetworkLimits } from "./network-limits.ts";
 import type { Target } from "./target.ts";
 
 /** Connections of one plugin. Each goes to an address that was checked, never to a name. */
 export interface Transport {
   /** The connections to these addresses of this target's server; a changed answer of the name service gets others. */
-  to(target: Target, addresses: readonly string[]): Dispatcher;
+  to(target: Target, addresses: readonly string[]): Promise<Dispatcher>;
   /** A bare connection to the first of these addresses that takes one. */
   connect(addresses: readonly string[], port: number): Promise<Socket>;
   close(): void;
@@ -33,6 +33,7 @@ export function createTransport(
   openSocket: Dial = systemDial,
 ): Transport {
   const pools = new Map<string, Pool>();
+  let closed = false;
   let context: SecureContext | undefined;
   const secureContext = (): SecureContext =>
     (context ??= createSecureContext({ ca: [...(certificateAuthorities ?? rootCertificates)], minVersion: "TLSv1.2" }));
@@ -43,8 +44,8 @@ export function createTransport(
     return secure(socket, target.host.replace(/^\[|\]$/g, ""), secureContext(), limits.connectMs);
   };
 
-  const open = (target: Target, addresses: readonly string[]): Pool =>
-    new Pool(target.origin, {
+  const open = (Connections: typeof Pool, target: Target, addresses: readonly string[]): Pool =>
+    new Connections(target.origin, {
       connections: limits.concurrent,
       pipelining: 1,
       allowH2: false,
@@ -68,9 +69,12 @@ export function createTransport(
     });
 
   return {
-    to(target, addresses) {
+    async to(target, addresses) {
+      // Half of a host's start, and nothing to a plugin without a network.
+      const undici = await import("undici");
+      if (closed) throw new Error("The connections were closed.");
       const key = `${target.origin} ${addresses.join(" ")}`;
-      const pool = pools.get(key) ?? open(target, addresses);
+      const pool = pools.get(key) ?? open(undici.Pool, target, addresses);
       pools.delete(key);
       pools.set(key, pool);
       const [oldest] = pools;
@@ -83,6 +87,7 @@ export function createTransport(
     },
     connect: (addresses, port) => connectToAny(openSocket, addresses, port, limits.connectMs),
     close() {
+      closed = true;
       for (const pool of pools.values()) pool.destroy().catch(() => undefined);
       pools.clear();
     },

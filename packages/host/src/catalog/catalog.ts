@@ -56,21 +56,23 @@ export interface Catalog {
   refused(record: StoredPlugin, move: Move): Promise<void>;
   /** A call failed; shown as the plugin's last error. */
   failed(ref: PluginRef, failure: string): void;
-  onChange(listener: () => void): () => void;
+  /** Told of each version that changed, came (`before` is absent) or went (`now` is). */
+  onChange(listener: (before: StoredPlugin | undefined, now: StoredPlugin | undefined) => void): () => void;
 }
 
 export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): Promise<Catalog> {
   const records = createRecords(await listPlugins(db));
-  const listeners = new Set<() => void>();
+  const listeners = new Set<Parameters<Catalog["onChange"]>[0]>();
 
   function put(record: StoredPlugin): StoredPlugin {
+    const before = records.get(record.ref);
     records.set(record);
-    changed();
+    changed(before, record);
     return record;
   }
 
-  function changed(): void {
-    for (const listener of listeners) listener();
+  function changed(before: StoredPlugin | undefined, now: StoredPlugin | undefined): void {
+    for (const listener of listeners) listener(before, now);
   }
 
   function find(id: string): StoredPlugin | undefined {
@@ -139,7 +141,7 @@ export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): 
     async activate(record) {
       await db.atomically(activatePlugin(record.ref, clock.now()));
       for (const other of records.versions(record.ref.id)) {
-        if (other.active && keyOf(other.ref) !== keyOf(record.ref)) records.set({ ...other, active: false });
+        if (other.active && keyOf(other.ref) !== keyOf(record.ref)) put({ ...other, active: false });
       }
       return put({ ...(records.get(record.ref) ?? record), active: true });
     },
@@ -163,7 +165,7 @@ export async function openCatalog(db: Database, audit: AuditLog, clock: Clock): 
         const event = lifecycleEvent(clock, record.ref, now.state, "uninstalled", move);
         await audit.commit([deletePlugin(record.ref), ...(move.statements ?? [])], [event, ...(move.events ?? [])]);
         records.delete(record.ref);
-        changed();
+        changed(now, undefined);
       }),
     refused: (record, move) =>
       audit.record({ ...lifecycleEvent(clock, record.ref, record.state, record.state, move), decision: "deny" }),
@@ -186,24 +188,29 @@ function uninstalled({ ref }: StoredPlugin): SallyportError {
 
 /** Records by id, then by their bytes: looking up one of ten thousand plugins must not walk past the others. */
 function createRecords(initial: readonly StoredPlugin[]) {
-  const byId = new Map<string, Map<string, StoredPlugin>>();
+  const byId = new Map<string, readonly StoredPlugin[]>();
+  const versions = (id: string): readonly StoredPlugin[] => byId.get(id) ?? [];
   const set = (record: StoredPlugin): void => {
-    const versions = byId.get(record.ref.id);
-    if (versions) versions.set(keyOf(record.ref), record);
-    else byId.set(record.ref.id, new Map([[keyOf(record.ref), record]]));
+    const known = versions(record.ref.id);
+    const at = known.findIndex(({ ref }) => isSame(ref, record.ref));
+    byId.set(record.ref.id, at === -1 ? [...known, record] : known.with(at, record));
   };
   for (const record of initial) set(record);
   return {
     set,
-    get: (ref: PluginRef): StoredPlugin | undefined => byId.get(ref.id)?.get(keyOf(ref)),
-    versions: (id: string): readonly StoredPlugin[] => [...(byId.get(id)?.values() ?? [])],
-    all: (): readonly StoredPlugin[] => [...byId.values()].flatMap((versions) => [...versions.values()]),
+    get: (ref: PluginRef): StoredPlugin | undefined => versions(ref.id).find((record) => isSame(record.ref, ref)),
+    versions,
+    all: (): readonly StoredPlugin[] => [...byId.values()].flat(),
     delete(ref: PluginRef): void {
-      const versions = byId.get(ref.id);
-      versions?.delete(keyOf(ref));
-      if (versions?.size === 0) byId.delete(ref.id);
+      const left = versions(ref.id).filter((record) => !isSame(record.ref, ref));
+      if (left.length > 0) byId.set(ref.id, left);
+      else byId.delete(ref.id);
     },
   };
+}
+
+function isSame(a: PluginRef, b: PluginRef): boolean {
+  return a.version === b.version && a.digest === b.digest;
 }
 
 function keyOf(ref: PluginRef): string {

@@ -34,6 +34,7 @@ import { createHolds } from "./holds.ts";
 import { createInvoke } from "./invoke.ts";
 import { createKeysApi } from "./keys.ts";
 import { openHomeLock } from "./lock.ts";
+import { createLoadedTools } from "./loaded-tools.ts";
 import { createLogBook } from "./logs.ts";
 import { openPath } from "./open-path.ts";
 import type { HomeParts } from "./parts.ts";
@@ -43,12 +44,12 @@ import type { PluginsDeps } from "./plugins-deps.ts";
 import { openRegistries } from "./registries-open.ts";
 import { createRefusals } from "./refusals.ts";
 import { refuseRevoked } from "./revoke.ts";
-import { createRouteTable, type LoadedTool } from "./route.ts";
+import { createRouteTable } from "./route.ts";
 import { createRuntime } from "./runtime.ts";
 import { createSeals } from "./seals.ts";
 import { createSecretsApi } from "./secrets.ts";
 import { settleAfterStart } from "./settle.ts";
-import { installedVersions, loadedTools } from "./state.ts";
+import { installedVersions } from "./state.ts";
 import { createToolsApi } from "./tools.ts";
 import { createTrustState, trustView } from "./trust.ts";
 import { declaredTools, type ViewSources } from "./views.ts";
@@ -106,9 +107,9 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       logs.add(plugin.id, { time, level, message, ...(callId === null ? {} : { call: callId }) }),
     forbiddenPaths,
   });
+  const interpreters = createInterpreters({ named: (kind) => state.config.interpreters[kind] });
   const runtime = createRuntime({
     catalog,
-  const interpreters = createInterpreters({ named: (kind) => state.config.interpreters[kind] });
     clock,
     launcher: createLauncher({
       engine: parts.engine,
@@ -135,15 +136,18 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       }),
   });
 
-  let tools: ReadonlyMap<string, LoadedTool> | undefined;
+  const tools = createLoadedTools({
+    catalog,
+    grantOf: (record) => state.decisions.grantOf(record),
+    presence: runtime.presence,
+  });
   const toolListeners = new Set<() => void>();
   const routes = createRouteTable({
-    loadedTools: () => (tools ??= loadedTools(catalog, state.decisions, runtime.presence)),
+    tools,
     policy: () => state.decisions.policy,
     maxTimeoutMs: () => state.config.limits.timeoutMs ?? LIMITS.maxTimeoutMs,
   });
   function changed(): void {
-    tools = undefined;
     routes.invalidate();
     for (const listener of toolListeners) {
       try {
@@ -154,8 +158,13 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       }
     }
   }
-  catalog.onChange(changed);
-  state.onChange(changed);
+  catalog.onChange((before, now) => {
+    if (tools.changed(before, now)) changed();
+  });
+  state.onChange(() => {
+    tools.reset();
+    changed();
+  });
 
   async function holdsData(space: string): Promise<boolean> {
     return hasFolder(dataDirOf(space)) || (await kv.usage(space)).keys > 0 || (await findConfig(db, space)) !== null;

@@ -70,8 +70,9 @@ export async function openHomeParts({ home, clock, vaultKey, overrides }: OpenOp
     const signingKey = await loadOrCreateSigningKey(join(home, "keys", "audit.pem"));
     audit = await openAuditLog({ database: db, clock, signingKey });
     const storePath = storeRoot(home, { hostIsRoot });
-    const [engine, store, vault, catalog] = await Promise.all([
-      placeEngine({ hostIsRoot }),
+    const engine = await placeEngine({ hostIsRoot });
+    const [found, store, vault, catalog] = await Promise.all([
+      probeIsolation({ engine, hostIsRoot }),
       createContentStore(storePath, { readableByAll: hostIsRoot }),
       openVault({
         file: join(home, "vault"),
@@ -81,10 +82,6 @@ export async function openHomeParts({ home, clock, vaultKey, overrides }: OpenOp
       }),
       openCatalog(db, audit, clock),
     ]);
-    const found = await probeIsolation({
-      engine,
-      hostIsRoot,
-    });
     const probe = overrides.levels === undefined ? found : only(found, overrides.levels);
     return {
       home,

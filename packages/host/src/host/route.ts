@@ -47,7 +47,11 @@ export interface RouteTable {
 }
 
 export interface RouteSources {
-  loadedTools(): ReadonlyMap<string, LoadedTool>;
+  readonly tools: {
+    find(name: string): LoadedTool | undefined;
+    /** In the order of their names. */
+    behind(after: string): Iterable<LoadedTool>;
+  };
   policy(): Policy;
   /** The operator's longest deadline, milliseconds. */
   maxTimeoutMs(): number;
@@ -56,6 +60,11 @@ export interface RouteSources {
 /** `publisher/id` becomes `publisher_id`: MCP clients refuse a slash in tool names. */
 export function toolName(pluginId: string, tool: string): string {
   return `${pluginId.replace("/", "_")}__${tool}`;
+}
+
+/** The plugin that a tool of this name would belong to: no id has an underscore of its own. */
+export function pluginOfTool(name: string): string {
+  return name.slice(0, Math.max(0, name.indexOf("__"))).replace("_", "/");
 }
 
 /** Agents whose decisions are kept; an operator can act under any number of names. */
@@ -76,28 +85,20 @@ export function createRouteTable(sources: RouteSources): RouteTable {
     const routes = routesOf(caller.agent);
     const known = routes.get(name);
     if (known) return known;
-    const loaded = sources.loadedTools().get(name);
+    const loaded = sources.tools.find(name);
     if (!loaded) return undefined;
     const route = buildRoute(name, loaded, caller.agent, sources);
     routes.set(name, route);
     return route;
   };
-  let sorted: { readonly of: ReadonlyMap<string, LoadedTool>; readonly names: readonly string[] } | undefined;
-  const namesInOrder = (): readonly string[] => {
-    const loaded = sources.loadedTools();
-    if (sorted?.of !== loaded) sorted = { of: loaded, names: [...loaded.keys()].toSorted() };
-    return sorted.names;
-  };
   return {
     find,
     *behind(caller, after = "") {
-      const names = namesInOrder();
-      for (let at = firstBehind(names, after); at < names.length; at++) {
-        const name = names[at] ?? "";
-        const loaded = sources.loadedTools().get(name);
+      for (const loaded of sources.tools.behind(after)) {
+        if (loaded.listed === false) continue;
+        const name = toolName(loaded.plugin.id, loaded.tool.name);
         // Kept are the routes of tools that are called: ten thousand plugins are listed by agents that call five.
-        if (loaded && loaded.listed !== false)
-          yield routesOf(caller.agent).get(name) ?? buildRoute(name, loaded, caller.agent, sources);
+        yield routesOf(caller.agent).get(name) ?? buildRoute(name, loaded, caller.agent, sources);
       }
     },
     invalidate: () => {
@@ -133,18 +134,6 @@ function buildRoute(
     input: lazily(() => compileSchema(tool.inputSchema)),
     output: outputSchema === undefined ? null : lazily(() => compileSchema(outputSchema)),
   };
-}
-
-/** Where the first name behind `after` is. */
-function firstBehind(names: readonly string[], after: string): number {
-  let from = 0;
-  let to = names.length;
-  while (from < to) {
-    const middle = (from + to) >> 1;
-    if ((names[middle] ?? "") > after) to = middle;
-    else from = middle + 1;
-  }
-  return from;
 }
 
 /** Compiling costs milliseconds; ten thousand listed tools must not pay for it before they are called. */

@@ -2,8 +2,6 @@ import type { Grant, Scope } from "../capability/index.ts";
 import type { AllowListEntry, HostConfig } from "../config/index.ts";
 import type { Catalog } from "../catalog/index.ts";
 import { compilePolicy, type Policy, type PolicyRule } from "../policy/index.ts";
-import type { PluginRef } from "../kernel/index.ts";
-import { type LoadedTool, toolName } from "./route.ts";
 import {
   type Database,
   listAllowed,
@@ -30,11 +28,11 @@ export async function readDecisions(db: Database, config: HostConfig): Promise<D
     listToolRules(db),
   ]);
   const ceilingOf = new Map(ceilings.map((ceiling) => [ceiling.pluginId, ceiling.scopes]));
-  const byBytes = new Map<string, Grant>();
-  // Newest first: the first one of the same bytes is the one in force.
+  const grantsOf = new Map<string, Grant[]>();
   for (const grant of grants) {
-    const key = `${grant.pluginId}\n${grant.version}\n${grant.treeDigest}`;
-    if (!byBytes.has(key)) byBytes.set(key, grant);
+    const known = grantsOf.get(grant.pluginId);
+    if (known) known.push(grant);
+    else grantsOf.set(grant.pluginId, [grant]);
   }
   const rules = toolRules.map((rule): PolicyRule => ({
     id: `tool rule ${rule.tool}${rule.agent === null ? "" : ` for ${rule.agent}`}`,
@@ -53,7 +51,9 @@ export async function readDecisions(db: Database, config: HostConfig): Promise<D
     ],
     policy: compilePolicy([...config.policy.rules, ...rules], config.policy.defaults),
     ceilingOf: (pluginId) => ceilingOf.get(pluginId),
-    grantOf: (record) => byBytes.get(`${record.ref.id}\n${record.ref.version}\n${record.ref.digest}`),
+    // Newest first: the first one of the same bytes is the one in force.
+    grantOf: ({ ref }) =>
+      grantsOf.get(ref.id)?.find((grant) => grant.version === ref.version && grant.treeDigest === ref.digest),
   };
 }
 
@@ -67,40 +67,4 @@ export function installedVersions(catalog: Catalog): ReadonlyMap<string, string>
         record.active && usable.includes(record.state) ? [[record.ref.id, record.ref.version] as const] : [],
       ),
   );
-}
-
-/**
- * Tools that agents may call: of active plugins that run or can be woken, with the grant that they have now.
- * @param presence of a plugin that is on its way: see `Runtime`
- */
-export function loadedTools(
-  catalog: Catalog,
-  decisions: Decisions,
-  presence: (plugin: PluginRef) => "listed" | "waiting" | null,
-): ReadonlyMap<string, LoadedTool> {
-  const tools = new Map<string, LoadedTool>();
-  for (const record of catalog.all()) {
-    const here = record.active ? presenceOf(record, presence) : null;
-    if (here === null) continue;
-    const grant = decisions.grantOf(record);
-    if (!grant) continue;
-    for (const tool of record.manifest.tools) {
-      tools.set(toolName(record.ref.id, tool.name), {
-        plugin: record.ref,
-        tool,
-        scopes: grant.scopes,
-        expiresAt: grant.expiresAt,
-        listed: here === "listed",
-      });
-    }
-  }
-  return tools;
-}
-
-function presenceOf(
-  { ref, state }: StoredPlugin,
-  presence: (plugin: PluginRef) => "listed" | "waiting" | null,
-): "listed" | "waiting" | null {
-  if (state === "running" || state === "idle") return "listed";
-  return state === "starting" || state === "unhealthy" ? presence(ref) : null;
 }

@@ -17,8 +17,6 @@ export interface ToolsDeps {
 }
 
 export function createToolsApi(deps: ToolsDeps): ToolsApi {
-  const isVisible = (caller: Caller, route: CallRoute): boolean =>
-    caller.kind === "operator" || route.decision.decision !== "deny";
   const toSummary = (route: CallRoute) => toolOf(route, deps.levelOf(route.plugin));
   return {
     list(caller, { after, most = Infinity } = {}) {
@@ -48,4 +46,8 @@ export function createToolsApi(deps: ToolsDeps): ToolsApi {
       });
     },
   };
+}
+
+function isVisible(caller: Caller, route: CallRoute): boolean {
+  return caller.kind === "operator" || route.decision.decision !== "deny";
 }

@@ -34,3 +34,44 @@ export function fromJson<T>(text: string): T {
     });
   }
 }
+
+const TEXTS: unique symbol = Symbol("texts");
+
+interface Unread {
+  readonly [TEXTS]?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Adds members that are read from their JSON when they are asked for, and kept only while somebody holds them: a home may
+ * have ten thousand plugins and use five. A copy of the row has them as plain members.
+ */
+export function withJsonLater<Row extends object, Later extends object>(
+  row: Row,
+  texts: Readonly<Record<keyof Later & string, string>>,
+): Row & Later;
+export function withJsonLater(row: object, texts: Readonly<Record<string, string>>): object {
+  Object.defineProperty(row, TEXTS, { value: texts });
+  for (const name of Object.keys(texts)) Object.defineProperty(row, name, readerOf(name));
+  return row;
+}
+
+/* One function for all rows: with one each, every row has a shape of its own, which takes a kilobyte. */
+const readers = new Map<string, PropertyDescriptor>();
+
+function readerOf(name: string): PropertyDescriptor {
+  const known = readers.get(name);
+  if (known) return known;
+  const kept = new WeakMap<object, WeakRef<object>>();
+  const reader: PropertyDescriptor = {
+    enumerable: true,
+    get(this: Unread) {
+      const last = kept.get(this)?.deref();
+      if (last) return last;
+      const value = fromJson<object>(this[TEXTS]?.[name] ?? "");
+      kept.set(this, new WeakRef(value));
+      return value;
+    },
+  };
+  readers.set(name, reader);
+  return reader;
+}

@@ -39,7 +39,7 @@ function held(start: { decision?: Decision } = {}) {
     kill: () => Promise.resolve(),
   };
   const routes = createRouteTable({
-    loadedTools: () => new Map(loaded ? [["t__look", loaded]] : []),
+    tools: { find: (name) => (name === "t__look" ? loaded : undefined), behind: () => (loaded ? [loaded] : []) },
     policy: () => compilePolicy([{ id: "rule", decision }], {}),
     maxTimeoutMs: () => 1000,
   });

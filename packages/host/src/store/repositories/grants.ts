@@ -1,16 +1,21 @@
 import type { Selectable } from "kysely";
-import type { Grant, Scope } from "../../capability/index.ts";
+import type { Grant } from "../../capability/index.ts";
 import type { PluginRef } from "../../kernel/index.ts";
-import { build, fromJson, toJson } from "../build.ts";
+import { build, toJson, withJsonLater } from "../build.ts";
+import { allPages } from "../pages.ts";
 import type { GrantsTable } from "../schema.ts";
 import type { Database, Statement } from "../types.ts";
 
 /** Grants that were not withdrawn, newest first. Expiry is for the caller to judge. */
 export async function listGrants(db: Database, pluginId?: string): Promise<readonly Grant[]> {
-  let query = db.query.selectFrom("grants").selectAll().where("withdrawn_at", "is", null);
+  let query = db.query.selectFrom("grants").selectAll().where("withdrawn_at", "is", null).orderBy("id");
   if (pluginId !== undefined) query = query.where("plugin_id", "=", pluginId);
-  const rows = await query.orderBy("granted_at", "desc").orderBy("id").execute();
-  return rows.map(toGrant);
+  const grants = await allPages(
+    (last: Selectable<GrantsTable> | undefined, limit) =>
+      (last === undefined ? query : query.where("id", ">", last.id)).limit(limit).execute(),
+    toGrant,
+  );
+  return grants.toSorted((a, b) => b.grantedAt - a.grantedAt);
 }
 
 export async function findGrant(db: Database, id: string): Promise<Grant | null> {
@@ -80,17 +85,17 @@ export function withdrawGrantsOf(plugin: PluginRef | { readonly id: string }, by
 }
 
 function toGrant(row: Selectable<GrantsTable>): Grant {
-  return {
+  const grant = {
     id: row.id,
     pluginId: row.plugin_id,
     version: row.version,
     manifestDigest: row.manifest_digest,
     treeDigest: row.tree_digest,
-    scopes: fromJson<Scope[]>(row.scopes),
     grantedBy: row.granted_by,
     grantedAt: row.granted_at,
     ...(row.expires_at === null ? {} : { expiresAt: row.expires_at }),
-    ...(row.in_process === 1 ? { inProcess: true } : {}),
+    ...(row.in_process === 1 ? { inProcess: true as const } : {}),
     ...(row.seal === null ? {} : { seal: row.seal }),
   };
+  return withJsonLater<typeof grant, Pick<Grant, "scopes">>(grant, { scopes: row.scopes });
 }

@@ -1,14 +1,25 @@
 import type { Selectable } from "kysely";
 import { PLUGIN_STATES, type PluginRef, type PluginState } from "../../kernel/index.ts";
-import type { Manifest } from "../../manifest/index.ts";
-import { build, fromJson, toJson } from "../build.ts";
+import { build, fromJson, toJson, withJsonLater } from "../build.ts";
+import { allPages } from "../pages.ts";
 import type { PluginsTable } from "../schema.ts";
 import type { Database, PluginOrigin, Statement, StoredPlugin } from "../types.ts";
 
 /** Every installed version, by id and then by time of installation. */
 export async function listPlugins(db: Database): Promise<readonly StoredPlugin[]> {
-  const rows = await db.query.selectFrom("plugins").selectAll().orderBy("id").orderBy("installed_at").execute();
-  return rows.map(toPlugin);
+  const plugins = await allPages((last: Selectable<PluginsTable> | undefined, limit) => {
+    const query = db.query.selectFrom("plugins").selectAll().orderBy("id").orderBy("version").orderBy("tree_digest");
+    const behind =
+      last === undefined
+        ? query
+        : query.where((eb) =>
+            eb(eb.refTuple("id", "version", "tree_digest"), ">", eb.tuple(last.id, last.version, last.tree_digest)),
+          );
+    return behind.limit(limit).execute();
+  }, toPlugin);
+  return plugins.toSorted((a, b) =>
+    a.ref.id === b.ref.id ? a.installedAt - b.installedAt : a.ref.id < b.ref.id ? -1 : 1,
+  );
 }
 
 export async function findPlugin(db: Database, ref: PluginRef): Promise<StoredPlugin | null> {
@@ -153,9 +164,8 @@ function toRow(plugin: StoredPlugin): Selectable<PluginsTable> {
 }
 
 function toPlugin(row: Selectable<PluginsTable>): StoredPlugin {
-  return {
+  const plugin = {
     ref: { id: row.id, version: row.version, digest: row.tree_digest },
-    manifest: fromJson<Manifest>(row.manifest),
     manifestDigest: row.manifest_digest,
     codeDigest: row.code_digest,
     ...(row.publisher_key === null ? {} : { publisherKey: row.publisher_key }),
@@ -166,15 +176,18 @@ function toPlugin(row: Selectable<PluginsTable>): StoredPlugin {
     source: row.source,
     root: row.root,
     bundle: row.bundle,
-    defaults: fromJson<Record<string, unknown>>(row.defaults),
     // A state that this program does not know must not look like one that may run.
-    state: isState(row.state) ? row.state : "invalid",
+    state: isState(row.state) ? row.state : ("invalid" as const),
     active: row.active === 1,
     installedAt: row.installed_at,
     lastError: row.last_error,
     executionCount: row.execution_count,
     errorCount: row.error_count,
   };
+  return withJsonLater<typeof plugin, Pick<StoredPlugin, "manifest" | "defaults">>(plugin, {
+    manifest: row.manifest,
+    defaults: row.defaults,
+  });
 }
 
 function isState(text: string): text is PluginState {

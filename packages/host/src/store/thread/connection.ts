@@ -106,7 +106,7 @@ function configure(db: Driver.Database): void {
   db.pragma("foreign_keys = ON");
   db.pragma("trusted_schema = OFF");
   db.pragma("temp_store = MEMORY");
-  db.pragma("cache_size = -16384");
+  db.pragma("cache_size = -2000");
   db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
   // Takes the lock now, not at the first write.
   db.exec("BEGIN IMMEDIATE");
