@@ -52,6 +52,8 @@ import { settleAfterStart } from "./settle.ts";
 import { installedVersions } from "./state.ts";
 import { createToolsApi } from "./tools.ts";
 import { createTrustState, trustView } from "./trust.ts";
+import { verifyAll } from "./verify-all.ts";
+import { createStoreVerifier } from "./verify-store.ts";
 import { declaredTools, type ViewSources } from "./views.ts";
 
 export interface AssembleOptions {
@@ -72,6 +74,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   const lock = await openHomeLock({ ...parts, settings, sealKeys: options.sealKeys });
   const { catalog } = lock;
   const holds = createHolds();
+  const verifier = await createStoreVerifier({ db, clock, sealKeys: options.sealKeys, store: parts.store });
   const backupsInTurn = createTurns();
   const state = await createConfigState(parts);
   const seals = createSeals(options.sealKeys);
@@ -94,9 +97,9 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   ];
   const broker = createBroker({
     ...parts.overrides.network,
+    home: parts.home,
     secrets: vault,
     redactor,
-    home: parts.home,
     kv,
     clock,
     onAction(action) {
@@ -193,7 +196,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       now: clock.now(),
       hostVersion: VERSION,
       installed: installedVersions(catalog),
-      verifyStored: async ({ ref }: StoredPlugin) => void (await parts.store.verify(ref.digest)),
+      verifyStored: ({ ref }: StoredPlugin) => verifier.check(ref.digest),
       checkSeals: seals.check,
       checkLock: lock.check,
       trustOf: trust.decideFor,
@@ -292,7 +295,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       installSource(opened, { findManifest, readManifest, ...ports, store: parts.store }, onStep),
     collect,
     trust,
-    verifyStored: async (digest) => void (await parts.store.verify(digest)),
+    verifyStored: verifier.reread,
     removeStored: (digest) => parts.store.remove(digest),
     spaces,
     removeData: (space) => removeFolder(dataDirOf(space)),
@@ -305,6 +308,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     logsOf: logs.of,
     forgetLogs: logs.forget,
     forgetCounts: counters.forget,
+    verifyAll: (actor, wanted) => verifyAll({ catalog, runtime, verifier }, actor, wanted),
     revokeKey: (operator, key, reason) => keys.revoke(operator, key, reason),
     inTurn: createTurns(),
     places: { realPath: realPathOf, neverGrantable: (path) => isNeverGrantable(path, forbiddenPaths) },
@@ -349,9 +353,14 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   await settleAfterStart(catalog, state.config);
   await refuseRevoked(pluginsDeps, HOST_ACTOR);
   await collect().catch(options.onDefect);
+  await sweepEgressPlaces(parts.home).catch(options.onDefect);
+  // Beside the start and not before it: what it finds is stopped, and a load looks by itself.
+  const ending = new AbortController();
+  const looking = verifyAll({ catalog, runtime, verifier }, HOST_ACTOR, { full: false, signal: ending.signal }).catch(
+    options.onDefect,
+  );
   const counting = setInterval(() => void counters.flush().catch(options.onDefect), COUNTS_MS);
   counting.unref();
-  await sweepEgressPlaces(parts.home).catch(options.onDefect);
   const unwatch = watchConfigFile(parts.home, () => void reload().catch(options.onDefect), options.onDefect);
 
   /** What a crash or a failed install left in the store. What is being installed is held. */
@@ -383,6 +392,8 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   async function close(): Promise<void> {
     unwatch();
     clearInterval(counting);
+    ending.abort();
+    await looking;
     // Whatever fails on the way, the home is released.
     await runtime.close().catch(options.onDefect);
     await counters.flush().catch(options.onDefect);
@@ -408,15 +419,15 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     doctor: () =>
       examine({
         probe: probe.report,
+        interpreters,
         config: state.config,
         configProblem: state.problem,
         audit,
         plugins: {
-        interpreters,
           installed: catalog.all(),
           config: state.config,
           auditHealthy: audit.healthy,
-          verifyStored: async (digest) => void (await parts.store.verify(digest)),
+          verifyStored: verifier.reread,
           passGates: permit,
           runsAt: runtime.levelOf,
           isSigned: (record) => trust.signerOf(record).state === "signed",
