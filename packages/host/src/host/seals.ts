@@ -37,7 +37,10 @@ export function createSeals(keys: SealKeys | undefined): Seals {
   };
 }
 
-/** All that an installation fixes; state, counters and the last error change in a lifetime. */
+/**
+ * All that an installation fixes; state, counters and the last error change in a lifetime. Nor is the place of the files in it: it
+ * follows from the digest, and another folder, as after a restore, is no edit.
+ */
 function pluginFacts(record: StoredPlugin): unknown {
   const {
     state: _state,
@@ -45,6 +48,7 @@ function pluginFacts(record: StoredPlugin): unknown {
     lastError: _error,
     executionCount: _count,
     errorCount: _errors,
+    root: _root,
     ...rest
   } = record;
   const { seal: _seal, ...facts } = rest;

@@ -72,13 +72,13 @@ describe("an edited state.db", () => {
 
   it("does not make other bytes run than those that were verified", async () => {
     home = await makeHome();
-    const first = await home.open();
+    const first = await home.open({ env: SECRET });
     await first.plugins.install(OPERATOR, { source: await archive([]) });
     await first.plugins.approve(OPERATOR, "weather", { allowTools: ["look"] });
     await first.close();
     const evil = await home.plugin("evil", { ".sallyport/bundle.mjs": EVIL });
     await edit((db) => db.query.updateTable("plugins").set({ root: evil }).execute());
-    const host = await home.open();
+    const host = await home.open({ env: SECRET });
     await host.plugins.load(OPERATOR, "weather");
     expect(await host.invoke(AGENT, { tool: "weather__look", input: {} })).toMatchObject({ result: { by: "acme" } });
   });
