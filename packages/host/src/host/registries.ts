@@ -109,18 +109,18 @@ export async function createRegistries(deps: RegistriesDeps): Promise<Registries
         old && !offline ? (await refresh(registry.name, "host")).index : await client.copyOf(usable(registry));
       if (index.pointer.expires_at <= clock.now())
         warnings.push(`${registry.name}: its index has expired, so nothing is installed from it.`);
-      return searchOf(registry.name, index);
+      return await searchOf(registry.name, index);
     } catch (error) {
       warnings.push(`${registry.name}: ${sentenceOf(error)}`);
       const copy = await client.copyOf(usable(registry)).catch(() => undefined);
-      return copy && searchOf(registry.name, copy);
+      return copy && (await searchOf(registry.name, copy));
     }
   }
 
-  function searchOf(name: string, { pointer, entries }: LoadedIndex): SearchIndex {
+  async function searchOf(name: string, { pointer, entries }: LoadedIndex): Promise<SearchIndex> {
     const known = searches.get(name);
     if (known?.digest === pointer.index.sha256) return known.search;
-    const search = createSearchIndex(entries);
+    const search = await createSearchIndex(entries);
     searches.set(name, { digest: pointer.index.sha256, search });
     return search;
   }

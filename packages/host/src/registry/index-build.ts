@@ -103,7 +103,7 @@ export async function readIndexOf(
       "Restore it from a copy of the folder: publication times and yanks are in there.",
     );
   }
-  return { pointer, entries: parseIndex(bytes) };
+  return { pointer, entries: await parseIndex(bytes) };
 }
 
 async function readArchives(

@@ -70,7 +70,7 @@ export function createIndexClient(folder: string, web: WebPorts): IndexClient {
         "Fetch it again: sallyport registry refresh",
       );
     }
-    const index = { pointer, entries: parseIndex(bytes) };
+    const index = { pointer, entries: await parseIndex(bytes) };
     loaded.set(registry.name, index);
     return index;
   }
@@ -101,7 +101,7 @@ export function createIndexClient(folder: string, web: WebPorts): IndexClient {
         return { index, seen };
       }
       const bytes = await readIndex(reader, pointer);
-      const index = { pointer, entries: parseIndex(bytes) };
+      const index = { pointer, entries: await parseIndex(bytes) };
       if (old) assertUnchanged(old.entries, index.entries);
       await keep(registry.name, text, bytes);
       loaded.set(registry.name, index);

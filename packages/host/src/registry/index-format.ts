@@ -1,7 +1,10 @@
 import { hash } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
 import semver from "semver";
 import { z } from "zod";
 import { CAPABILITIES, parseBoundedJson, SallyportError, sha256 } from "../kernel/index.ts";
+
+const LINES_AT_ONCE = 200;
 
 /** The small signed file at a registry's address, which says which index is the one of now. */
 export const POINTER_FILE = "registry.json";
@@ -89,13 +92,14 @@ export function compareEntries(a: Pick<IndexEntry, "id" | "version">, b: Pick<In
 }
 
 /**
- * Reads an index whose bytes are the ones that the pointer names.
+ * Reads an index whose bytes are the ones that the pointer names, a few lines at a time, so that calls go on meanwhile.
  * @throws {SallyportError} `registry_untrusted` for a malformed, repeated or unsorted line.
  */
-export function parseIndex(bytes: Uint8Array): readonly IndexEntry[] {
+export async function parseIndex(bytes: Uint8Array): Promise<readonly IndexEntry[]> {
   const entries: IndexEntry[] = [];
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let start = 0; start < buffer.length;) {
+    if (entries.length % LINES_AT_ONCE === LINES_AT_ONCE - 1) await setImmediate();
     const end = buffer.indexOf(0x0a, start);
     if (end === -1 || end - start > INDEX_LIMITS.lineBytes) throw badLine(entries.length, "is too long or cut off");
     if (entries.length >= INDEX_LIMITS.entries) throw badLine(entries.length, "is one too many");

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import semver from "semver";
 import { displayLine } from "../kernel/index.ts";
 import type { IndexEntry } from "./index-format.ts";
@@ -8,6 +9,8 @@ export interface SearchWish {
   readonly category?: string | undefined;
   readonly limit: number;
 }
+
+const ROWS_AT_ONCE = 500;
 
 /** One plugin of one registry: its newest release that was not taken back. */
 export interface SearchHit {
@@ -29,30 +32,35 @@ interface Row extends Omit<SearchHit, "rank"> {
   readonly title: string;
 }
 
-/** Prepares an index for searching. `entries` are sorted by id, then by version. */
-export function createSearchIndex(entries: readonly IndexEntry[]): SearchIndex {
+/** Prepares an index for searching, a few plugins at a time. `entries` are sorted by id, then by version. */
+export async function createSearchIndex(entries: readonly IndexEntry[]): Promise<SearchIndex> {
   const rows: Row[] = [];
   for (let start = 0; start < entries.length;) {
     let end = start + 1;
     while (entries[end]?.id === entries[start]?.id && end < entries.length) end++;
     const entry = newestOf(entries, start, end);
     if (entry) rows.push(rowOf(entry, end - start));
+    if (rows.length % ROWS_AT_ONCE === 0) await setImmediate();
     start = end;
   }
   return {
     find({ text, category, limit }) {
       const words = fold(text).split(/\s+/).filter(Boolean);
-      const found: { row: Row; rank: number }[] = [];
+      // Rows come in the order of their ids: a list for each rank needs no sorting, and none is longer than what is asked for.
+      const ranks: Row[][] = [];
+      let total = 0;
       for (const row of rows) {
         if (category !== undefined && !row.entry.categories.includes(category)) continue;
-        if (words.every((word) => row.words.includes(word))) found.push({ row, rank: rankOf(row, words) });
+        if (!words.every((word) => row.words.includes(word))) continue;
+        total++;
+        const list = (ranks[rankOf(row, words)] ??= []);
+        if (list.length < limit) list.push(row);
       }
-      // Rows come in the order of their ids, and the sort is stable.
-      found.sort((a, b) => a.rank - b.rank);
-      return {
-        hits: found.slice(0, limit).map(({ row: { entry, versions }, rank }) => ({ entry, versions, rank })),
-        total: found.length,
-      };
+      const hits: SearchHit[] = [];
+      ranks.forEach((list, rank) => {
+        for (const { entry, versions } of list.slice(0, limit - hits.length)) hits.push({ entry, versions, rank });
+      });
+      return { hits, total };
     },
   };
 }

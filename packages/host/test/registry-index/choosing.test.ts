@@ -131,7 +131,7 @@ describe("what an operator names", () => {
   });
 });
 
-describe("searching", () => {
+describe("searching", async () => {
   const entry = (id: string, version: string, given: Partial<IndexEntry> = {}): IndexEntry => ({
     id,
     version,
@@ -154,7 +154,7 @@ describe("searching", () => {
     yanked: null,
     ...given,
   });
-  const index = createSearchIndex([
+  const index = await createSearchIndex([
     entry("acme/weather", "1.0.0", { categories: ["integration"] }),
     entry("gone", "1.0.0", { yanked: "all of it" }),
     entry("rain", "1.0.0", { description: "Weather in one word.", categories: ["integration"] }),
