@@ -488,6 +488,21 @@ export interface RestoreAnswer {
   readonly forkedAfter?: number;
 }
 
+export interface StoreCheckAnswer {
+  readonly checked: number;
+  /** Of how many every byte was read. */
+  readonly reread: number;
+  readonly problems: readonly (PluginRef & {
+    readonly code: ErrorCode;
+    readonly error: string;
+    /** Below the plugin's root; empty for the whole. */
+    readonly file: string;
+    readonly expected: string;
+    readonly actual: string;
+    readonly fix: string;
+  })[];
+}
+
 /** What is refused for good: an id, exact bytes, code under any name, or whatever a key signed. */
 export interface RevocationMark {
   readonly kind: "id" | "tree_digest" | "code_digest" | "publisher_key";
@@ -552,6 +567,14 @@ export interface PluginsApi {
   revoke(operator: Operator, id: string, reason?: string): Promise<PluginSummary>;
   /** One mark, of something installed or not. What carries it stops at once and never runs here again. */
   revokeMark(operator: Operator, mark: RevocationMark, reason?: string): Promise<RevocationAnswer>;
+  /**
+   * Checks the stored bytes of every installed version, all of them unless `full` is false: then only of those that the file
+   * system shows to be touched since. What is not what was approved is stopped.
+   */
+  verifyAll(
+    operator: Operator,
+    options?: { readonly full?: boolean; readonly onProgress?: (done: number, of: number) => void },
+  ): Promise<StoreCheckAnswer>;
   /** Everything that was ever revoked here, oldest first. */
   revocations(): Promise<readonly RevocationView[]>;
   /** Effective configuration, sensitive values masked. */

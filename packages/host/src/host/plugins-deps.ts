@@ -1,7 +1,7 @@
 import type { AuditEvent, AuditLog } from "../audit/index.ts";
 import type { Catalog, Turns } from "../catalog/index.ts";
 import type { HostConfig } from "../config/index.ts";
-import type { LogLine, Operator } from "../host-api.ts";
+import type { LogLine, Operator, StoreCheckAnswer } from "../host-api.ts";
 import { type Clock, newId, type PluginRef, SallyportError } from "../kernel/index.ts";
 import type { Manifest } from "../manifest/index.ts";
 import type { InstalledSource, InstallStep, OpenedSource, PreparedPlugin, ResolvedSource } from "../registry/index.ts";
@@ -20,6 +20,7 @@ import type { Holds } from "./holds.ts";
 import type { HomeLock } from "./lock.ts";
 import type { Runtime } from "./runtime.ts";
 import type { TrustState } from "./trust.ts";
+import type { PassOptions } from "./verify-store.ts";
 import type { ViewSources } from "./views.ts";
 
 /** What the operator's verbs on plugins work with. */
@@ -68,6 +69,8 @@ export interface PluginsDeps {
   logsOf(pluginId: string): readonly LogLine[];
   forgetLogs(pluginId: string): void;
   forgetCounts(plugin: PluginRef): void;
+  /** Checks what is stored of every installed version, and stops what is not what was approved. */
+  verifyAll(actor: string, options: PassOptions): Promise<StoreCheckAnswer>;
   /** Revokes a publisher's key, known or not, and stops what needs it. */
   revokeKey(operator: Operator, key: string, reason: string): Promise<unknown>;
 }

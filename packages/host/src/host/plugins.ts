@@ -80,6 +80,8 @@ export function createPluginsApi(deps: PluginsDeps): PluginsApi {
       return { ...mark, stopped: stopped.map(summary) };
     },
     revocations: () => revocations(deps),
+    verifyAll: (operator, { full = true, onProgress } = {}) =>
+      deps.verifyAll(actorOf(operator), { full, ...(onProgress && { onProgress }) }),
     config: async (id) => deps.configs.masked(catalog.get(id)),
     async setConfig(operator, id, values) {
       const record = catalog.get(id);

@@ -31,6 +31,7 @@ export {
   preparePlugin,
   type ReadManifest,
 } from "./prepare.ts";
+export { stampTree, type TreeStamp } from "./tree-stamp.ts";
 export type { SourceFile } from "./walk.ts";
 export { chooseVersion, type VersionOffer, type VersionWish } from "./choose-version.ts";
 export { type BuildOptions, type BuiltIndex, buildIndex } from "./index-build.ts";

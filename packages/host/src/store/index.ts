@@ -2,7 +2,6 @@ export { chainHash, GENESIS_HASH } from "./chain.ts";
 export {
   applyRestore,
   assertNoRestore,
-  clearStaging,
   commitRestore,
   copyInto,
   removeStaging,
@@ -60,6 +59,7 @@ export { findRevocation, insertRevocation, listRevocations, type RevocableMarks 
 export { createSettings, deleteSetting, saveSetting, type SettingsStore } from "./repositories/settings.ts";
 export { deleteTrustedKey, listTrustedKeys, saveTrustedKey } from "./repositories/trusted-keys.ts";
 export { deleteToolRule, deleteToolRulesOf, listToolRules, saveToolRule } from "./repositories/tool-rules.ts";
+export { forgetVerifiedTree, listVerifiedTrees, saveVerifiedTree } from "./repositories/verified-trees.ts";
 export type { Schema } from "./schema.ts";
 export type {
   AllowListEntry,
@@ -82,4 +82,5 @@ export type {
   StoredKey,
   StoredPlugin,
   ToolRule,
+  VerifiedTree,
 } from "./types.ts";

@@ -14,6 +14,7 @@ export interface Schema {
   kv: KvTable;
   data_spaces: DataSpacesTable;
   settings: SettingsTable;
+  verified_trees: VerifiedTreesTable;
   trusted_keys: TrustedKeysTable;
   registries: RegistriesTable;
   audit_events: AuditEventsTable;
@@ -163,6 +164,13 @@ export interface RegistriesTable {
   refreshed_at: number | null;
   added_by: string;
   added_at: number;
+  seal: string | null;
+}
+
+export interface VerifiedTreesTable {
+  tree_digest: string;
+  stamp: string;
+  verified_at: number;
   seal: string | null;
 }
 

@@ -147,6 +147,14 @@ export interface DataSpace {
   readonly claimedAt: number;
 }
 
+/** A stored tree that was read as a whole and found right, and how it looked to the file system then. */
+export interface VerifiedTree {
+  readonly digest: string;
+  readonly stamp: string;
+  readonly verifiedAt: number;
+  readonly seal?: string | undefined;
+}
+
 export interface StoredConfig {
   readonly space: string;
   readonly values: Readonly<Record<string, unknown>>;

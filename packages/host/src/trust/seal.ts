@@ -5,7 +5,15 @@ import { signPlugin, type SignedFacts } from "./statement.ts";
 import type { SealKeys } from "./types.ts";
 
 /** What a seal is over. A seal of one kind is never one of another. */
-export type SealKind = "plugin" | "grant" | "lock" | "registry" | "checkpoint" | "trusted-key" | "revocation";
+export type SealKind =
+  | "plugin"
+  | "grant"
+  | "lock"
+  | "registry"
+  | "checkpoint"
+  | "trusted-key"
+  | "revocation"
+  | "verified-tree";
 
 const MIN_BYTES = 32;
 const KEY_NAME = "host-seal:";

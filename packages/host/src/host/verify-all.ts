@@ -1,0 +1,50 @@
+import { type Catalog, isLegalEdge } from "../catalog/index.ts";
+import type { StoreCheckAnswer } from "../host-api.ts";
+import type { Runtime } from "./runtime.ts";
+import type { StorePass, StoreVerifier } from "./verify-store.ts";
+
+export interface VerifyAllDeps {
+  readonly catalog: Catalog;
+  readonly runtime: Pick<Runtime, "stop">;
+  readonly verifier: StoreVerifier;
+}
+
+/**
+ * Checks every installed version and stops what is not what was approved: it goes back to `validated`, as at a load, and nothing of
+ * it runs until an operator has looked. What is gone from the store only cannot be loaded.
+ */
+export async function verifyAll(
+  { catalog, runtime, verifier }: VerifyAllDeps,
+  actor: string,
+  options: Parameters<StoreVerifier["pass"]>[1],
+): Promise<StoreCheckAnswer> {
+  const pass = await verifier.pass(catalog.all(), options);
+  for (const { ref, error } of pass.problems) {
+    const record = catalog.current(ref);
+    if (!record || error.code !== "digest_mismatch" || !isLegalEdge(record.state, "validated")) continue;
+    const move = { actor, reason: error.code, lastError: error.message };
+    await catalog.refused(record, move);
+    await runtime.stop(record, "validated", move);
+  }
+  return answerOf(pass);
+}
+
+function answerOf({ checked, reread, problems }: StorePass): StoreCheckAnswer {
+  return {
+    checked,
+    reread,
+    problems: problems.map(({ ref, error }) => ({
+      ...ref,
+      code: error.code,
+      error: error.message,
+      file: textOf(error.data["file"]),
+      expected: textOf(error.data["expected"]),
+      actual: textOf(error.data["actual"]),
+      fix: error.fix ?? "Install the plugin again.",
+    })),
+  };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
