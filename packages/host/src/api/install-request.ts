@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { InstallRequest } from "../host-api.ts";
 import { CAPABILITIES, type Capability, SallyportError } from "../kernel/index.ts";
 import { CATEGORIES } from "../manifest/index.ts";
+import { lockEntrySchema } from "../registry/index.ts";
 import { checked } from "./body.ts";
 import { version } from "./fields.ts";
 
@@ -21,6 +22,7 @@ const text = z.string().min(1).max(10_000);
 const ours = z.strictObject({
   source: named,
   load: z.boolean().default(false),
+  frozen: lockEntrySchema.optional(),
   expect: z.strictObject({ id: text.optional(), name: text.optional(), version: version.optional() }).optional(),
 });
 
@@ -52,8 +54,8 @@ const PERMISSION_NAMES: ReadonlyMap<string, Capability> = new Map([
 /** Both spellings of an install. @throws {SallyportError} `usage` for missing metadata or an unknown name in it. */
 export function toInstallRequest(body: Readonly<Record<string, unknown>>): InstallRequest {
   if (!("plugin_path" in body)) {
-    const { source, load, expect } = checked(ours, body, "body");
-    return { source, load, ...(expect && { expect: definedOf(expect) }) };
+    const { source, load, frozen, expect } = checked(ours, body, "body");
+    return { source, load, ...(frozen && { frozen }), ...(expect && { expect: definedOf(expect) }) };
   }
   const { plugin_path, metadata, auto_load } = checked(powerhouse, body, "body");
   return {

@@ -23,8 +23,17 @@ const approveBody = z.strictObject({
 });
 const denyBody = reason.extend({ version: version.optional() });
 const stopBody = z
-  .strictObject({ now: z.boolean().optional() })
-  .transform(({ now }) => (now === undefined ? {} : { now }));
+  .strictObject({
+    now: z.boolean().optional(),
+    force: z.boolean().optional(),
+    with_dependants: z.boolean().optional(),
+  })
+  .transform(({ now, force, with_dependants: withDependants }) => ({
+    ...(now !== undefined && { now }),
+    ...(force !== undefined && { force }),
+    ...(withDependants !== undefined && { withDependants }),
+  }));
+const yesOrNo = z.enum(["true", "false"]).optional();
 const ofVersion = z.strictObject({ version: version.optional() });
 
 const MAX_LOG_LINES = 1000;
@@ -183,11 +192,13 @@ export const pluginRoutes: readonly Route[] = [
     needsPassphrase: false,
     handle: async (request) => {
       const options = request.query(
-        z.strictObject({ version: version.optional(), purge: z.enum(["true", "false"]).optional() }),
+        z.strictObject({ version: version.optional(), purge: yesOrNo, force: yesOrNo, with_dependants: yesOrNo }),
       );
       await request.host.plugins.uninstall(request.operator(), id(request), {
         ...(options.version !== undefined && { version: options.version }),
         purge: options.purge === "true",
+        ...(options.force === "true" && { force: true }),
+        ...(options.with_dependants === "true" && { withDependants: true }),
       });
       return done({ id: id(request) });
     },

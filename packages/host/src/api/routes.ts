@@ -4,6 +4,7 @@ import { operateRoutes } from "./routes-operate.ts";
 import { pluginRoutes } from "./routes-plugins.ts";
 import { revocationRoutes } from "./routes-revocations.ts";
 import { registryRoutes } from "./routes-registries.ts";
+import { upgradeRoutes } from "./routes-upgrade.ts";
 import { toolRoutes } from "./routes-tools.ts";
 import { done, type Route } from "./route.ts";
 
@@ -22,6 +23,7 @@ const openRoutes: readonly Route[] = [
 export const ROUTES: readonly Route[] = [
   ...openRoutes,
   ...pluginRoutes,
+  ...upgradeRoutes,
   ...toolRoutes,
   ...keyRoutes,
   ...registryRoutes,

@@ -3,6 +3,7 @@ import type {
   HostStats,
   InstallAnswer,
   InvokeAnswer,
+  LockView,
   LogLine,
   PermissionView,
   PluginInfo,
@@ -11,6 +12,9 @@ import type {
   ToolSummary,
   TrustedKeyView,
   TrustView,
+  UpgradeAnswer,
+  UpgradeChange,
+  UpgradeRow,
   VerifyAnswer,
 } from "../host-api.ts";
 import type { Manifest } from "../manifest/index.ts";
@@ -27,6 +31,10 @@ import type {
   ToolAnswer,
   TrustAnswer,
   VerifyAnswerBody,
+  LockAnswerBody,
+  UpgradeAnswerBody,
+  UpgradeChangeAnswer,
+  UpgradeRowBody,
 } from "../wire/index.ts";
 
 /* Host objects to wire answers: explicit, so that a new field never leaves by accident. */
@@ -177,8 +185,50 @@ export function toInstall(answer: InstallAnswer): InstallAnswerBody {
     loaded: answer.loaded,
     ...(answer.approval && { approval: { id: answer.approval.id } }),
     permissions: answer.permissions.map(toPermission),
+    lock: { ...answer.lock },
     warnings: [...answer.warnings],
   };
+}
+
+function toChange(change: UpgradeChange): UpgradeChangeAnswer {
+  const { key, capability, risk, sentence, required, needsScope } = change;
+  return { key, capability, risk, sentence, required, needs_scope: needsScope };
+}
+
+export function toUpgrade(answer: UpgradeAnswer): UpgradeAnswerBody {
+  const { added, removed, tools, other, questions } = answer.difference;
+  return {
+    id: answer.id,
+    from: answer.from,
+    to: answer.to,
+    digest: answer.digest,
+    source: answer.source,
+    state: answer.state,
+    difference: {
+      added: added.map(toChange),
+      removed: removed.map(toChange),
+      tools: {
+        added: [...tools.added],
+        removed: [...tools.removed],
+        changed: tools.changed.map(({ name, what }) => ({ name, what: [...what] })),
+      },
+      other: [...other],
+      questions: [...questions],
+    },
+    plugin: toPluginSummary(answer.plugin),
+    ...(answer.approval && { approval: { id: answer.approval.id } }),
+    warnings: [...answer.warnings],
+  };
+}
+
+export function toUpgradeRow(row: UpgradeRow): UpgradeRowBody {
+  if (row.state !== "failed") return toUpgrade(row);
+  return { id: row.id, from: row.from, state: row.state, code: row.code, error: row.error };
+}
+
+export function toLock(view: LockView): LockAnswerBody {
+  const { file, state, sealed, plugins, differences } = view;
+  return { file, state, sealed, plugins, differences: differences.map((own) => ({ ...own })) };
 }
 
 export function toLogLine(line: LogLine): LogLineAnswer {

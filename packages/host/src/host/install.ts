@@ -30,7 +30,9 @@ export async function install(deps: PluginsDeps, operator: Operator, request: In
     request.onStep?.({ name, index: STEPS.indexOf(name), of: STEPS.length });
   step("fetch");
   const resolved = await deps.openSource(request.source);
-  return installResolved(deps, operator, resolved, request);
+  // Named by its exact version now; what the lock says of how it was named stays.
+  const record = request.frozen ? { ...resolved.record, spec: request.frozen.spec } : resolved.record;
+  return installResolved(deps, operator, { ...resolved, record }, request);
 }
 
 /** The same for a source that was fetched before, so that what was shown is what is installed. */

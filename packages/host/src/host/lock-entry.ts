@@ -52,7 +52,7 @@ function learnedOf(origin: PluginOrigin | undefined, signer: string | undefined)
   return {
     integrity: origin === undefined ? `${here}, before there was a lock` : signed,
     manifest: "computed here over the manifest's content",
-    code: "computed here over every file but manifest, configuration and signatures",
+    code: "computed here over what runs",
     ...(archive === undefined ? {} : { archive }),
   };
 }

@@ -85,9 +85,12 @@ export interface LockDifference {
   readonly actual: string;
 }
 
-/** What of `actual` is not as pinned. How a hash was learned is a remark about it and no part of what is pinned. */
+/**
+ * What of `actual` is not as pinned. How a hash was learned, and how an operator named the
+ * source, are remarks and no part of what is pinned.
+ */
 export function lockDifferences(expected: LockEntry, actual: LockEntry): readonly LockDifference[] {
-  const fields = ["id", "version", "source", "spec", "registry", "integrity", "manifest", "code", "archive"] as const;
+  const fields = ["id", "version", "source", "registry", "integrity", "manifest", "code", "archive"] as const;
   const more = ["signer", "permissions", "tools", "dependencies"] as const;
   return [...fields, ...more].flatMap((field) => {
     const pinned = shown(expected[field]);

@@ -167,6 +167,8 @@ export const installAnswer = z.object({
   loaded: z.boolean(),
   approval: z.object({ id: z.string() }).optional(),
   permissions: z.array(permissionAnswer),
+  /** An entry of plugin.lock.json. */
+  lock: z.record(z.string(), z.unknown()),
   warnings: z.array(z.string()),
 });
 export type InstallAnswerBody = z.infer<typeof installAnswer>;

@@ -43,3 +43,13 @@ export {
   type SearchAnswer,
   type SearchHitAnswer,
 } from "./registry-answers.ts";
+export {
+  gcAnswer,
+  lockAnswer,
+  type LockAnswerBody,
+  upgradeAnswer,
+  type UpgradeAnswerBody,
+  type UpgradeChangeAnswer,
+  upgradeRow,
+  type UpgradeRowBody,
+} from "./upgrade-answers.ts";

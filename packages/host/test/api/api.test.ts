@@ -50,6 +50,8 @@ describe("the table of routes", () => {
       "plugin.approve",
       "plugin.enable",
       "plugin.config.set",
+      "plugin.rollback",
+      "plugin.lock.restore",
       "key.trust",
       "key.rotate",
       "key.reseal",

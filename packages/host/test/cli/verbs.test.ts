@@ -64,7 +64,7 @@ describe("usage", () => {
       expect([args, (await runCommand(args)).code]).toEqual([args, 2]);
       expect(JSON.parse((await runCommand([...args, "--json"])).out)).toMatchObject({ success: false, code: "usage" });
     }
-    expect((await runCommand(["plugin"])).err).toContain("install [options] <source>");
+    expect((await runCommand(["plugin"])).err).toContain("install [options] [source]");
   });
 
   it("prints help and version with 0", async () => {

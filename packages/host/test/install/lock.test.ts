@@ -69,16 +69,16 @@ describe("plugin.lock.json of a home", () => {
     expect(JSON.parse(await lockText())).toEqual({ lock_version: 1, plugins: {} });
   });
 
-  it.each([
-    ["version", '"version": "1.0.0"', '"version": "1.0.1"', "S2-50"],
-    ["integrity", /"integrity": "sha256:[0-9a-f]{64}"/, `"integrity": "sha256:${"0".repeat(64)}"`, "S2-51"],
-    ["source", '"source": "directory:', '"source": "directory:/elsewhere', "S2-52"],
-    ["tools", /"look": "sha256:./, '"look": "sha256:x', "S2-46"],
-    ["permissions", '"tools"\n', '"tools",\n        "network:evil.example:443"\n', "S2-46"],
-    ["signer", '"signer": null', '"signer": "ed25519:x"', "S2-46"],
+  it.each<[string, string | RegExp, string]>([
+    ["version", '"version": "1.0.0"', '"version": "1.0.1"'],
+    ["integrity", /"integrity": "sha256:[0-9a-f]{64}"/, `"integrity": "sha256:${"0".repeat(64)}"`],
+    ["source", '"source": "directory:', '"source": "directory:/elsewhere'],
+    ["tools", /"look": "sha256:./, '"look": "sha256:x'],
+    ["permissions", '"tools"\n', '"tools",\n        "network:evil.example:443"\n'],
+    ["signer", '"signer": null', '"signer": "ed25519:x"'],
   ])(
     "refuses a load when its %s is not what is installed, and says both [S2-46] [S2-50] [S2-51] [S2-52]",
-    async (field, from, to) => {
+    async (field: string, from: string | RegExp, to: string) => {
       await installed(host, await written("t"));
       await host.plugins.unload(OPERATOR, "t");
       await edit(from, to);

@@ -1,5 +1,13 @@
 import type { AuditEvent, StoredAuditEvent } from "../../src/audit/index.ts";
-import type { Host, LogLine, PluginInfo, RegistryView, ToolSummary, TrustedKeyView, TrustView } from "../../src/host-api.ts";
+import type {
+  Host,
+  LogLine,
+  PluginInfo,
+  RegistryView,
+  ToolSummary,
+  TrustedKeyView,
+  TrustView,
+} from "../../src/host-api.ts";
 import { PolicyViolationError, SallyportError, type PluginState } from "../../src/kernel/index.ts";
 import { createOperators } from "../../src/operators/index.ts";
 import { checkSecretName } from "../../src/secrets/vault-rules.ts";
@@ -128,6 +136,38 @@ const REGISTRY: RegistryView = {
   addedAt: 1,
 };
 
+const LOCKED = {
+  id: "weather",
+  version: "1.2.0",
+  source: "directory:/weather",
+  spec: "/weather",
+  registry: null,
+  integrity: DIGEST,
+  manifest: DIGEST,
+  code: DIGEST,
+  archive: null,
+  learned: {},
+  signer: null,
+  permissions: [],
+  tools: {},
+  dependencies: {},
+};
+const UPGRADE = {
+  from: "1.2.0",
+  to: "1.3.0",
+  digest: DIGEST,
+  source: "directory:/weather",
+  difference: {
+    added: [],
+    removed: [],
+    tools: { added: ["more"], removed: [], changed: [] },
+    other: [],
+    questions: ["It offers another tool: more."],
+  },
+  warnings: [],
+};
+const LOCK_VIEW = { file: "plugin.lock.json", state: "intact", sealed: false, plugins: 1, differences: [] } as const;
+
 export async function createFakeHost(): Promise<FakeHost> {
   const calls: { verb: string; args: readonly unknown[] }[] = [];
   const settings = new Map<string, string>();
@@ -180,8 +220,30 @@ export async function createFakeHost(): Promise<FakeHost> {
           loaded: request.load === true,
           approval: { id: "apr_1" },
           permissions: WEATHER.permissions,
+          lock: LOCKED,
           warnings: [],
         };
+      },
+      async upgrade(operator, id, request = {}) {
+        note("upgrade", operator, id, request);
+        return { ...UPGRADE, id, state: request.dryRun === true ? "possible" : "upgraded", plugin: known(id) };
+      },
+      async upgradeAll(operator, request) {
+        note("upgradeAll", operator, request);
+        return [{ ...UPGRADE, id: WEATHER.id, state: "possible", plugin: WEATHER }];
+      },
+      async rollback(operator, id, to) {
+        note("rollback", operator, id, to);
+        return known(id);
+      },
+      lock: async () => LOCK_VIEW,
+      async restoreLock(operator) {
+        note("restoreLock", operator);
+        return LOCK_VIEW;
+      },
+      async collect(operator) {
+        note("collect", operator);
+        return { removed: [DIGEST] };
       },
       async verify(what) {
         note("verify", what);

@@ -1,39 +1,81 @@
 import { existsSync } from "node:fs";
 import { isAbsolute, resolve } from "node:path";
-import { displayLine } from "../../kernel/index.ts";
+import { displayLine, PolicyViolationError, type SallyportError } from "../../kernel/index.ts";
+import { LOCK_FILE, type LockEntry, lockEntrySchema, lockKey } from "../../registry/index.ts";
 import { installAnswer, type InstallAnswerBody, pluginSummaryAnswer } from "../../wire/index.ts";
 import { createProgressBar } from "../render/index.ts";
 import type { Session } from "../session.ts";
-import { flag, path, usage } from "./define.ts";
+import { pinInProject, readLockOf, specOf } from "../project-lock.ts";
+import { flag, path, text, usage } from "./define.ts";
 import { permissionList } from "./views.ts";
 
-export async function install(
-  session: Session,
-  [source = ""]: readonly string[],
-  options: Readonly<Record<string, unknown>>,
-): Promise<void> {
-  const folder = resolve(source);
-  if (!existsSync(folder))
+type Options = Readonly<Record<string, unknown>>;
+
+export async function install(session: Session, [source]: readonly string[], options: Options): Promise<void> {
+  const project = text(options, "project");
+  const folder = project === undefined ? undefined : resolve(project);
+  if (flag(options, "frozen")) return installFrozen(session, source, folder ?? session.home, options);
+  if (source === undefined)
     throw usage(
-      `There is no folder or archive ${displayLine(source, 500)}.`,
-      "Give the folder that holds the plugin's manifest, or an archive of one (.tgz).",
+      "It is not said what to install.",
+      "Give a folder, an archive or ID@RANGE, or --frozen for what a lock pins.",
     );
-  const bar = createProgressBar(session.io.stderr);
-  const body = { source: sourceOf(session, source), load: flag(options, "load") };
-  const answer = await session
-    .get(installAnswer, "POST", "/api/plugins/install", { body, onStep: (step) => bar.update(step) })
-    .finally(() => bar.end());
+  const answer = await ask(session, { source: sourceOf(session, source), load: flag(options, "load") });
+  if (folder !== undefined) await pinInProject(folder, lockEntrySchema.parse(answer.lock));
   const { plugin } = answer;
   const active = await session.get(pluginSummaryAnswer, "GET", path("/api/plugins/info", plugin.id));
   const version = active.version === plugin.version ? "" : ` --version ${displayLine(plugin.version)}`;
   session.print({ success: true, ...answer }, () =>
     [
-      `${session.style.good("✔")} Installed ${displayLine(plugin.id)} ${displayLine(plugin.version)} (${plugin.digest.slice(0, 19)}…): ${plugin.state}\n`,
+      installedLine(session, answer),
       permissionList(session, answer.permissions),
       ...answer.warnings.map((warning) => `${session.style.warn("!")} ${displayLine(warning, 500)}\n`),
       `${nextOf(answer, version)}\n`,
     ].join(""),
   );
+}
+
+/** Everything that a lock pins, or the one of it that is named; the host refuses whatever is not exactly that. */
+async function installFrozen(
+  session: Session,
+  source: string | undefined,
+  folder: string,
+  options: Options,
+): Promise<void> {
+  const pinned = await readLockOf(folder);
+  const named = (entry: LockEntry): boolean =>
+    source === undefined || entry.id === source || lockKey(entry) === source || entry.spec === resolve(source);
+  const wanted = pinned.filter(named);
+  if (wanted.length === 0 && source !== undefined) throw notPinned(source);
+  const answers: InstallAnswerBody[] = [];
+  for (const frozen of wanted) {
+    const body = { source: specOf(frozen), load: flag(options, "load"), frozen };
+    answers.push(await ask(session, body));
+  }
+  session.print({ success: true, installed: answers }, () =>
+    answers.length === 0
+      ? "The lock pins nothing.\n"
+      : answers.map((answer) => installedLine(session, answer)).join(""),
+  );
+}
+
+async function ask(session: Session, body: unknown): Promise<InstallAnswerBody> {
+  const bar = createProgressBar(session.io.stderr);
+  return session
+    .get(installAnswer, "POST", "/api/plugins/install", { body, onStep: (step) => bar.update(step) })
+    .finally(() => bar.end());
+}
+
+function installedLine(session: Session, { plugin }: InstallAnswerBody): string {
+  return `${session.style.good("✔")} Installed ${displayLine(plugin.id)} ${displayLine(plugin.version)} (${plugin.digest.slice(0, 19)}…): ${plugin.state}\n`;
+}
+
+function notPinned(source: string): SallyportError {
+  return new PolicyViolationError("lock_mismatch", `The lock does not pin ${displayLine(source, 300)}.`, {
+    detail: "With --frozen nothing is installed but what it pins.",
+    fix: "Pin it first, without --frozen.",
+    data: { file: LOCK_FILE, field: "entry", expected: "a pinned plugin", actual: displayLine(source, 300) },
+  });
 }
 
 /** A path that is there, else one below PLUGIN_DIR, else what a registry has; what can only be a path has to be there. */

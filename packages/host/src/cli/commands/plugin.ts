@@ -9,6 +9,7 @@ import { install } from "./install.ts";
 import { configure } from "./plugin-config.ts";
 import { info } from "./plugin-info.ts";
 import { showLogs } from "./plugin-logs.ts";
+import { defineUpgradeCommands } from "./upgrade.ts";
 import { collect, collectCommas, type CommandContext, flag, globalOptions, path, query, text, verb } from "./define.ts";
 import { defineRevocationCommands } from "./revoke.ts";
 import { parseObject, signerOf, summaryLine } from "./views.ts";
@@ -21,11 +22,14 @@ export function definePluginCommands(program: Command, context: CommandContext):
   verb(
     plugin,
     context,
-    "install <source>",
+    "install [source]",
     "install a plugin from a folder, an archive (.tgz), a registry (ID@RANGE) or npm (npm:NAME@RANGE); runs none of its code",
     "sallyport plugin install acme:weather@1.2.0",
     install,
-  ).option("--load", "load it right after, when nothing has to be approved");
+  )
+    .option("--load", "load it right after, when nothing has to be approved")
+    .option("--project <dir>", "pin it in this folder's plugin.lock.json too")
+    .option("--frozen", "install exactly what the lock pins (the home's, or the project's), and nothing else");
   verb(plugin, context, "list", "list the installed plugins", "sallyport plugin list", listPlugins).alias("ls");
   verb(
     plugin,
@@ -83,7 +87,10 @@ export function definePluginCommands(program: Command, context: CommandContext):
     "stop a plugin; its tools are gone until it is loaded",
     "sallyport plugin unload weather",
     change("unload", "Unloaded"),
-  ).option("--now", "do not wait for calls in flight");
+  )
+    .option("--now", "do not wait for calls in flight")
+    .option("--force", "leave plugins that depend on it without it")
+    .option("--with-dependants", "stop plugins that depend on it first");
   verb(
     plugin,
     context,
@@ -99,7 +106,10 @@ export function definePluginCommands(program: Command, context: CommandContext):
     "stop a plugin and keep it from being loaded",
     "sallyport plugin disable weather",
     change("disable", "Disabled"),
-  ).option("--now", "do not wait for calls in flight");
+  )
+    .option("--now", "do not wait for calls in flight")
+    .option("--force", "leave plugins that depend on it without it")
+    .option("--with-dependants", "stop plugins that depend on it first");
   verb(
     plugin,
     context,
@@ -109,7 +119,10 @@ export function definePluginCommands(program: Command, context: CommandContext):
     uninstall,
   )
     .option("--version <version>", "only this version")
-    .option("--purge", "remove its data, files and configuration too, for good");
+    .option("--purge", "remove its data, files and configuration too, for good")
+    .option("--force", "leave plugins that depend on it without it")
+    .option("--with-dependants", "stop plugins that depend on it first");
+  defineUpgradeCommands(plugin, context);
   defineRevocationCommands(plugin, context);
   verb(
     plugin,
@@ -166,7 +179,13 @@ function change(name: "deny" | "unload" | "enable" | "disable", said: string) {
     const version = text(options, "version");
     const now = flag(options, "now");
     const { plugin } = await session.call("POST", path(`${API}/${name}`, id), {
-      body: { ...(reason !== undefined && { reason }), ...(version !== undefined && { version }), ...(now && { now }) },
+      body: {
+        ...(reason !== undefined && { reason }),
+        ...(version !== undefined && { version }),
+        ...(now && { now }),
+        ...(flag(options, "force") && { force: true }),
+        ...(flag(options, "withDependants") && { with_dependants: true }),
+      },
     });
     session.print({ success: true, plugin }, () => summaryLine(session, said, plugin));
   };
@@ -186,7 +205,13 @@ async function load(session: Session, [id = ""]: readonly string[], options: Rea
 async function uninstall(session: Session, [id = ""]: readonly string[], options: Readonly<Record<string, unknown>>) {
   const before = await session.get(pluginSummaryAnswer, "GET", path(`${API}/info`, id));
   const version = text(options, "version");
-  const wanted = query({ version, purge: flag(options, "purge") ? "true" : undefined });
+  const yes = (name: string): "true" | undefined => (flag(options, name) ? "true" : undefined);
+  const wanted = query({
+    version,
+    purge: yes("purge"),
+    force: yes("force"),
+    with_dependants: yes("withDependants"),
+  });
   await session.call("DELETE", `${path(`${API}/uninstall`, id)}${wanted}`);
   const plugin = { id: before.id, version: version ?? before.version };
   session.print(
