@@ -73,6 +73,8 @@ const SOCKET_DOMAIN = 2;
 const SOCK_STREAM = 1;
 /** Of a socket's type, without the flags. */
 const SOCK_TYPE_MASK = 0xf;
+/** The usual one, or TCP by its name. The kernel would load a module for others (SCTP, SMC). */
+const SOCKET_PROTOCOLS = [0, 6];
 
 /**
  * What a program may do with sockets: `stdio` asks about the pipes that it was given (which are sockets), `proxy` opens TCP
@@ -212,12 +214,13 @@ function setsNoOtherLimit(prlimit: number | undefined): Instruction[] {
 function streamsOnly(): Instruction[] {
   return [
     op(LOAD_WORD, offsetOfArgument(0)),
-    op(JUMP_EQUAL, SOCKET_DOMAIN, 0, 4),
+    op(JUMP_EQUAL, SOCKET_DOMAIN, 1, 0),
+    answer(EPERM),
     op(LOAD_WORD, offsetOfArgument(1)),
     op(AND, SOCK_TYPE_MASK),
-    op(JUMP_EQUAL, SOCK_STREAM, 0, 1),
-    answer(ALLOW),
+    op(JUMP_EQUAL, SOCK_STREAM, 1, 0),
     answer(EPERM),
+    ...oneOf(2, SOCKET_PROTOCOLS, EPERM),
   ];
 }
 

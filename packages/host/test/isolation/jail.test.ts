@@ -22,13 +22,18 @@ interface Ended {
 }
 
 /** Runs the helper on any bytes as its orders. */
-async function jail(orders: Buffer, args: string[] = [ECHO, "echo", "ran"], command = [engine.jail]): Promise<Ended> {
+async function jail(
+  orders: Buffer,
+  args: string[] = [ECHO, "echo", "ran"],
+  command = [engine.jail],
+  as: { uid?: number; gid?: number } = user,
+): Promise<Ended> {
   const [program = "", ...before] = command;
   const child = spawn(program, [...before, ...args], {
     env: {},
     cwd: "/",
     stdio: ["ignore", "pipe", "pipe", "pipe"],
-    ...user,
+    ...as,
   });
   const pipe = child.stdio[3];
   if (pipe === null || pipe === undefined || !("end" in pipe)) throw new Error("no pipe");
@@ -70,6 +75,18 @@ describe("the helper", () => {
   it("becomes the program when every step succeeds", async () => {
     expect(await jail(encodeOrders(good))).toEqual({ code: 0, signal: null, stdout: "ran\n", stderr: "" });
   });
+
+  const setpriv = "/usr/bin/setpriv";
+  it.skipIf(!hostIsRoot || !existsSync(setpriv))(
+    "passes no capability on, that the host was started with (skipped without root and setpriv)",
+    async () => {
+      const given = ["--reuid=65534", "--clear-groups", "--inh-caps=+sys_resource", "--ambient-caps=+sys_resource"];
+      const show = ["/bin/grep", "grep", "-E", "^Cap(Prm|Eff|Amb)", "/proc/self/status"];
+      const { stdout, stderr } = await jail(encodeOrders(good), show, [setpriv, ...given, engine.jail], {});
+      expect(stderr).toBe("");
+      expect(stdout.match(/\t0{16}$/gm)).toHaveLength(3);
+    },
+  );
 
   const bytes = encodeOrders(good);
   const changed = (at: number, value: number): Buffer => {

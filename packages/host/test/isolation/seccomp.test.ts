@@ -171,6 +171,25 @@ describe.each(SETTINGS)("the seccomp program for %s, pids shared: %s [S3-82]", (
     for (const family of [0, 2, 10, 16, 17, 40]) expect(ask(filtered["socketpair"]!, family)).toBe(EPERM);
   });
 
+  it("lets a program with a way to the proxy make TCP connections, and no module be loaded for another protocol", () => {
+    const { bytes } = buildSeccompProgram(arch, { shared, programFd: 256, sockets: "proxy" });
+    const socket = (...args: number[]): number => run(bytes, filtered["socket"]!, args, ARCH[arch]);
+    for (const type of [1, 1 | 0o4000, 1 | 0o2000000]) expect(socket(2, type, 0)).toBe(ALLOW);
+    expect(socket(2, 1, 6)).toBe(ALLOW);
+    for (const args of [
+      [2, 1, 132],
+      [2, 1, 256],
+      [2, 1, 262],
+      [2, 2, 17],
+      [2, 3, 1],
+      [10, 1, 0],
+      [1, 1, 0],
+      [16, 3, 0],
+    ])
+      expect([args, socket(...args)]).toEqual([args, EPERM]);
+    expect(ask(filtered["socket"]!, 2, 1, 0)).toBe(ENOSYS);
+  });
+
   it("allows a handful of ioctl and prctl requests", () => {
     expect(ask(filtered["ioctl"]!, 1, 0x5401)).toBe(ALLOW);
     for (const request of [0x5412, 0x541c, 0x5414]) expect(ask(filtered["ioctl"]!, 1, request)).toBe(ENOTTY);
