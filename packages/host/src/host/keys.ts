@@ -3,10 +3,12 @@ import type { Catalog, Turns } from "../catalog/index.ts";
 import type { KeysApi, Operator, TrustedKeyView } from "../host-api.ts";
 import { type Clock, displayLine, hasHiddenCharacters, PolicyViolationError, SallyportError } from "../kernel/index.ts";
 import {
+  advanceRegistry,
   type Database,
   deleteTrustedKey,
   insertRevocation,
   listGrants,
+  listRegistries,
   saveTrustedKey,
   sealGrant,
   type Statement,
@@ -149,7 +151,10 @@ async function adopt({ catalog, clock, spaces, trust }: KeysDeps, operator: Oper
   }
 }
 
-/** Seals all anew with the key of now: the operator's word that what the database says is true. */
+/**
+ * Seals all anew with the key of now: the operator's word that what the database says is true. With the key before at hand the word
+ * goes no further than that key's seals: what neither sealed was edited, and stays refused.
+ */
 async function reseal(deps: KeysDeps, operator: Operator) {
   const { catalog, clock, db, trust } = deps;
   const { seals } = trust;
@@ -158,18 +163,21 @@ async function reseal(deps: KeysDeps, operator: Operator) {
       fix: "Start the owner with PLUGIN_SECRET_KEY set to at least 32 random bytes.",
     });
   }
-  const records = catalog.all();
+  const anyRow = seals.keys.previous === undefined;
+  const records = catalog.all().filter((record) => anyRow || seals.isOwn(record));
   for (const record of records) {
     await catalog.amend(seals.plugin(record), [
       eventOf(clock, "key.resealed", actorOf(operator), { plugin: record.ref }),
     ]);
   }
-  const grants = (await listGrants(db)).map(seals.grant);
-  const keys = trust.stored.map(seals.key);
+  const grants = (await listGrants(db)).filter((grant) => anyRow || seals.isOwnGrant(grant)).map(seals.grant);
+  const keys = trust.stored.filter((key) => anyRow || seals.isOwnKey(key)).map(seals.key);
+  const registries = (await listRegistries(db)).filter((own) => anyRow || seals.isOwnRegistry(own)).map(seals.registry);
   const done = { plugins: records.length, grants: grants.length, keys: keys.length };
   const statements = [
     ...grants.flatMap(({ id, seal }) => (seal === undefined ? [] : [sealGrant(id, seal)])),
     ...keys.map(saveTrustedKey),
+    ...registries.map(advanceRegistry),
   ];
   await deps.audit.commit(statements, [eventOf(clock, "key.resealed", actorOf(operator), { data: done })]);
   await deps.restoreLock(operator);

@@ -19,7 +19,7 @@ import {
   listRegistries,
   type StoredRegistry,
 } from "../store/index.ts";
-import { checkSeal, parseKeyId, sealOf } from "../trust/index.ts";
+import { parseKeyId } from "../trust/index.ts";
 import { actorOf, eventOf } from "./plugins-deps.ts";
 import { toHitView } from "./registry-views.ts";
 import type { TrustState } from "./trust.ts";
@@ -53,14 +53,7 @@ export async function createRegistries(deps: RegistriesDeps): Promise<Registries
   let stored = await listRegistries(db);
   const searches = new Map<string, { readonly digest: string; readonly search: SearchIndex }>();
 
-  const sealed = (registry: StoredRegistry): StoredRegistry =>
-    trust.seals.keys
-      ? { ...registry, seal: sealOf("registry", factsOf(registry), trust.seals.keys.current) }
-      : registry;
-  const isOwn = (registry: StoredRegistry): boolean =>
-    trust.seals.keys
-      ? checkSeal("registry", factsOf(registry), registry.seal, trust.seals.keys) !== undefined
-      : registry.seal === undefined;
+  const { registry: sealed, isOwnRegistry: isOwn } = trust.seals;
 
   function usable(registry: StoredRegistry): IndexRegistry {
     if (!isOwn(registry)) {
@@ -263,10 +256,6 @@ function toRegistry(operator: Operator, request: Parameters<RegistriesApi["add"]
     addedBy: operator.name,
     addedAt: now,
   };
-}
-
-function factsOf({ seal: _seal, ...facts }: StoredRegistry): unknown {
-  return facts;
 }
 
 function sentenceOf(error: unknown): string {

@@ -1,6 +1,6 @@
 import type { Grant } from "../capability/index.ts";
 import { PolicyViolationError } from "../kernel/index.ts";
-import type { StoredKey, StoredPlugin } from "../store/index.ts";
+import type { StoredKey, StoredPlugin, StoredRegistry } from "../store/index.ts";
 import { checkSeal, type SealKeys, type SealKind, sealOf } from "../trust/index.ts";
 
 /**
@@ -12,10 +12,13 @@ export interface Seals {
   plugin(record: StoredPlugin): StoredPlugin;
   grant(grant: Grant): Grant;
   key(key: StoredKey): StoredKey;
+  registry(registry: StoredRegistry): StoredRegistry;
   /** @throws {PolicyViolationError} `seal_invalid`. */
   check(record: StoredPlugin, grant: Grant | undefined): void;
   isOwn(record: StoredPlugin): boolean;
+  isOwnGrant(grant: Grant): boolean;
   isOwnKey(key: StoredKey): boolean;
+  isOwnRegistry(registry: StoredRegistry): boolean;
 }
 
 export function createSeals(keys: SealKeys | undefined): Seals {
@@ -28,8 +31,11 @@ export function createSeals(keys: SealKeys | undefined): Seals {
     plugin: (record) => sealed("plugin", record, pluginFacts(record)),
     grant: (grant) => sealed("grant", grant, grantFacts(grant)),
     key: (key) => sealed("trusted-key", key, keyFacts(key)),
+    registry: (registry) => sealed("registry", registry, registryFacts(registry)),
     isOwn: (record) => holds("plugin", pluginFacts(record), record.seal),
+    isOwnGrant: (grant) => holds("grant", grantFacts(grant), grant.seal),
     isOwnKey: (key) => holds("trusted-key", keyFacts(key), key.seal),
+    isOwnRegistry: (registry) => holds("registry", registryFacts(registry), registry.seal),
     check(record, grant) {
       if (!holds("plugin", pluginFacts(record), record.seal)) throw broken(record, "The record", record.seal, keys);
       if (grant && !holds("grant", grantFacts(grant), grant.seal)) throw broken(record, "The grant", grant.seal, keys);
@@ -56,6 +62,10 @@ function pluginFacts(record: StoredPlugin): unknown {
 }
 
 function grantFacts({ seal: _seal, ...facts }: Grant): unknown {
+  return facts;
+}
+
+function registryFacts({ seal: _seal, ...facts }: StoredRegistry): unknown {
   return facts;
 }
 

@@ -7,6 +7,7 @@ import { findManifest, readManifest } from "../../src/manifest/index.ts";
 import { openSource, packPlugin } from "../../src/registry/index.ts";
 import { openDatabase } from "../../src/store/index.ts";
 import type { SigningKey } from "../../src/trust/index.ts";
+import { index, KEEPER, registryFolder } from "../registry-index/support.ts";
 import { AGENT, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
 import { ACME, MALLORY } from "./support.ts";
 
@@ -148,6 +149,32 @@ describe("a home that was sealed", () => {
     await host.plugins.approve(OPERATOR, "weather", {});
     await host.plugins.load(OPERATOR, "weather");
     expect((await host.plugins.info("weather")).state).toBe("running");
+  });
+
+  it("changes its key without sealing what was edited, and takes its registries along", async () => {
+    home = await makeHome();
+    const first = await home.open({ env: SECRET });
+    await first.plugins.install(OPERATOR, { source: await archive([]) });
+    await first.plugins.approve(OPERATOR, "weather", {});
+    const place = await registryFolder();
+    await index(place, { now: Date.now() });
+    await first.registries.add(OPERATOR, { name: "acme", place, key: KEEPER.id });
+    await first.plugins.deny(OPERATOR, "weather");
+    await first.keys.trust(OPERATOR, { name: "acme", key: ACME.id });
+    await first.close();
+    await edit(async (db) => {
+      await db.query.updateTable("grants").set({ withdrawn_at: null, withdrawn_by: null }).execute();
+      await db.query.updateTable("plugins").set({ state: "approved" }).execute();
+      await db.query.updateTable("trusted_keys").set({ scopes: '["*"]' }).execute();
+    });
+    const next = { PLUGIN_SECRET_KEY: "fedcba9876543210fedcba9876543210" };
+    const second = await home.open({ env: { ...next, PLUGIN_SECRET_KEY_PREVIOUS: SECRET.PLUGIN_SECRET_KEY } });
+    expect(await second.keys.reseal(OPERATOR)).toEqual({ plugins: 1, grants: 0, keys: 0 });
+    await second.close();
+    const host = await home.open({ env: next });
+    await expect(host.plugins.load(OPERATOR, "weather")).rejects.toEqual(code("seal_invalid"));
+    expect(await host.keys.list()).toMatchObject([{ state: "unsealed" }]);
+    expect(await host.registries.list()).toMatchObject([{ name: "acme", state: "ready" }]);
   });
 
   it("takes no former key alone", async () => {
