@@ -1,6 +1,6 @@
 import semver from "semver";
 import { z } from "zod";
-import { displayLine, parseBoundedJson, SallyportError } from "../kernel/index.ts";
+import { displayLine, parseBoundedJson, SallyportError, toSallyportError } from "../kernel/index.ts";
 import { archiveBytesLimit } from "./archive.ts";
 import { integrityOf, untrusted } from "./index-format.ts";
 import { SOURCE_LIMITS } from "./limits.ts";
@@ -144,11 +144,15 @@ export async function fetchProvenance(
   version: NpmVersion,
   web: WebPorts,
 ): Promise<string | undefined> {
-  if (version.attestations === undefined) return undefined;
-  const bytes = await webGet(
-    { url: version.attestations, maxBytes: ATTESTATIONS_BYTES, private: registry.private, accept: "application/json" },
-    web,
-  );
+  const url = version.attestations;
+  if (url === undefined) return undefined;
+  const wanted = { url, maxBytes: ATTESTATIONS_BYTES, private: registry.private, accept: "application/json" };
+  const bytes = await webGet(wanted, web).catch((error: unknown) => {
+    // A mirror may repeat the address and not have the file.
+    if (toSallyportError(error).code === "not_found") return undefined;
+    throw error;
+  });
+  if (bytes === undefined) return undefined;
   const read = z
     .object({
       attestations: z.array(z.object({ predicateType: z.string(), bundle: z.record(z.string(), z.unknown()) })),

@@ -6,6 +6,8 @@ import { openPointer, signPointer } from "../../src/registry/index-pointer.ts";
 import { readIndexOf } from "../../src/registry/index-build.ts";
 import { type IndexEntry, POINTER_FILE } from "../../src/registry/index.ts";
 import { starterConfig } from "../../src/config/index.ts";
+import { systemClock } from "../../src/kernel/index.ts";
+import { openDatabase } from "../../src/store/index.ts";
 import { AGENT, makeHome, OPERATOR, type TestHome } from "../support/home.ts";
 import { temporaryFolder } from "../registry/plugin-folder.ts";
 import {
@@ -165,6 +167,22 @@ describe("a host with a registry", () => {
     await expect(again.plugins.install(OPERATOR, { source: "acme:weather" })).rejects.toEqual(
       refused("registry_untrusted"),
     );
+  });
+
+  it("believes no registry that somebody else wrote into the database of a sealed home", async () => {
+    const folder = await folderOf("1.0.0");
+    const env = { PLUGIN_SECRET_KEY: "0123456789abcdef0123456789abcdef" };
+    home = await makeHome();
+    const host = await home.open({ env });
+    await host.registries.add(OPERATOR, { name: "acme", place: folder, key: KEEPER.id });
+    expect((await host.plugins.install(OPERATOR, { source: "acme:weather" })).plugin.version).toBe("1.0.0");
+    await host.close();
+    const db = await openDatabase({ path: join(home.path, "state.db"), clock: systemClock });
+    await db.query.updateTable("registries").set({ public_key: AUTHOR.id }).execute();
+    await db.close();
+    const again = await home.open({ env });
+    expect((await again.registries.list())[0]?.state).toBe("unsealed");
+    await expect(again.plugins.install(OPERATOR, { source: "acme:weather" })).rejects.toEqual(refused("seal_invalid"));
   });
 
   it("waits for trust.minimum_age, and explains it", async () => {
