@@ -6,6 +6,7 @@ import { revocationRoutes } from "./routes-revocations.ts";
 import { registryRoutes } from "./routes-registries.ts";
 import { upgradeRoutes } from "./routes-upgrade.ts";
 import { toolRoutes } from "./routes-tools.ts";
+import { verifyRoutes } from "./routes-verify.ts";
 import { done, type Route } from "./route.ts";
 
 const openRoutes: readonly Route[] = [
@@ -28,6 +29,7 @@ export const ROUTES: readonly Route[] = [
   ...keyRoutes,
   ...registryRoutes,
   ...revocationRoutes,
+  ...verifyRoutes,
   ...backupRoutes,
   ...operateRoutes,
 ];

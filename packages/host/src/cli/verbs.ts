@@ -40,7 +40,7 @@ export const VERBS: Readonly<Record<string, "local" | readonly string[]>> = {
   "approval approve": ["approval.approve"],
   "approval deny": ["approval.deny"],
   "plugin sign": "local",
-  "plugin verify": ["plugin.verify"],
+  "plugin verify": ["plugin.verify", "plugin.verify-all"],
   "key generate": "local",
   "key list": ["key.list"],
   "key trust": ["key.trust", "key.rotate"],

@@ -278,6 +278,9 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   }
 
   const toolsApi = createToolsApi({ routes, levelOf, invoke });
+  const looksInTurn = createTurns();
+  const lookAtStore: PluginsDeps["verifyAll"] = (actor, wanted) =>
+    verifyAll({ catalog, runtime, verifier, inTurn: looksInTurn }, actor, wanted);
   const pluginsDeps: PluginsDeps = {
     db,
     audit,
@@ -308,7 +311,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     logsOf: logs.of,
     forgetLogs: logs.forget,
     forgetCounts: counters.forget,
-    verifyAll: (actor, wanted) => verifyAll({ catalog, runtime, verifier }, actor, wanted),
+    verifyAll: lookAtStore,
     revokeKey: (operator, key, reason) => keys.revoke(operator, key, reason),
     inTurn: createTurns(),
     places: { realPath: realPathOf, neverGrantable: (path) => isNeverGrantable(path, forbiddenPaths) },
@@ -356,9 +359,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   await sweepEgressPlaces(parts.home).catch(options.onDefect);
   // Beside the start and not before it: what it finds is stopped, and a load looks by itself.
   const ending = new AbortController();
-  const looking = verifyAll({ catalog, runtime, verifier }, HOST_ACTOR, { full: false, signal: ending.signal }).catch(
-    options.onDefect,
-  );
+  const looking = lookAtStore(HOST_ACTOR, { full: false, signal: ending.signal }).catch(options.onDefect);
   const counting = setInterval(() => void counters.flush().catch(options.onDefect), COUNTS_MS);
   counting.unref();
   const unwatch = watchConfigFile(parts.home, () => void reload().catch(options.onDefect), options.onDefect);

@@ -125,6 +125,24 @@ export const backupAnswer = z.object({
   head: z.object({ seq: z.number(), hash: z.string() }),
 });
 
+export const storeCheckAnswer = z.object({
+  checked: z.number(),
+  reread: z.number(),
+  problems: z.array(
+    z.object({
+      id: z.string(),
+      version: z.string(),
+      digest: z.string(),
+      code: z.string(),
+      error: z.string(),
+      file: z.string(),
+      expected: z.string(),
+      actual: z.string(),
+      fix: z.string(),
+    }),
+  ),
+});
+
 /** What one mark stopped. */
 export const revokedAnswer = z.object({
   kind: revocationKind,

@@ -15,6 +15,7 @@ export {
   revokedAnswer,
   secretAnswer,
   statusAnswer,
+  storeCheckAnswer,
   toolAnswer,
   verificationAnswer,
   verifyAnswer,

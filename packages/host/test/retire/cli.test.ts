@@ -55,6 +55,16 @@ describe("plugin approve", () => {
   });
 });
 
+describe("plugin verify --all", () => {
+  it("names file, expected, actual and what to do, and exits with 5", async () => {
+    const { code, out } = await world.sallyport(["plugin", "verify", "--all"]);
+    expect(code).toBe(5);
+    for (const part of ["weather 1.2.0", "a.js", "sha256:aa", "sha256:bb", "Install it."]) expect(out).toContain(part);
+    expect(said("verifyAll")).toEqual([[expect.objectContaining({ full: true })]]);
+    expect((await world.json(["plugin", "verify"])).code).toBe(2);
+  });
+});
+
 describe("backup and restore", () => {
   it("never write secrets without a passphrase, and say to the owner what was meant", async () => {
     expect((await world.json(["backup", "x.backup", "--secrets"])).code).toBe(2);

@@ -266,6 +266,21 @@ export async function createFakeHost(): Promise<FakeHost> {
         note("revokeMark", operator, mark, reason);
         return { ...mark, stopped: [{ ...WEATHER, state: "revoked" }] };
       },
+      async verifyAll(operator, options) {
+        note("verifyAll", operator, options);
+        options?.onProgress?.(1, 1);
+        const bad = {
+          code: "digest_mismatch",
+          error: "The stored plugin is not what was approved.",
+          fix: "Install it.",
+        } as const;
+        const differs = { file: "a.js", expected: "sha256:aa", actual: "sha256:bb" };
+        return {
+          checked: 1,
+          reread: 1,
+          problems: [{ id: "weather", version: "1.2.0", digest: DIGEST, ...bad, ...differs }],
+        };
+      },
       revocations: async () => [
         { kind: "id", value: "weather", plugin: "weather", reason: "bad", revokedBy: "ada", revokedAt: 5 },
       ],

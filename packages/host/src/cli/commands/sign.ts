@@ -6,6 +6,7 @@ import { readSealKeys } from "../../trust/index.ts";
 import { verifyAnswer, type VerifyAnswerBody } from "../../wire/index.ts";
 import { keyFile, readKeyFile } from "../key-files.ts";
 import type { Session } from "../session.ts";
+import { verifyAll } from "./verify-all.ts";
 import { type CommandContext, flag, text, usage, verb } from "./define.ts";
 
 type Options = Readonly<Record<string, unknown>>;
@@ -25,11 +26,14 @@ export function defineSigningCommands(plugin: Command, context: CommandContext):
   verb(
     plugin,
     context,
-    "verify <source>",
+    "verify [source]",
     "check who signed a plugin: an archive, a folder, or an installed one by its id; exits 5 unless somebody trusted did",
     "sallyport plugin verify weather-1.2.0.tgz",
-    (session, args, options) => verify(session, args, options, context),
-  ).option("--version <version>", "which installed version");
+    (session, args, options) =>
+      flag(options, "all") ? verifyAll(session, context) : verify(session, args, options, context),
+  )
+    .option("--version <version>", "which installed version")
+    .option("--all", "read every stored byte of every installed plugin, and stop what was changed");
 }
 
 async function sign(session: Session, [source = ""]: readonly string[], options: Options): Promise<void> {
@@ -70,6 +74,7 @@ async function verify(
   options: Options,
   context: CommandContext,
 ): Promise<void> {
+  if (source === "") throw usage("Which plugin?", "Give an archive, a folder or an id, or --all.");
   const path = resolve(source);
   const version = text(options, "version");
   const onDisk = version === undefined && existsSync(path);
