@@ -52,7 +52,8 @@ export async function probeControlGroups(options: ControlGroupOptions): Promise<
     try {
       await removeLeftovers(place);
       await enterForTrial(place, options);
-      return found({ version: place.version, processors: boundsProcessors(place), make: maker(place) });
+      const processors = boundsProcessors(place);
+      return found({ version: place.version, processors, make: maker(processors ? place : withoutProcessors(place)) });
     } catch (error) {
       reasons.push(reasonOf(error, place));
     }
@@ -80,17 +81,17 @@ function pidNamespace(): string {
   return /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? "0";
 }
 
+/** With the controller of processors, even when nothing bounds them: a group's threads share its part, however many they are. */
 function maker(place: Place): (limits: GroupLimits) => ControlGroup {
-  return (limits) => {
-    const { cpu, ...folders } = place.folders;
-    // A controller that nothing is asked of needs no group.
-    const asked = limits.processors === undefined || cpu === undefined ? folders : place.folders;
-    return makeGroup({ ...place, folders: asked }, newName(), limits);
-  };
+  return (limits) => makeGroup(place, newName(), limits);
+}
+
+function withoutProcessors({ version, folders: { cpu: _cpu, ...folders } }: Place): Place {
+  return { version, folders };
 }
 
 async function enterForTrial(place: Place, { waiting, hostIsRoot, nobody }: ControlGroupOptions): Promise<void> {
-  const group = maker(place)(TRIAL);
+  const group = maker(withoutProcessors(place))(TRIAL);
   const user = hostIsRoot ? { uid: nobody, gid: nobody } : {};
   const child = spawn(waiting, [], { env: {}, cwd: "/", stdio: ["pipe", "ignore", "ignore"], ...user });
   const closed = new Promise((resolve) => child.once("close", resolve).once("error", resolve));

@@ -89,6 +89,14 @@ describe.each(LEVELS)("at level $level $note", ({ level, available }) => {
     },
   );
 
+  it.skipIf(!available || groups?.processors !== true)(
+    `all its threads together have one part of the processors, also where nothing bounds them${groupsNote}`,
+    async () => {
+      const process = await lab.start(EVER, { level });
+      expect(folderOf(process.pid, "cpu")).toMatch(/\/sallyport-[^/]+$/);
+    },
+  );
+
   test("processors that nothing here can bound refuse the start", async () => {
     await expect(lab.start(EVER, { level, limits: { ...WIDE, processors: 1 }, groups: null })).rejects.toMatchObject({
       code: "isolation_unavailable",
