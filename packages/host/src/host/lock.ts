@@ -188,6 +188,8 @@ export async function openHomeLock(sources: LockSources): Promise<HomeLock> {
 
   // What was installed before there was a lock is what this host knows; nobody else can say better.
   await inTurn("lock", async () => {
+    // To compare ten thousand plugins takes its time; a load compares its own.
+    if (written && (await settings.get(PENDING)) === null) return;
     const found = await find().catch(() => undefined);
     const first = found && !found.ours && !found.lock && !written;
     if (first) await write(entries(), (replace) => replace());

@@ -136,6 +136,21 @@ describe("authority of the sender", () => {
     expect(host.calls).toEqual([]);
     expect((await send("POST", "/api/plugins/load/weather", {})).status).toBe(200);
   });
+
+  it("upgrades only with the passphrase, and shows without it what would be done [S2-64] [S4-59]", async () => {
+    await host.operators.setPassphrase(undefined, "correct horse");
+    for (const [path, verb] of [
+      ["/api/plugins/upgrade/weather", "upgrade"],
+      ["/api/plugins/upgrades", "upgradeAll"],
+    ] as const) {
+      expect((await send("POST", path, {})).answer.code).toBe("passphrase_required");
+      expect(host.calls.filter((call) => call.verb === verb)).toEqual([]);
+      const { answer } = await send("POST", path, { dry_run: true });
+      expect([answer.result].flat()).toMatchObject([{ id: "weather", state: "possible", from: "1.2.0", to: "1.3.0" }]);
+    }
+    expect((await send("POST", "/api/plugins/rollback/weather", {})).answer.code).toBe("passphrase_required");
+    expect((await send("POST", "/api/plugins/lock/restore", {})).answer.code).toBe("passphrase_required");
+  });
 });
 
 describe("plugins over REST", () => {

@@ -1,0 +1,121 @@
+import { execFile } from "node:child_process";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Host } from "../../src/host-api.ts";
+import { storeRoot } from "../../src/isolation/index.ts";
+import { sha256, systemClock } from "../../src/kernel/index.ts";
+import { readLock, writeLock } from "../../src/registry/index.ts";
+import { createSettings, openDatabase } from "../../src/store/index.ts";
+import { installed, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
+import { needsNamespace } from "../support/namespace.ts";
+
+needsNamespace();
+
+const CHILD = fileURLToPath(new URL("./fault-child.mjs", import.meta.url));
+let home: TestHome;
+let host: Host;
+beforeEach(async () => {
+  home = await makeHome();
+  host = await home.open();
+});
+afterEach(() => home.remove());
+
+const lockPath = (): string => join(home.path, "plugin.lock.json");
+const stored = (): Promise<string[]> => readdir(storeRoot(home.path, { hostIsRoot: process.getuid?.() === 0 }));
+
+function written(id: string, version: string, more: Readonly<Record<string, string>> = {}): Promise<string> {
+  return home.plugin(`${id}-${version}`, {
+    "plugin.yml": manifestOf(id, [toolLine("look")]).replace("1.0.0", version),
+    "plugin.js": `export default { tools: { look: () => ({ version: "${version}" }) } };`,
+    ...more,
+  });
+}
+
+/** Runs the child, perhaps under a limit of the shell's, to its end. */
+function run(source: string, step: string, limit = ""): Promise<string> {
+  const command = `${limit}exec "$0" "$@"`;
+  return new Promise((resolve) => {
+    execFile("/bin/bash", ["-c", command, process.execPath, CHILD, home.path, source, step], (error, stdout) =>
+      resolve(error?.signal ?? stdout),
+    );
+  });
+}
+
+describe("an install that is killed with -9", () => {
+  it.each(["fetch", "manifest", "bundle", "trust", "store", "register", "lock"])(
+    "as the step %s begins leaves the old version, its lock and nothing else",
+    async (step) => {
+      await installed(host, await written("t", "1.0.0"));
+      const before = { lock: await readFile(lockPath(), "utf8"), store: await stored() };
+      await host.close();
+      const source = await written("t", "2.0.0");
+      expect(await run(source, step)).toBe("SIGKILL");
+
+      host = await home.open();
+      expect(await host.plugins.list()).toMatchObject([{ id: "t", version: "1.0.0", state: "idle" }]);
+      await expect(host.plugins.info("t", "2.0.0")).rejects.toMatchObject({ code: "not_found" });
+      expect(await readFile(lockPath(), "utf8")).toBe(before.lock);
+      // The host collects what is left over at its start.
+      expect((await stored()).toSorted()).toEqual(before.store.toSorted());
+      expect((await readdir(home.path)).filter((name) => name.includes(".new"))).toEqual([]);
+      expect(await host.plugins.install(OPERATOR, { source })).toMatchObject({ plugin: { version: "2.0.0" } });
+      expect(await host.plugins.load(OPERATOR, "t", { version: "1.0.0" })).toMatchObject({ state: "running" });
+    },
+    60_000,
+  );
+
+  it("between the store and the lock is finished at the next start", async () => {
+    await host.plugins.install(OPERATOR, { source: await written("t", "1.0.0") });
+    const before = await readFile(lockPath(), "utf8");
+    await host.plugins.install(OPERATOR, { source: await written("u", "1.0.0") });
+    const after = await readFile(lockPath(), "utf8");
+    await host.close();
+    const digest = (text: string): string => sha256(writeLock(Object.values(readLock(text).plugins)));
+    const db = await openDatabase({ path: join(home.path, "state.db"), clock: systemClock });
+    await createSettings(db).set("lock.pending", `${digest(before)} ${digest(after)}`);
+    await db.close();
+    await writeFile(lockPath(), before);
+
+    host = await home.open();
+    expect(await readFile(lockPath(), "utf8")).toBe(after);
+    expect(await host.plugins.lock()).toMatchObject({ state: "intact" });
+    await host.close();
+    // Only once: whoever puts the old one back later is found.
+    await writeFile(lockPath(), before);
+    host = await home.open();
+    expect(await host.plugins.lock()).toMatchObject({
+      state: "changed",
+      differences: [{ plugin: "u@1.0.0", field: "entry" }],
+    });
+  });
+});
+
+describe("an install without room on the disk", () => {
+  it("leaves the old version, its lock and nothing else", async () => {
+    await installed(host, await written("t", "1.0.0"));
+    const before = { lock: await readFile(lockPath(), "utf8"), store: await stored() };
+    await host.close();
+    const source = await written("t", "2.0.0", { "data.txt": "x".repeat(12 * 1024 * 1024) });
+    // In blocks of 1024 bytes: the database fits, the plugin does not.
+    expect(await run(source, "none", "ulimit -f 8192; ")).toMatch(/^failed /);
+    host = await home.open();
+    expect(await host.plugins.list()).toMatchObject([{ id: "t", version: "1.0.0" }]);
+    expect(await readFile(lockPath(), "utf8")).toBe(before.lock);
+    expect((await stored()).toSorted()).toEqual(before.store.toSorted());
+  }, 60_000);
+});
+
+describe("plugin gc", () => {
+  it("removes what no installed plugin names, and nothing else", async () => {
+    await installed(host, await written("t", "1.0.0"));
+    const before = await stored();
+    const root = storeRoot(home.path, { hostIsRoot: process.getuid?.() === 0 });
+    const left = "0".repeat(64);
+    await mkdir(join(root, left, "files"), { recursive: true });
+    expect(await host.plugins.collect(OPERATOR)).toEqual({ removed: [`sha256:${left}`] });
+    expect((await stored()).toSorted()).toEqual(before.toSorted());
+    expect(await host.plugins.info("t")).toMatchObject({ state: "running" });
+  });
+});
