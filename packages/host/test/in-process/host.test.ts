@@ -30,8 +30,14 @@ let home: TestHome;
 afterEach(() => home.remove());
 
 /** A packed plugin as an archive file, signed by these keys. */
-async function archive(keys: readonly SigningKey[], { more = "permissions: {}", tools = READS } = {}): Promise<string> {
-  const dir = await home.plugin("inner", { "plugin.yml": manifestOf("inner", tools, more), "plugin.js": CODE });
+async function archive(
+  keys: readonly SigningKey[],
+  { more = "permissions: {}", tools = READS, version = "1.0.0" } = {},
+): Promise<string> {
+  const dir = await home.plugin("inner", {
+    "plugin.yml": manifestOf("inner", tools, more).replace("1.0.0", version),
+    "plugin.js": CODE,
+  });
   const { archive: bytes } = await packPlugin(await openSource(dir), { findManifest, readManifest });
   const file = join(dirname(dir), "inner.tgz");
   await writeFile(file, bytes, { mode: 0o644 });
@@ -123,6 +129,18 @@ describe("a plugin in the host's process", () => {
     expect(await second.plugins.load(OPERATOR, "inner")).toMatchObject({ isolation: "in-process" });
     await second.plugins.approve(OPERATOR, "inner", {});
     expect(await second.plugins.load(OPERATOR, "inner")).toMatchObject({ contained: true });
+  });
+});
+
+describe("an upgrade of a plugin in the host's process", () => {
+  it("runs contained until somebody says yes to its own bytes", async () => {
+    const host = await trusting();
+    await approved(host);
+    await host.plugins.load(OPERATOR, "inner");
+    const next = await archive([ACME], { version: "1.1.0" });
+    await host.plugins.upgrade(OPERATOR, "inner", { source: next });
+    const { version, contained, grant } = await host.plugins.info("inner");
+    expect([version, contained, grant?.inProcess]).toEqual(["1.1.0", true, undefined]);
   });
 });
 
