@@ -11,11 +11,13 @@ const OPERATOR = { name: "bench" };
 export const ECHO = fileURLToPath(new URL("../plugins/echo", import.meta.url));
 export const MAIN = fileURLToPath(new URL("../packages/host/dist/cli/main.js", import.meta.url));
 
-export async function makeHome() {
+/** @param options.minimum the floor of isolation; `runtime` for measuring that level. */
+export async function makeHome({ minimum = "kernel" } = {}) {
   const folder = await mkdtemp(join(tmpdir(), "sallyport-bench-"));
   const path = join(folder, "home");
   await mkdir(join(path, "keys"), { recursive: true, mode: 0o700 });
-  await writeFile(join(path, "config.yml"), starterConfig({ pluginsEnabled: true }), { mode: 0o600 });
+  const config = starterConfig({ pluginsEnabled: true }).replace("minimum: kernel", `minimum: ${minimum}`);
+  await writeFile(join(path, "config.yml"), config, { mode: 0o600 });
   return {
     path,
     async remove() {
@@ -26,10 +28,27 @@ export async function makeHome() {
   };
 }
 
-export async function openWithEcho(path) {
-  const host = await createHost({ home: path });
+export async function openWithEcho(path, overrides = {}) {
+  const host = await createHost({ home: path, overrides });
   await host.plugins.install(OPERATOR, { source: ECHO });
   await host.plugins.approve(OPERATOR, "echo", { allowTools: ["note"] });
   await host.plugins.load(OPERATOR, "echo");
   return host;
+}
+
+/** Runs `work` with a host for each level that this machine has. The plugin `echo` is loaded. */
+export async function atEachLevel(work) {
+  for (const level of ["namespace", "landlock", "runtime"]) {
+    const home = await makeHome({ minimum: "runtime" });
+    let host;
+    try {
+      host = await openWithEcho(home.path, { levels: [level] });
+      await work(host, level);
+    } catch (error) {
+      console.log(`  ${level}: not measured: ${error.message}`);
+    } finally {
+      await host?.close();
+      await home.remove();
+    }
+  }
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 await import("./setup.mjs");
 const folder = fileURLToPath(new URL("../bench", import.meta.url));
-const NOT_RUN = ["measure", "home"];
+const NOT_RUN = ["measure", "home", "processes"];
 const all = readdirSync(folder).flatMap((name) =>
   name.endsWith(".mjs") && !NOT_RUN.includes(name.slice(0, -4)) ? [name.slice(0, -4)] : [],
 );
