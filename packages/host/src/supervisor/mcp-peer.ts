@@ -9,6 +9,9 @@ const PROTOCOLS: readonly unknown[] = ["2025-11-25", "2025-06-18", "2025-03-26",
 const LIST_MS = 10_000;
 const CANCEL_PING_MS = 10_000;
 const METHOD_CHARS = 64;
+/** Each look at a server's list costs the host what the server likes to make of it. */
+const MOST_CHECKS = 20;
+const CHECKS_WITHIN_MS = 60_000;
 
 type Settle = (answer: PeerAnswer) => void;
 
@@ -20,6 +23,9 @@ type Settle = (answer: PeerAnswer) => void;
 export function createMcpPeer(options: PeerOptions, pins: readonly McpToolPin[]): Peer {
   /** Requests in flight, or given up and not known to be over. */
   const requests = new Map<string, number>();
+  const { clock = systemClock } = options;
+  /** When the list was looked at, of late. */
+  let checked: readonly number[] = [];
   let checking = false;
   let changedAgain = false;
 
@@ -55,7 +61,6 @@ export function createMcpPeer(options: PeerOptions, pins: readonly McpToolPin[])
 
   /** Asks any number of times within one time. */
   function within(timeoutMs: number): (method: string, params: object) => ReturnType<Peer["request"]> {
-    const { clock = systemClock } = options;
     const end = clock.monotonic() + timeoutMs;
     return (method, params) => peer.request(method, params, Math.max(1, end - clock.monotonic()));
   }
@@ -68,6 +73,9 @@ export function createMcpPeer(options: PeerOptions, pins: readonly McpToolPin[])
     try {
       do {
         changedAgain = false;
+        const now = clock.monotonic();
+        checked = [...checked.filter((at) => now - at < CHECKS_WITHIN_MS), now];
+        if (checked.length > MOST_CHECKS) return peer.violate("it said again and again that its list of tools changed");
         const listed = await listTools(within(LIST_MS));
         const names = declaredNames(pins, listed);
         const differing = [

@@ -1,6 +1,6 @@
 import { type SandboxedProcess, TASKS } from "../isolation/index.ts";
 import { type Clock, displayLine, LIMITS, SallyportError } from "../kernel/index.ts";
-import { createPeer, type Peer, type Timers } from "../rpc/index.ts";
+import { createPeer, type Peer, type PeerAnswer, type Timers } from "../rpc/index.ts";
 import { type Calls, createCalls } from "./calls.ts";
 import { exitReason } from "./exit-reason.ts";
 import { watchHeartbeat } from "./heartbeat.ts";
@@ -40,6 +40,8 @@ interface Ending {
 const STOPPED = "the plugin was stopped";
 /** A ping outlives every call: a process that is blocked for as long as its call may last answers it afterwards. */
 const PING_MS = 2 * LIMITS.maxTimeoutMs;
+/** The answer to a ping says nothing, so it need not be long. */
+const PING_BYTES = 4096;
 
 export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: ProcessDeps): Supervised {
   const { clock, timers, limits } = deps;
@@ -151,8 +153,15 @@ export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: Pro
     }, limits.drainGraceMs);
   }
 
+  function sendPing(timeoutMs: number, settle: (answer: PeerAnswer) => void): void {
+    peer.send("ping", {}, timeoutMs, (answer) => {
+      if (answer.kind !== "failed" && answer.bytes > PING_BYTES) peer.violate("its answer to a ping is too long");
+      else settle(answer);
+    });
+  }
+
   function ping(graceMs: number): void {
-    peer.send("ping", {}, graceMs, (answer) => {
+    sendPing(graceMs, (answer) => {
       if (answer.kind === "failed" && answer.error.code === "deadline_exceeded")
         condemn("the process no longer answers");
     });
@@ -241,7 +250,7 @@ export function supervise(sandbox: SandboxedProcess, plan: LaunchPlan, deps: Pro
       );
       const unwatchHeartbeat = watchHeartbeat(
         {
-          ping: (settle) => void peer.send("ping", {}, PING_MS, (answer) => settle(answer.kind !== "failed")),
+          ping: (settle) => sendPing(PING_MS, (answer) => settle(answer.kind !== "failed")),
           busy: isBusy,
           onHealth(now) {
             responsive = now;

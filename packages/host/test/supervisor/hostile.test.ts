@@ -79,6 +79,20 @@ describe("a process that lies on the wire is killed, and only that one [S1-9] [S
     await expectDeath(process, ["plugin_crashed"], /flooded its error output/);
   });
 
+  it("one that answers a ping at length, which somebody has to read", async () => {
+    const process = await lab.startRaw(
+      `const greet = answer;
+for await (const message of messages()) {
+  if (message.method === "hello") greet(message.id, await proof(message.params));
+  else if (message.method === "bind") greet(message.id, { tools: message.params.tools, hooks: [] });
+  else if (message.method === "initialize") greet(message.id, { ok: true });
+  else if (message.method === "ping") greet(message.id, { more: Array(100000).fill([]) });
+}`,
+      { bounds: { watchMs: 20 } },
+    );
+    expect((await process.exited).reason).toMatch(/ping is too long/);
+  });
+
   it("one that asks and never reads the answers", async () => {
     lab.broker.answer = () => Promise.resolve({ data: "x".repeat(1 << 20) });
     const process = await lab.startRaw(

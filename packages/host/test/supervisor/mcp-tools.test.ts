@@ -1,5 +1,6 @@
 import { PassThrough } from "node:stream";
 import { describe, expect, it } from "vitest";
+import type { SallyportError } from "../../src/kernel/index.ts";
 import { createMcpPeer } from "../../src/supervisor/mcp-peer.ts";
 import { listTools } from "../../src/supervisor/mcp-tools.ts";
 
@@ -52,5 +53,34 @@ describe("an MCP server's list of tools", () => {
     });
     await expect(peer.request("bind", {}, 10_000)).rejects.toMatchObject({ code: "deadline_exceeded" });
     expect(pages).toBeLessThan(5);
+  });
+
+  it("is not looked at again and again because the server says so", async () => {
+    const [toHost, toServer] = [new PassThrough(), new PassThrough()];
+    const changed = `${JSON.stringify({ jsonrpc: "2.0", method: "notifications/tools/list_changed" })}\n`;
+    let looks = 0;
+    const violation = new Promise<SallyportError>((resolve) => {
+      createMcpPeer(
+        {
+          readable: toHost,
+          writable: toServer,
+          onRequest: () => Promise.resolve({}),
+          onNotification: () => undefined,
+          onViolation: resolve,
+        },
+        [],
+      );
+    });
+    toServer.on("data", (chunk: Buffer) => {
+      for (const line of chunk.toString().split("\n").filter(Boolean)) {
+        looks++;
+        toHost.write(
+          `${changed}${JSON.stringify({ jsonrpc: "2.0", id: JSON.parse(line).id, result: { tools: [] } })}\n`,
+        );
+      }
+    });
+    toHost.write(changed);
+    expect(await violation).toMatchObject({ code: "protocol_violation", detail: /again and again/ });
+    expect(looks).toBe(20);
   });
 });
