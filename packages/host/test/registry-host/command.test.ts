@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -105,6 +106,14 @@ describe("the verbs of registries", () => {
     expect(await json(["plugin", "install", "weather"], { PLUGIN_DIR: folder })).toMatchObject({
       code: 0,
       answer: { plugin: { id: "weather", source: `directory:${join(folder, "weather")}` } },
+    });
+  });
+
+  it("install takes no folder that only happens to lie here for a plugin of a registry", async () => {
+    const here = readdirSync(".").find((name) => /^[a-z]+$/.test(name)) ?? "";
+    expect(await json(["plugin", "install", here])).toMatchObject({
+      code: 2,
+      answer: { code: "usage", fix: expect.stringContaining(`./${here}`) },
     });
   });
 });

@@ -78,8 +78,18 @@ function notPinned(source: string): SallyportError {
   });
 }
 
-/** A path that is there, else one below PLUGIN_DIR, else what a registry has; what can only be a path has to be there. */
+/**
+ * A path that is there, else one below PLUGIN_DIR, else what a registry has; what can only be a path has to be there. A folder
+ * that happens to lie where the operator stands never takes the place of what a registry has: it would need no signature.
+ */
 function sourceOf(session: Session, source: string): string {
+  if (/^[a-z][a-z0-9-]*:/.test(source)) return source;
+  if (/^[a-z][a-z0-9-]*(?:@|$)/.test(source) && existsSync(resolve(source))) {
+    throw usage(
+      `${displayLine(source, 500)} is the name of a file or folder here, and could be that of a plugin in a registry.`,
+      `For what is here write ./${displayLine(source, 500)}, for a registry's NAME:${displayLine(source, 500)}.`,
+    );
+  }
   const folder = session.io.env["PLUGIN_DIR"];
   const places = [resolve(source), ...(folder && !isAbsolute(source) ? [resolve(folder, source)] : [])];
   const found = places.find((place) => source !== "" && existsSync(place));
