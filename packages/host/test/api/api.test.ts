@@ -56,6 +56,7 @@ describe("the table of routes", () => {
       "key.rotate",
       "key.reseal",
       "registry.add",
+      "home.backup",
       "approval.approve",
       "secret.set",
       "secret.remove",
