@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-/** Copies the plugins that `sallyport demo` and `sallyport doctor --attack` run into dist/plugins, so that the npm package has them. */
+/** Copies the plugins that `sallyport doctor --attack` runs into dist/plugins, so that the npm package has them. */
 import { cpSync, rmSync } from "node:fs";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
-const PLUGINS = ["csv-insights", "data-processor", "echo", "hostile"];
+const PLUGINS = ["echo", "hostile"];
 const LEFT_OUT = ["node_modules", "test"];
 
 rmSync(at("../dist/plugins"), { recursive: true, force: true });

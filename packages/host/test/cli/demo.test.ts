@@ -26,6 +26,13 @@ async function run(...args: string[]): Promise<{ code: number | null; output: st
 }
 
 describe("sallyport demo", () => {
+  it("says what it needs where its plugins are not", async () => {
+    const { code, output } = await run("demo", "--once", "--plugins", temporary);
+    expect(output).toMatch(/The plugins of the demo are not here[^]*repository/);
+    expect(code).not.toBe(0);
+    expect(await readdir(temporary)).toEqual([]);
+  });
+
   it("keeps every promise of its transcript and leaves nothing behind [S3-96]", { timeout: 400_000 }, async () => {
     const { code, output } = await run("demo", "--once");
     expect(output).not.toContain("✘");

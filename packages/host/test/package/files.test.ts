@@ -46,10 +46,10 @@ describe("the npm package", () => {
     expect(helpers.filter((path) => ((files.get(path) ?? 0) & 0o111) !== 0o111)).toEqual([]);
   });
 
-  it("holds the plugins that `sallyport demo` and `doctor --attack` run", async () => {
+  it("holds the plugins that `doctor --attack` runs", async () => {
     const attacks = await readAttacks(join(root, "dist/plugins/hostile"));
     const plugins = new Set(attacks.map(({ plugin }) => (plugin === "echo" ? "echo" : `hostile/${plugin}`)));
-    const needed = [...plugins, "csv-insights", "data-processor"].map((plugin) => `dist/plugins/${plugin}/plugin.yml`);
+    const needed = [...plugins].map((plugin) => `dist/plugins/${plugin}/plugin.yml`);
     expect(needed.length).toBeGreaterThan(20);
     expect([...needed, "dist/plugins/hostile/attacks.json"].filter((path) => !files.has(path))).toEqual([]);
   });
@@ -63,7 +63,8 @@ describe("the npm package", () => {
           target: normalize(join(dirname(path), target)).replace(/\/$/, ""),
         })),
       )
-      .filter(({ target }) => !has(target));
+      // The demo's plugins have dependencies of their own; it says that it needs the repository.
+      .filter(({ path, target }) => !has(target) && !(path === "dist/cli/demo/run.js" && target === "../../plugins"));
     expect(missing).toEqual([]);
   });
 

@@ -10,7 +10,7 @@ export function defineDemoCommand(program: Command, context: CommandContext): vo
     program,
     context,
     "demo",
-    "show the whole promise in a throw-away home, attacks included",
+    "show the whole promise in a throw-away home, attacks included (needs Sallyport's repository)",
     "sallyport demo --once",
     (session, _args, options) => demo(session, context, options),
   )

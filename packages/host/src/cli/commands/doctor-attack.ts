@@ -1,11 +1,14 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { displayLine, ISOLATION_LEVELS, SallyportError } from "../../kernel/index.ts";
 import type { Attack, AttackResult, LevelResult } from "../attack/index.ts";
-import { EXAMPLE_PLUGINS } from "../example-plugins.ts";
 import { createProgressBar } from "../render/index.ts";
 import type { Session } from "../session.ts";
 import { type CommandContext, list, text, usage } from "./define.ts";
+
+/** As the build copied them from the repository. */
+const OWN_PLUGINS = fileURLToPath(new URL("../../../dist/plugins/", import.meta.url));
 
 /** Exit code when something got out. */
 const ESCAPED = 5;
@@ -53,7 +56,7 @@ export async function attack(
 }
 
 function pluginFolder(given: string | undefined): string {
-  const folder = given ?? EXAMPLE_PLUGINS;
+  const folder = given ?? OWN_PLUGINS;
   if (existsSync(join(folder, "hostile", "attacks.json"))) return folder;
   throw new SallyportError("not_found", "The hostile plugins are not here.", {
     detail: `There is no hostile/attacks.json in ${folder}.`,

@@ -21,5 +21,5 @@ export function defineDoctorCommand(program: Command, context: CommandContext): 
     .option("--attack", "attack each level of this machine with hostile plugins, in a throw-away home")
     .option("--level <level>", "with --attack: only this level", collectCommas)
     .option("--only <name>", "with --attack: only this group, plugin or attack", collectCommas)
-    .option("--plugins <dir>", "with --attack: folder of other example plugins than Sallyport's own");
+    .option("--plugins <dir>", "with --attack: folder of other plugins than Sallyport's own");
 }

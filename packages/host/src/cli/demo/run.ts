@@ -1,11 +1,12 @@
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { storeRoot } from "../../isolation/index.ts";
 import { displayLine, SallyportError } from "../../kernel/index.ts";
 import { agentSetup } from "../agent-setup.ts";
 import { type Attack, type Ending, readAttacks } from "../attack/index.ts";
-import { EXAMPLE_PLUGINS } from "../example-plugins.ts";
 import type { Io } from "../io.ts";
 import { createStyle } from "../render/index.ts";
 import { connectAgent, type DemoAgent } from "./agent.ts";
@@ -14,7 +15,7 @@ import { isRecord, type Ran, runCommand, textOf } from "./shell.ts";
 import { createTeller, type Teller } from "./tell.ts";
 
 export interface DemoOptions {
-  /** The folder of the example plugins; Sallyport's own unless told. */
+  /** The folder of the example plugins; the repository's unless told. */
   readonly plugins?: string | undefined;
 }
 
@@ -34,8 +35,17 @@ interface Stage {
   sallyport(...args: string[]): Promise<Ran>;
 }
 
+const REPOSITORY_PLUGINS = fileURLToPath(new URL("../../../../../plugins/", import.meta.url));
+
 /** The whole promise on real code, in a throw-away home: every line is a command that a person could type. */
 export async function runDemo(io: Io, options: DemoOptions): Promise<DemoEnd> {
+  const plugins = options.plugins ?? REPOSITORY_PLUGINS;
+  if (!existsSync(join(plugins, "csv-insights", "plugin.yml"))) {
+    throw new SallyportError("not_found", "The plugins of the demo are not here.", {
+      detail: `There is no csv-insights in ${plugins}.`,
+      fix: "Run `npm start` in Sallyport's repository, or pass --plugins DIR with its folder `plugins`.",
+    });
+  }
   const folder = await mkdtemp(join(tmpdir(), "sallyport-demo-"));
   const home = join(folder, "home");
   const env = { ...io.env, NO_COLOR: "1", SALLYPORT_PASSPHRASE: undefined };
@@ -44,7 +54,7 @@ export async function runDemo(io: Io, options: DemoOptions): Promise<DemoEnd> {
     tell,
     home,
     env,
-    plugins: options.plugins ?? EXAMPLE_PLUGINS,
+    plugins,
     async sallyport(...args) {
       tell.command(`sallyport ${args.map((arg) => (/[\s"{]/.test(arg) ? `'${arg}'` : arg)).join(" ")}`);
       return runCommand(home, args, env);
