@@ -57,6 +57,7 @@ describe("the table of routes", () => {
       "key.reseal",
       "registry.add",
       "home.backup",
+      "home.backup",
       "approval.approve",
       "secret.set",
       "secret.remove",
