@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { Writable } from "node:stream";
 import { isMainThread } from "node:worker_threads";
 import { SallyportError } from "../kernel/index.ts";
@@ -10,6 +11,8 @@ import type { SandboxedProcess, SandboxExit, SandboxPlan } from "./types.ts";
 const POLL_MS = 5;
 /** bubblewrap forks at once, so it first reads more (empty) arguments from a descriptor, to its end. */
 const WAIT_FOR_ORDERS = ["--args", "4"];
+/** When the machine's memory is used up, the kernel ends plugins before anything else of this user. */
+const ENDED_FIRST = "1000";
 /** Ends the wait for processes that the kernel cannot end (an uninterruptible read of a dead disk). */
 const POLL_LIMIT = 2000;
 
@@ -21,7 +24,7 @@ const POLL_LIMIT = 2000;
 export async function spawnSandboxed(plan: SandboxPlan, group: ControlGroup | null = null): Promise<SandboxedProcess> {
   // The kernel ties "die with parent" to the thread that spawned, not to the process.
   if (!isMainThread) throw new SallyportError("internal", "Plugins are started from the main thread only.");
-  const waits = group !== null && plan.level === "namespace";
+  const waits = plan.level === "namespace";
   const child = spawn(plan.command, [...(waits ? WAIT_FOR_ORDERS : []), ...plan.args], {
     env: { ...plan.env },
     cwd: "/",
@@ -34,8 +37,11 @@ export async function spawnSandboxed(plan: SandboxPlan, group: ControlGroup | nu
     child.once("close", (code, signal) => resolve({ code, signal }));
   });
   try {
-    // In the same turn as the start: what runs without waiting has one process, and has not got far.
-    if (child.pid !== undefined) group?.enter(child.pid);
+    // In the same turn as the start: nothing has forked, for the helper waits for its orders, and bubblewrap for arguments.
+    if (child.pid !== undefined) {
+      group?.enter(child.pid);
+      endFirst(child.pid);
+    }
     const pid = await started(child).catch((error: unknown) => {
       throw new SallyportError("launch_failed", "The sandbox could not be started.", { cause: error });
     });
@@ -49,6 +55,14 @@ export async function spawnSandboxed(plan: SandboxPlan, group: ControlGroup | nu
     }
     if (group !== null) await groupGone(group);
     throw error;
+  }
+}
+
+function endFirst(pid: number): void {
+  try {
+    writeFileSync(`/proc/${pid}/oom_score_adj`, ENDED_FIRST);
+  } catch {
+    // It did not start; or a bubblewrap that runs as root may not be marked, and then the largest process is ended.
   }
 }
 

@@ -170,3 +170,19 @@ describe.skipIf(!runtimeAvailable)("a process at level runtime, seen from the ho
     expect(sessionOf(pid)).toBe(String(pid));
   });
 });
+
+describe.each([
+  ["namespace", namespaceAvailable],
+  ["landlock", probe.report.levels.landlock.available],
+  ["runtime", runtimeAvailable],
+] as const)("when the machine's memory is used up, at %s", (level, available) => {
+  it.skipIf(!available)(
+    `the kernel ends the plugin before the host${available ? "" : " (skipped: not here)"}`,
+    async () => {
+      await startIdle(level);
+      const tree = processTree(started.at(-1)?.pid ?? 0);
+      expect(tree.length).toBeGreaterThan(0);
+      for (const { pid } of tree) expect(readFileSync(`/proc/${pid}/oom_score_adj`, "utf8")).toBe("1000\n");
+    },
+  );
+});
