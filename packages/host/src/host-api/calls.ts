@@ -1,0 +1,57 @@
+import type { Caller, Decision, Effect, ErrorCode, IsolationLevel } from "../kernel/index.ts";
+import type { JsonSchema } from "../manifest/index.ts";
+import type { Progress } from "../supervisor/index.ts";
+
+export interface InvokeRequest {
+  /** `<plugin>__<tool>`. */
+  readonly tool: string;
+  readonly input: unknown;
+  /** The approval that lets this call run, when one was given; otherwise a matching one is looked up. */
+  readonly approvalId?: string;
+  /** Trace id of the caller (W3C trace id), for the audit. */
+  readonly trace?: string;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+export type InvokeAnswer =
+  | { readonly success: true; readonly callId: string; readonly result: unknown; readonly durationMs: number }
+  | {
+      readonly success: false;
+      readonly callId: string;
+      readonly error: string;
+      readonly code: ErrorCode;
+      readonly detail?: string;
+      readonly fix?: string;
+      readonly approval?: { readonly id: string };
+    };
+
+export interface ToolSummary {
+  /** `<plugin>__<tool>`. */
+  readonly name: string;
+  readonly plugin: string;
+  readonly tool: string;
+  readonly description: string;
+  /** The computed effect. */
+  readonly effect: Effect;
+  readonly decision: Decision;
+  readonly inputSchema: JsonSchema;
+  readonly outputSchema?: JsonSchema;
+  readonly isolation: IsolationLevel | null;
+  /** False: its plugin runs with the host's rights. */
+  readonly contained: boolean | null;
+}
+
+export interface ToolsApi {
+  /**
+   * What this caller may see: decision allow or require_approval, plugin running or idle. In the order of their names; with a
+   * page, at most so many behind the name `after`.
+   */
+  list(
+    caller: Caller,
+    page?: { readonly after?: string | undefined; readonly most?: number },
+  ): Promise<readonly ToolSummary[]>;
+  info(caller: Caller, name: string): Promise<ToolSummary>;
+  /** `invoke()` for programs: the result, or the failure thrown. @throws {SallyportError} `PolicyViolationError` for every denial. */
+  call(caller: Caller, request: InvokeRequest): Promise<unknown>;
+}

@@ -1,0 +1,72 @@
+import type { IsolationLevel, PluginRef } from "../kernel/index.ts";
+
+/** Who performs an operator's verb; goes into the audit. */
+export interface Operator {
+  readonly name: string;
+}
+
+export interface ApprovalView {
+  readonly id: string;
+  readonly kind: "plugin" | "call";
+  readonly state: "pending" | "approved" | "denied" | "expired" | "consumed";
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+  readonly plugin: PluginRef;
+  /** Written by the host from validated data. */
+  readonly sentence: string;
+  readonly tool?: string;
+  readonly agent?: string;
+  /** Canonical, redacted input of the call. */
+  readonly input?: unknown;
+  readonly decidedBy?: string;
+}
+
+export interface ApprovalsApi {
+  list(filter?: { readonly state?: ApprovalView["state"] }): Promise<readonly ApprovalView[]>;
+  approve(
+    operator: Operator,
+    id: string,
+    options?: { readonly expiresAt?: number; readonly uses?: number },
+  ): Promise<ApprovalView>;
+  deny(operator: Operator, id: string, reason?: string): Promise<ApprovalView>;
+}
+
+export interface SecretsApi {
+  /** Names, bound origins and times; never values. */
+  list(): Promise<
+    readonly { readonly name: string; readonly origins: readonly string[]; readonly updatedAt: number }[]
+  >;
+  set(operator: Operator, name: string, value: string, origins: readonly string[]): Promise<void>;
+  remove(operator: Operator, name: string): Promise<void>;
+}
+
+export interface PolicyApi {
+  /** sha256 of the rules in force. */
+  snapshot(): string;
+}
+
+export interface OperatorsApi {
+  /** Whether verbs that widen authority ask for a passphrase. When false, approvals are advisory against agents that have a shell. */
+  readonly passphraseSet: boolean;
+  setPassphrase(current: string | undefined, next: string): Promise<void>;
+  /** @throws {SallyportError} `passphrase_required` when wrong or absent while one is set; too many tries are slowed down. */
+  authenticate(passphrase: string | undefined): Promise<void>;
+}
+
+export interface DoctorReport {
+  /** The strongest level available here; `null` when there is none. */
+  readonly level: IsolationLevel | null;
+  readonly available: readonly IsolationLevel[];
+  readonly checks: readonly {
+    readonly name: string;
+    readonly ok: boolean;
+    readonly detail: string;
+    readonly fix?: string;
+  }[];
+}
+
+export interface HostStats {
+  readonly loadedPlugins: number;
+  readonly registry: { readonly totalPlugins: number; readonly activePlugins: number };
+  readonly calls: { readonly total: number; readonly failed: number; readonly denied: number };
+}
