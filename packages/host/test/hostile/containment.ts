@@ -8,14 +8,20 @@ export interface Containment extends Setting {
   readonly lacking?: string | undefined;
   /** Groups that another setting runs already, with the same mechanism against them. */
   readonly elsewhere?: readonly string[];
+  /** Another setting shows more, and runs all: of each plugin only the first attack is run here. */
+  readonly oneOfEach?: boolean;
 }
+
+/** Set it to run every attack at every setting, as `sallyport doctor --attack` does. */
+const ALL = process.env["SALLYPORT_ALL_ATTACKS"] === "1";
 
 /** The run as a whole; each attack is a test of its own, read from what the run found. */
 const RUN_MS = 400_000;
 
 /** Runs the attacks of plugins/hostile as `doctor --attack` does, against a real host, and reports each. */
-export function describeContainment({ name, lacking, elsewhere = [], level, permissions }: Containment): void {
-  const attacks = attacksFor({ level, permissions }, ATTACKS).filter(({ group }) => !elsewhere.includes(group));
+export function describeContainment({ name, lacking, level, permissions, ...less }: Containment): void {
+  const all = attacksFor({ level, permissions }, ATTACKS);
+  const attacks = ALL ? all : fewer(all, less);
   const title = lacking === undefined ? name : `${name} (not on this machine: ${lacking})`;
   describe.skipIf(lacking !== undefined)(`hostile plugins at ${title}`, () => {
     let result: LevelResult;
@@ -38,6 +44,18 @@ export function describeContainment({ name, lacking, elsewhere = [], level, perm
     it("leaves no process behind, and an audit that verifies [S0-38] [S3-9]", () => {
       expect(result.attacks.at(-1)).toMatchObject({ name: "afterwards", contained: true });
     });
+  });
+}
+
+function fewer(
+  attacks: readonly Attack[],
+  { elsewhere = [], oneOfEach = false }: Pick<Containment, "elsewhere" | "oneOfEach">,
+): readonly Attack[] {
+  const seen = new Set<string>();
+  return attacks.filter(({ group, plugin }) => {
+    if (elsewhere.includes(group) || (oneOfEach && seen.has(plugin))) return false;
+    seen.add(plugin);
+    return true;
   });
 }
 

@@ -5,6 +5,7 @@ describeContainment({
   name: "the namespace level",
   level: "namespace",
   permissions: "closed",
-  elsewhere: ["package", "limits", "protocol"],
+  elsewhere: ["package"],
+  oneOfEach: true,
   lacking: await lackingNamespace(),
 });
