@@ -69,7 +69,7 @@ enum { STDERR = 2, EXIT_REFUSED = 121 };
 enum { AF_UNIX = 1, AF_INET = 2, SOCK_STREAM = 1, SOCK_NONBLOCK = 04000, SOCK_CLOEXEC = 02000000, SHUT_WR = 1 };
 enum { MSG_NOSIGNAL = 0x4000, F_SETFL = 4, O_NONBLOCK = 04000, POLLIN = 1, POLLOUT = 4, SIGCHLD = 17 };
 enum { EINTR = 4, EAGAIN = 11 };
-enum { CONNECTIONS = 32, WAITING = 16, CHUNK = 16384 };
+enum { CONNECTIONS = 32, WAITING = 128, CHUNK = 16384 };
 
 struct polled { int fd; short events, seen; };
 struct inet { u16 family, port; u8 address[4]; u8 rest[8]; };
@@ -181,7 +181,7 @@ __attribute__((noreturn)) static void forward(int listener) {
       watch(&polled[1 + 2 * index], pair->inside, &pair->out, &pair->in);
       watch(&polled[2 + 2 * index], pair->outside, &pair->in, &pair->out);
     }
-    /* With every place taken, new connections wait in the kernel's short queue. */
+    /* With every place taken, new connections wait in the kernel's queue. */
     polled[0].fd = busy < CONNECTIONS ? listener : -1;
     polled[0].events = POLLIN;
     polled[0].seen = 0;
