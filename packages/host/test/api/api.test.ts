@@ -57,7 +57,6 @@ describe("the table of routes", () => {
       "key.reseal",
       "registry.add",
       "home.backup",
-      "home.backup",
       "approval.approve",
       "secret.set",
       "secret.remove",
