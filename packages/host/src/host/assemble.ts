@@ -1,24 +1,16 @@
 import { dirname, join } from "node:path";
 import { createCallApprovals } from "../approval/index.ts";
 import { createBroker, isNeverGrantable, sweepEgressPlaces } from "../broker/index.ts";
-import { assertMayBeInProcess, createTurns, isLive, type LoadPermit, passGates } from "../catalog/index.ts";
-import type { Grant } from "../capability/index.ts";
+import { createTurns, isLive } from "../catalog/index.ts";
 import { hasFolder, realPathOf, removeFolder, watchConfigFile } from "../home/index.ts";
-import { createInterpreters, requireLevel } from "../isolation/index.ts";
+import { createInterpreters } from "../isolation/index.ts";
 import type { Host } from "../host-api.ts";
-import {
-  type IsolationLevel,
-  LIMITS,
-  newId,
-  type PluginRef,
-  PolicyViolationError,
-  toSallyportError,
-} from "../kernel/index.ts";
+import { type IsolationLevel, LIMITS, newId, type PluginRef, PolicyViolationError } from "../kernel/index.ts";
 import { findManifest, readManifest } from "../manifest/index.ts";
 import { createOperators } from "../operators/index.ts";
 import { installSource, preparePlugin } from "../registry/index.ts";
 import { createRedactor } from "../secrets/index.ts";
-import { createKvStore, createSettings, findConfig, findRevocation, type StoredPlugin } from "../store/index.ts";
+import { createKvStore, createSettings, findConfig } from "../store/index.ts";
 import { createLauncher } from "../supervisor/index.ts";
 import type { SealKeys } from "../trust/index.ts";
 import { VERSION } from "../version.ts";
@@ -30,6 +22,8 @@ import { createConfigState } from "./config-state.ts";
 import { createCounters } from "./counters.ts";
 import { examine } from "./doctor.ts";
 import { createDataSpaces } from "./data-spaces.ts";
+import { createEnforcement } from "./enforcement.ts";
+import { createGatekeeper } from "./gatekeeper.ts";
 import { createHolds } from "./holds.ts";
 import { createInvoke } from "./invoke.ts";
 import { createKeysApi } from "./keys.ts";
@@ -49,7 +43,6 @@ import { createRuntime } from "./runtime.ts";
 import { createSeals } from "./seals.ts";
 import { createSecretsApi } from "./secrets.ts";
 import { settleAfterStart } from "./settle.ts";
-import { installedVersions } from "./state.ts";
 import { createToolsApi } from "./tools.ts";
 import { createTrustState, trustView } from "./trust.ts";
 import { verifyAll } from "./verify-all.ts";
@@ -110,6 +103,19 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       logs.add(plugin.id, { time, level, message, ...(callId === null ? {} : { call: callId }) }),
     forbiddenPaths,
   });
+  const { permit, levelFor } = createGatekeeper({
+    db,
+    clock,
+    catalog,
+    probe,
+    state,
+    seals,
+    trust,
+    lock,
+    spaces,
+    configs,
+    verifier,
+  });
   const interpreters = createInterpreters({ named: (kind) => state.config.interpreters[kind] });
   const runtime = createRuntime({
     catalog,
@@ -139,6 +145,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       }),
   });
 
+  const { stopIfLive, stopRefused } = createEnforcement({ catalog, runtime, permit, onDefect: options.onDefect });
   const tools = createLoadedTools({
     catalog,
     grantOf: (record) => state.decisions.grantOf(record),
@@ -171,52 +178,6 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
 
   async function holdsData(space: string): Promise<boolean> {
     return hasFolder(dataDirOf(space)) || (await kv.usage(space)).keys > 0 || (await findConfig(db, space)) !== null;
-  }
-
-  async function permit(record: StoredPlugin): Promise<LoadPermit> {
-    const allowed = await passGates(await questionFor(record));
-    await spaces.ensure(record);
-    return allowed;
-  }
-
-  async function questionFor(record: StoredPlugin) {
-    const marks = {
-      id: record.ref.id,
-      treeDigest: record.ref.digest,
-      codeDigest: record.codeDigest,
-      publisherKey: record.publisherKey,
-    };
-    return {
-      record,
-      config: state.config,
-      allowList: state.decisions.allowList,
-      revocation: (await findRevocation(db, marks))?.kind,
-      grant: state.decisions.grantOf(record),
-      ceiling: state.decisions.ceilingOf(record.ref.id),
-      now: clock.now(),
-      hostVersion: VERSION,
-      installed: installedVersions(catalog),
-      verifyStored: ({ ref }: StoredPlugin) => verifier.check(ref.digest),
-      checkSeals: seals.check,
-      checkLock: lock.check,
-      trustOf: trust.decideFor,
-      effectiveConfig: configs.effective,
-      levelFor,
-    };
-  }
-
-  function levelFor(record: StoredPlugin, grant: Grant | undefined): IsolationLevel {
-    if (grant?.inProcess === true) {
-      assertMayBeInProcess(record, state.config);
-      return "in-process";
-    }
-    return requireLevel({
-      // A program has no layer but the kernel's, whatever anybody accepts.
-      floor: record.manifest.interpreter === undefined ? record.manifest.isolation.minimum : "kernel",
-      operatorFloor: state.config.isolation.minimum,
-      driver: state.config.isolation.driver,
-      available: probe.report.available,
-    });
   }
 
   function levelOf(plugin: PluginRef): IsolationLevel | null {
@@ -263,19 +224,6 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       });
     },
   });
-
-  /** Of several calls that find a grant over, one is the first; the others find the plugin stopped. */
-  async function stopIfLive(plugin: PluginRef, reason: string): Promise<void> {
-    const live = (): StoredPlugin | undefined => {
-      const record = catalog.current(plugin);
-      return record && isLive(record.state) ? record : undefined;
-    };
-    const record = live();
-    if (!record) return;
-    await runtime.stop(record, "validated", { actor: "host", reason }).catch((error: unknown) => {
-      if (live()) throw error;
-    });
-  }
 
   const toolsApi = createToolsApi({ routes, levelOf, invoke });
   const looksInTurn = createTurns();
@@ -372,21 +320,6 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   /** A change of config.yml is in force at once: what it no longer admits stops. */
   async function reload(): Promise<void> {
     if (await state.reload()) await stopRefused();
-  }
-
-  /** What runs passed the gates as they were; after a change of what operators want it must pass them as they are. */
-  async function stopRefused(): Promise<void> {
-    for (const record of catalog.all().filter(({ state: now }) => isLive(now))) {
-      try {
-        await permit(record);
-      } catch (error) {
-        const { code, message } = toSallyportError(error);
-        // One that cannot be stopped, since it went elsewhere meanwhile, must not keep the others running.
-        await runtime
-          .stop(record, "stopped", { actor: "host", reason: code, lastError: message })
-          .catch(options.onDefect);
-      }
-    }
   }
 
   let closing: Promise<void> | undefined;
