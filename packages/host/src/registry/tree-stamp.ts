@@ -17,7 +17,7 @@ const IN_ONE_GO = 64;
 /**
  * Device, inode, links, mode, owner, size, and times of content and inode of everything below `root`. The inode's time cannot be
  * set by any program, so that an edit shows although size and time of the content were put back. What does not show is a write
- * through memory that was mapped before the stamp: it takes the host's own user, and `plugin verify --all --full` finds it.
+ * through memory that was mapped before the stamp: it takes the host's own user, and `plugin verify --all` finds it.
  * `undefined`: it cannot be looked at.
  */
 export async function stampTree(root: string): Promise<TreeStamp | undefined> {
