@@ -6,8 +6,8 @@ import type { Host } from "../../src/host-api.ts";
 import { HOST_RIGHTS, systemClock } from "../../src/kernel/index.ts";
 import { findManifest, readManifest } from "../../src/manifest/index.ts";
 import { toMcpTool } from "../../src/mcp/tools.ts";
-import { openSource, packPlugin } from "../../src/registry/index.ts";
-import { openDatabase } from "../../src/store/index.ts";
+import { openSource, packPlugin, stampTree } from "../../src/registry/index.ts";
+import { forgetVerifiedTree, openDatabase, saveVerifiedTree } from "../../src/store/index.ts";
 import type { SigningKey } from "../../src/trust/index.ts";
 import { AGENT, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
 import { ACME, MALLORY } from "../trust/support.ts";
@@ -219,6 +219,28 @@ describe("a plugin does not run in the host's process", () => {
     await chmod(file, 0o600);
     await writeFile(file, (await readFile(file, "utf8")).replace("true", "null"));
     await chmod(file, mode);
+    const second = await home.open();
+    await expect(second.plugins.load(OPERATOR, "inner")).rejects.toMatchObject({ code: "digest_mismatch" });
+  });
+
+  it("once a byte of what is stored is another, also when the database says that it was read as it is", async () => {
+    const host = await trusting();
+    await approved(host);
+    await host.close();
+    const db = await openDatabase({ path: join(home.path, "state.db"), clock: systemClock });
+    const row = await db.query
+      .selectFrom("plugins")
+      .select(["root", "bundle", "tree_digest"])
+      .executeTakeFirstOrThrow();
+    const file = join(row.root, row.bundle);
+    await chmod(file, 0o600);
+    await writeFile(file, (await readFile(file, "utf8")).replace("true", "null"));
+    const stamp = (await stampTree(row.root))?.text ?? expect.fail("there is no tree");
+    await db.atomically([
+      forgetVerifiedTree(row.tree_digest),
+      saveVerifiedTree({ digest: row.tree_digest, stamp, verifiedAt: 1 }),
+    ]);
+    await db.close();
     const second = await home.open();
     await expect(second.plugins.load(OPERATOR, "inner")).rejects.toMatchObject({ code: "digest_mismatch" });
   });
