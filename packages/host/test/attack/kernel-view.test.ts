@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { setPriority } from "node:os";
 import { afterEach, describe, expect, it } from "vitest";
-import { changesIn, descendantsOf, isRunning, viewOf } from "../../src/cli/attack/kernel-view.ts";
+import { changesIn, descendantsOf, isRunning, kernelTime, viewOf } from "../../src/cli/attack/kernel-view.ts";
 
 const started: ChildProcess[] = [];
 afterEach(async () => {
@@ -28,6 +28,16 @@ describe.skipIf(process.platform !== "linux")("what the kernel holds about a pro
     const [before, after] = [viewOf(pid, []), viewOf(pid, [])];
     expect(before && after && changesIn(before, after)).toEqual([]);
     expect(before?.namespaces["mnt"]).toMatch(/^mnt:\[\d+\]$/);
+  });
+
+  it("says whether a process was started before or after a look", async () => {
+    const first = await start("");
+    const look = kernelTime();
+    // The kernel counts in hundredths of a second.
+    while (kernelTime() <= look + 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    const second = await start("");
+    expect(Number(viewOf(first.pid, [])?.startTime)).toBeLessThanOrEqual(look);
+    expect(Number(viewOf(second.pid, [])?.startTime)).toBeGreaterThan(look);
   });
 
   it("shows a changed priority", async () => {

@@ -81,6 +81,11 @@ export function isRunning(pid: number): boolean {
   return state !== "" && state !== "Z" && state !== "X";
 }
 
+/** Now, as `startTime` counts: hundredths of a second since the machine started. */
+export function kernelTime(): number {
+  return Math.floor(Number(read("/proc/uptime").split(" ")[0]) * 100);
+}
+
 /** Looks at one process; null when it is gone. `planted`: paths that it must not hold open. */
 export function viewOf(pid: number, planted: readonly string[]): ProcessView | null {
   const fields = statFields(pid);

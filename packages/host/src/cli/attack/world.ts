@@ -4,7 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Grounds, plantGrounds } from "./canaries.ts";
 import { type Decoys, openDecoys } from "./decoys.ts";
 import { type AttackedHost, startHost } from "./host-client.ts";
-import { changesIn, descendantsOf, familyOf, isRunning, type ProcessView, viewOf } from "./kernel-view.ts";
+import { changesIn, descendantsOf, familyOf, isRunning, kernelTime, type ProcessView, viewOf } from "./kernel-view.ts";
 import type { Setting } from "./types.ts";
 
 /** One setting's host with its neighbour plugin, the planted things around it, and the eyes on all of them. */
@@ -26,6 +26,8 @@ export interface World {
 }
 
 export interface Snapshot {
+  /** When it was taken, as the kernel counts. */
+  readonly at: number;
   readonly views: ReadonlyMap<number, ProcessView>;
   readonly neighbour: ProcessView | null;
   readonly host: ProcessView | null;
@@ -114,11 +116,12 @@ export async function openWorld(setting: Setting, plugins: string): Promise<Worl
     }),
     plugins: pluginPids,
     look() {
+      const at = kernelTime();
       const views = pluginPids().flatMap((pid): [number, ProcessView][] => {
         const view = viewOf(pid, planted);
         return view === null ? [] : [[pid, view]];
       });
-      return { views: new Map(views), neighbour: viewOf(neighbour, planted), host: viewOf(host.pid, []) };
+      return { at, views: new Map(views), neighbour: viewOf(neighbour, planted), host: viewOf(host.pid, []) };
     },
     async harm(before) {
       const found = [...(await decoys.contacts()), ...grounds.touched()];
@@ -129,7 +132,9 @@ export async function openWorld(setting: Setting, plugins: string): Promise<Worl
         const was = before.views.get(pid);
         if (was?.startTime === view.startTime)
           found.push(...changesIn(was, view).map((change) => `the plugin: ${change}`));
-        else if (before.views.size > 0 && now.views.size > before.views.size) found.push(`a new process, ${view.name}`);
+        // The kernel's lists may miss a process while others end: one that is older was only not seen.
+        else if (before.views.size > 0 && now.views.size > before.views.size && Number(view.startTime) >= before.at)
+          found.push(`a new process, ${view.name}`);
       }
       for (const whose of ["neighbour", "host"] as const) {
         const [was, is] = [before[whose], now[whose]];
