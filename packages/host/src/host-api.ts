@@ -54,6 +54,7 @@ export type {
   ApproveRequest,
   InstallAnswer,
   InstallRequest,
+  InstalledDependency,
   LogLine,
   PermissionView,
   PluginInfo,

@@ -22,6 +22,7 @@ const text = z.string().min(1).max(10_000);
 const ours = z.strictObject({
   source: named,
   load: z.boolean().default(false),
+  dependencies: z.boolean().default(true),
   frozen: lockEntrySchema.optional(),
   expect: z.strictObject({ id: text.optional(), name: text.optional(), version: version.optional() }).optional(),
 });
@@ -54,8 +55,8 @@ const PERMISSION_NAMES: ReadonlyMap<string, Capability> = new Map([
 /** Both spellings of an install. @throws {SallyportError} `usage` for missing metadata or an unknown name in it. */
 export function toInstallRequest(body: Readonly<Record<string, unknown>>): InstallRequest {
   if (!("plugin_path" in body)) {
-    const { source, load, frozen, expect } = checked(ours, body, "body");
-    return { source, load, ...(frozen && { frozen }), ...(expect && { expect: definedOf(expect) }) };
+    const { source, load, dependencies, frozen, expect } = checked(ours, body, "body");
+    return { source, load, dependencies, ...(frozen && { frozen }), ...(expect && { expect: definedOf(expect) }) };
   }
   const { plugin_path, metadata, auto_load } = checked(powerhouse, body, "body");
   return {

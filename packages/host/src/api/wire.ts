@@ -181,8 +181,18 @@ export function toKey(key: TrustedKeyView): KeyAnswer {
 
 export function toInstall(answer: InstallAnswer): InstallAnswerBody {
   return {
-    plugin: toPluginSummary(answer.plugin),
+    ...toInstalled(answer),
     loaded: answer.loaded,
+    dependencies: answer.dependencies.map((own) => ({
+      ...toInstalled(own),
+      wanted_by: own.wantedBy.map((who) => ({ ...who })),
+    })),
+  };
+}
+
+function toInstalled(answer: Omit<InstallAnswer, "loaded" | "dependencies">) {
+  return {
+    plugin: toPluginSummary(answer.plugin),
     ...(answer.approval && { approval: { id: answer.approval.id } }),
     permissions: answer.permissions.map(toPermission),
     lock: { ...answer.lock },

@@ -81,6 +81,11 @@ export interface InstallRequest {
     readonly capabilities?: readonly Capability[];
   };
   readonly load?: boolean;
+  /**
+   * False: only this plugin, and what it lacks is told. Else what it needs and is not installed comes along, from the registry that
+   * it comes from itself; for a folder or an archive, from the one registry of this home that has it. Each waits for its own yes.
+   */
+  readonly dependencies?: boolean;
   /** An entry of a lock: anything but exactly this is refused. */
   readonly frozen?: LockEntry;
   readonly onStep?: (step: { readonly name: string; readonly index: number; readonly of: number }) => void;
@@ -95,6 +100,13 @@ export interface InstallAnswer {
   /** What a lock says of it. */
   readonly lock: LockEntry;
   readonly warnings: readonly string[];
+  /** What it needs and was installed along with it, in the order in which they are to be approved and loaded. */
+  readonly dependencies: readonly InstalledDependency[];
+}
+
+/** A plugin that came along with one that needs it. */
+export interface InstalledDependency extends Omit<InstallAnswer, "dependencies" | "loaded"> {
+  readonly wantedBy: readonly { readonly id: string; readonly version: string; readonly range: string }[];
 }
 
 export interface ApproveRequest {

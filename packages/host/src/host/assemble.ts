@@ -8,7 +8,7 @@ import type { Host } from "../host-api.ts";
 import { type IsolationLevel, LIMITS, newId, type PluginRef, PolicyViolationError } from "../kernel/index.ts";
 import { findManifest, readManifest } from "../manifest/index.ts";
 import { createOperators } from "../operators/index.ts";
-import { installSource, preparePlugin } from "../registry/index.ts";
+import { installSource, manifestOf, preparePlugin } from "../registry/index.ts";
 import { createRedactor } from "../secrets/index.ts";
 import { createKvStore, createSettings, findConfig } from "../store/index.ts";
 import { createLauncher } from "../supervisor/index.ts";
@@ -17,6 +17,7 @@ import { VERSION } from "../version.ts";
 import { backup } from "./backup.ts";
 import { createApprovalsApi } from "./approvals.ts";
 import { brokerEvent } from "./broker-event.ts";
+import { openCodeCaches } from "./code-caches.ts";
 import { createPluginConfigs } from "./configs.ts";
 import { createConfigState } from "./config-state.ts";
 import { createCounters } from "./counters.ts";
@@ -117,6 +118,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     verifier,
   });
   const interpreters = createInterpreters({ named: (kind) => state.config.interpreters[kind] });
+  const codeCaches = openCodeCaches(parts, settings, options.onDefect);
   const runtime = createRuntime({
     catalog,
     clock,
@@ -128,6 +130,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       limits: parts.overrides.supervisor ?? {},
       allowInProcess: () => state.config.isolation.allowInProcess,
       interpreters,
+      codeCaches,
     }),
     policySnapshot: () => state.decisions.policy.snapshot,
     settings: () => state.config.isolation,
@@ -241,13 +244,15 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     lock,
     holds,
     openSource: (text) => registries.resolve(text, openPath),
+    findOffer: registries.offer,
+    manifestOf: (opened) => manifestOf(opened, { findManifest, readManifest }),
     prepare: (opened, inspect) => preparePlugin(opened, { findManifest, readManifest, ...(inspect && { inspect }) }),
     installSource: (opened, ports, onStep) =>
       installSource(opened, { findManifest, readManifest, ...ports, store: parts.store }, onStep),
     collect,
     trust,
     verifyStored: verifier.reread,
-    removeStored: (digest) => parts.store.remove(digest),
+    removeStored: (digest) => codeCaches.remove(digest).then(() => parts.store.remove(digest)),
     spaces,
     removeData: (space) => removeFolder(dataDirOf(space)),
     holdsData,
@@ -313,7 +318,8 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   const unwatch = watchConfigFile(parts.home, () => void reload().catch(options.onDefect), options.onDefect);
 
   /** What a crash or a failed install left in the store. What is being installed is held. */
-  function collect(): Promise<readonly string[]> {
+  async function collect(): Promise<readonly string[]> {
+    await codeCaches.sweep();
     return parts.store.gc(() => new Set([...holds.held(), ...catalog.all().map(({ ref }) => ref.digest)]));
   }
 

@@ -48,17 +48,7 @@ export function assertSuitsDependants(deps: Pick<PluginsDeps, "catalog">, id: st
  */
 export function assertDependenciesFit(deps: Pick<PluginsDeps, "catalog">, manifest: Manifest): void {
   const circle = circleFrom(deps, manifest);
-  if (circle) {
-    throw new SallyportError(
-      "dependency_conflict",
-      "Plugins that depend on each other in a circle can never be loaded.",
-      {
-        detail: circle.map((id) => displayLine(id)).join(" needs "),
-        fix: "Install a version of one of them that does not close the circle.",
-        data: { circle },
-      },
-    );
-  }
+  if (circle) throw circular(circle);
   for (const [id, range] of Object.entries(manifest.dependencies)) {
     const others = dependantsOf(deps, id)
       .filter((record) => record.ref.id !== manifest.id)
@@ -72,6 +62,18 @@ export function assertDependenciesFit(deps: Pick<PluginsDeps, "catalog">, manife
       data: { plugin: id, dependants: both.map(({ id: who, range: wanted }) => ({ id: who, range: wanted })) },
     });
   }
+}
+
+export function circular(circle: readonly string[]): SallyportError {
+  return new SallyportError(
+    "dependency_conflict",
+    "Plugins that depend on each other in a circle can never be loaded.",
+    {
+      detail: circle.map((id) => displayLine(id)).join(" needs "),
+      fix: "Install a version of one of them that does not close the circle.",
+      data: { circle },
+    },
+  );
 }
 
 /** The way from a plugin back to itself, over the active versions of what it needs. */
@@ -154,12 +156,13 @@ export async function settleDependants(
   }
 }
 
-function wishes(id: string, dependants: readonly Dependant[]): string {
+/** Who wants which versions of it, in sentences. */
+export function wishes(id: string, dependants: readonly Dependant[]): string {
   return dependants
     .map(({ id: who, version, range }) => `${who} ${displayLine(version)} wants ${id} ${displayLine(range)}.`)
     .join(" ");
 }
 
-function listed(plugins: readonly { readonly id: string }[]): string {
+export function listed(plugins: readonly { readonly id: string }[]): string {
   return [...new Set(plugins.map(({ id }) => id))].join(", ");
 }

@@ -83,7 +83,8 @@ async function refuseRevoked(deps: PluginsDeps, { id, version, digest }: PluginR
   );
 }
 
-function assertPromised(what: string, expected: string | undefined, actual: string): void {
+/** @throws {SallyportError} `digest_mismatch`. */
+export function assertPromised(what: string, expected: string | undefined, actual: string): void {
   if (expected === undefined || expected === actual) return;
   throw new SallyportError("digest_mismatch", `The ${what} of the plugin is not what its registry says.`, {
     detail: `Expected ${displayLine(expected)}, found ${displayLine(actual)}.`,

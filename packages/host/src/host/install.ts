@@ -8,7 +8,6 @@ import { approvePlugin } from "./approve.ts";
 import { addedSentence, differenceBetween } from "./difference.ts";
 import { assertExpected } from "./expect.ts";
 import { examine, findInstalled, lockable, type Origin, refOf } from "./install-checks.ts";
-import { load } from "./load.ts";
 import { assertFrozen, lockEntryOf } from "./lock-entry.ts";
 import { actorOf, eventOf, pendingApproval, type PluginsDeps } from "./plugins-deps.ts";
 import { findingsOf } from "../vet/index.ts";
@@ -17,30 +16,19 @@ import { wishSentence } from "./program.ts";
 import { permissionsOf, summaryOf } from "./views.ts";
 
 /** Steps of the source, then ours. */
-const STEPS = ["fetch", "manifest", "bundle", "trust", "store", "register", "lock"] as const;
+export const STEPS = ["fetch", "manifest", "bundle", "trust", "store", "register", "lock"] as const;
 
 /**
- * Takes a plugin from its source into the catalog, where it waits for an answer: one step after the other, each of which leaves
- * the home as it was when it fails. Nothing of the plugin runs. Installing the same bytes again changes nothing.
- * @throws {SallyportError} as `installSource` and the sources; `revoked`, `conflict` for other bytes under an installed version,
+ * Takes a fetched plugin into the catalog, where it waits for an answer: one step after the other, each of which leaves the home
+ * as it was when it fails. Nothing of the plugin runs. Installing the same bytes again changes nothing.
+ * @throws {SallyportError} as `installSource`; `revoked`, `conflict` for other bytes under an installed version,
  * `manifest_invalid` when it is not what the request says, `lock_mismatch` when it is not what a lock says.
  */
-export async function install(deps: PluginsDeps, operator: Operator, request: InstallRequest): Promise<InstallAnswer> {
-  const step = (name: (typeof STEPS)[number]): void =>
-    request.onStep?.({ name, index: STEPS.indexOf(name), of: STEPS.length });
-  step("fetch");
-  const resolved = await deps.openSource(request.source);
-  // Named by its exact version now; what the lock says of how it was named stays.
-  const record = request.frozen ? { ...resolved.record, spec: request.frozen.spec } : resolved.record;
-  return installResolved(deps, operator, { ...resolved, record }, request);
-}
-
-/** The same for a source that was fetched before, so that what was shown is what is installed. */
 export async function installResolved(
   deps: PluginsDeps,
   operator: Operator,
   resolved: ResolvedSource,
-  request: Omit<InstallRequest, "source">,
+  request: Omit<InstallRequest, "source" | "load" | "dependencies">,
 ): Promise<InstallAnswer> {
   const actor = actorOf(operator);
   const step = (name: (typeof STEPS)[number]): void =>
@@ -83,7 +71,6 @@ export async function installResolved(
   }
   letGo?.();
   const ref = refOf(source);
-  if (request.load === true) await load(deps, operator, deps.catalog.get(ref.id, ref.version));
   const warnings = [
     ...resolved.warnings,
     ...source.warnings,
@@ -183,6 +170,7 @@ async function answer(deps: PluginsDeps, record: StoredPlugin, warnings: readonl
     permissions: permissionsOf(record, deps.views.grantOf(record), deps.views.levelOf(record)),
     lock: lockEntryOf(record),
     warnings,
+    dependencies: [],
   };
 }
 

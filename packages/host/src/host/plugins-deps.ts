@@ -18,6 +18,7 @@ import type { DataSpaces } from "./data-spaces.ts";
 import type { GrantablePlaces } from "./grantable.ts";
 import type { Holds } from "./holds.ts";
 import type { HomeLock } from "./lock.ts";
+import type { DependencyOffer } from "./resolve-source.ts";
 import type { Runtime } from "./runtime.ts";
 import type { TrustState } from "./trust.ts";
 import type { PassOptions } from "./verify-store.ts";
@@ -40,7 +41,10 @@ export interface PluginsDeps {
   readonly lock: Pick<HomeLock, "view" | "restore">;
   readonly holds: Holds;
   /** Fetches what an operator named: a path, `ID@RANGE` of a registry, `npm:NAME@RANGE`. Keeps nothing. */
-  openSource(spec: string, registry?: string): Promise<ResolvedSource>;
+  openSource(spec: string): Promise<ResolvedSource>;
+  /** Chooses a version of a registry, `[REGISTRY:]ID@RANGE`, and fetches nothing of it. Undefined when none has the plugin. */
+  findOffer(spec: string): Promise<DependencyOffer | undefined>;
+  manifestOf(opened: OpenedSource): Manifest;
   /** Manifest, code and digests of a source, as installing makes them. Keeps nothing. */
   prepare(opened: OpenedSource, inspect?: (manifest: Manifest) => void): Promise<PreparedPlugin<Manifest>>;
   /** Stores a source's verified bytes; `inspect` and `admit` may refuse before anything is kept. */

@@ -3,7 +3,7 @@ import type { PluginsApi, StopOptions } from "../host-api.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import { approvePlugin, denyPlugin } from "./approve.ts";
 import { settleDependants } from "./dependencies.ts";
-import { install } from "./install.ts";
+import { install } from "./install-needed.ts";
 import { load } from "./load.ts";
 import { actorOf, answerable, eventOf, type PluginsDeps } from "./plugins-deps.ts";
 import { uninstall } from "./retire.ts";

@@ -6,7 +6,7 @@ import { createIndexClient, type ResolvedSource } from "../registry/index.ts";
 import { VERSION } from "../version.ts";
 import type { HomeParts } from "./parts.ts";
 import { createRegistries, type Registries } from "./registries.ts";
-import { resolveSource } from "./resolve-source.ts";
+import { type DependencyOffer, findOffer, resolveSource } from "./resolve-source.ts";
 import type { TrustState } from "./trust.ts";
 
 /** The registries of an open home, and the way from what an operator names to its bytes. */
@@ -14,6 +14,8 @@ export interface OpenRegistries {
   readonly api: Registries;
   /** As `resolveSource`; `openPath` opens a directory or an archive of this machine. */
   resolve(text: string, openPath: (path: string) => Promise<ResolvedSource>): Promise<ResolvedSource>;
+  /** As `findOffer`. */
+  offer(text: string): Promise<DependencyOffer | undefined>;
 }
 
 export async function openRegistries(
@@ -25,9 +27,10 @@ export async function openRegistries(
   const web = { classify: classifyAddress, resolve, certificateAuthorities };
   const client = createIndexClient(join(home, "registries"), web);
   const api = await createRegistries({ db, audit, clock, trust, client, inTurn: createTurns() });
+  const deps = { db, clock, registries: api, web, hostVersion: VERSION, config };
   return {
     api,
-    resolve: (text, openPath) =>
-      resolveSource({ db, clock, registries: api, web, hostVersion: VERSION, config, openPath }, text),
+    resolve: (text, openPath) => resolveSource({ ...deps, openPath }, text),
+    offer: (text) => findOffer(deps, text),
   };
 }

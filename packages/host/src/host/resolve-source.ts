@@ -21,13 +21,17 @@ import {
 import { type Database, listRevocations, type StoredRegistry } from "../store/index.ts";
 import type { Registries } from "./registries.ts";
 
-export interface ResolveDeps {
+/** What choosing a version works with. */
+export interface ChooseDeps {
   readonly db: Database;
   readonly clock: Clock;
   readonly registries: Registries;
-  readonly web: WebPorts;
   readonly hostVersion: string;
   config(): HostConfig;
+}
+
+export interface ResolveDeps extends ChooseDeps {
+  readonly web: WebPorts;
   openPath(path: string): Promise<ResolvedSource>;
 }
 
@@ -49,15 +53,44 @@ export async function resolveSource(deps: ResolveDeps, text: string): Promise<Re
   }
 }
 
+/** A version of a registry, chosen and not fetched: what its signed index says of it. */
+export interface DependencyOffer {
+  readonly registry: string;
+  readonly id: string;
+  readonly version: string;
+  readonly dependencies: Readonly<Record<string, string>>;
+}
+
+/**
+ * Chooses a version of a plugin that another one needs, as `resolveSource` would. Undefined when no registry has it.
+ * @throws {SallyportError} `no_version`, `conflict`, and as the registries do.
+ */
+export async function findOffer(deps: ChooseDeps, text: string): Promise<DependencyOffer | undefined> {
+  const spec = parseSourceSpec(text, deps.registries.kindOf);
+  if (spec.kind !== "index") return undefined;
+  try {
+    const { registry, entry } = await choose(deps, spec);
+    return { registry: registry.name, id: entry.id, version: entry.version, dependencies: entry.dependencies };
+  } catch (error) {
+    if (toSallyportError(error).code === "not_found") return undefined;
+    throw error;
+  }
+}
+
+async function choose(deps: ChooseDeps, spec: SourceSpec & { readonly kind: "index" }) {
+  const { registry, entries, warnings } = await findIn(deps, spec);
+  const refusals = await refusalsOf(deps.db);
+  const offers = entries.map((entry) => ({ ...offerOf(entry), refused: refusals(entry), entry }));
+  const { entry } = chooseVersion(offers, wishFor(deps, `${spec.id} in ${registry.name}`, spec.range));
+  return { registry, entry, warnings };
+}
+
 async function fromIndex(
   deps: ResolveDeps,
   spec: SourceSpec & { readonly kind: "index" },
   text: string,
 ): Promise<ResolvedSource> {
-  const { registry, entries, warnings } = await findIn(deps, spec);
-  const refusals = await refusalsOf(deps.db);
-  const offers = entries.map((entry) => ({ ...offerOf(entry), refused: refusals(entry), entry }));
-  const { entry } = chooseVersion(offers, wishFor(deps, `${spec.id} in ${registry.name}`, spec.range));
+  const { registry, entry, warnings } = await choose(deps, spec);
   const bytes = await deps.registries.archive(registry, entry);
   const opened = { ...(await openArchive(bytes)), kind: "index" } as const;
   return {
@@ -91,7 +124,7 @@ async function fromIndex(
  * The one registry that has the plugin. When several have it, or one cannot be asked, the operator has to say which: a stranger who
  * publishes the same id elsewhere gains nothing, nor does who keeps a registry from answering.
  */
-async function findIn(deps: ResolveDeps, { id, registry: name }: SourceSpec & { readonly kind: "index" }) {
+async function findIn(deps: ChooseDeps, { id, registry: name }: SourceSpec & { readonly kind: "index" }) {
   const asked = deps.registries.indexes().filter((registry) => name === undefined || registry.name === name);
   if (asked.length === 0) {
     throw new SallyportError("not_found", "There is no registry here to look for plugins in.", {
@@ -151,7 +184,7 @@ async function refusalsOf(db: Database): Promise<(entry: IndexEntry) => string |
   };
 }
 
-function wishFor({ clock, config, hostVersion }: ResolveDeps, what: string, range: string): VersionWish {
+function wishFor({ clock, config, hostVersion }: ChooseDeps, what: string, range: string): VersionWish {
   return { what, range, now: clock.now(), minimumAgeMs: config().minimumAgeMs, hostVersion };
 }
 

@@ -26,6 +26,7 @@ export { currentOwnership, type Ownership } from "./ownership.ts";
 export { type PackedPlugin, packPlugin } from "./pack.ts";
 export {
   type ManifestFile,
+  manifestOf,
   type PreparedPlugin,
   type PreparePorts,
   preparePlugin,

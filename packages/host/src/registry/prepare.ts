@@ -85,6 +85,14 @@ export async function preparePlugin<M extends Runnable>(
   };
 }
 
+/** The manifest of an opened source, and nothing else. @throws {SallyportError} as the ports do. */
+export function manifestOf<M extends Runnable>(
+  source: OpenedSource,
+  ports: Pick<PreparePorts<M>, "findManifest" | "readManifest">,
+): M {
+  return ports.readManifest(manifestFile(source, ports.findManifest)).manifest;
+}
+
 function manifestFile(source: OpenedSource, find: (names: readonly string[]) => string): ManifestFile {
   const name = find(source.files.map((file) => file.path).filter((path) => !path.includes("/")));
   const file = source.files.find((candidate) => candidate.path === name);

@@ -180,14 +180,21 @@ export const logLineAnswer = z.object({
 });
 export type LogLineAnswer = z.infer<typeof logLineAnswer>;
 
-export const installAnswer = z.object({
+const oneInstalled = z.object({
   plugin: pluginSummaryAnswer,
-  loaded: z.boolean(),
   approval: z.object({ id: z.string() }).optional(),
   permissions: z.array(permissionAnswer),
   /** An entry of plugin.lock.json. */
   lock: z.record(z.string(), z.unknown()),
   warnings: z.array(z.string()),
+});
+const dependencyAnswer = oneInstalled.extend({
+  wanted_by: z.array(z.object({ id: z.string(), version: z.string(), range: z.string() })),
+});
+export const installAnswer = oneInstalled.extend({
+  loaded: z.boolean(),
+  /** What was installed along with it because it needs it. */
+  dependencies: z.array(dependencyAnswer),
 });
 export type InstallAnswerBody = z.infer<typeof installAnswer>;
 

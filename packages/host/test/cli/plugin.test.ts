@@ -46,7 +46,8 @@ describe("plugin", () => {
   it("says after an install what to do next, and every warning", async () => {
     const installed = async (answer: object): Promise<string> => {
       const [asked] = WEATHER.permissions;
-      const given = { plugin: WEATHER, loaded: false, permissions: [asked], warnings: ["x\u202e"], ...answer };
+      const rest = { loaded: false, dependencies: [] };
+      const given = { plugin: WEATHER, permissions: [asked], warnings: ["x\u202e"], ...rest, ...answer };
       Object.assign(world.host.plugins, { install: async () => given });
       return (await world.sallyport(["plugin", "install", scratch])).out;
     };
@@ -61,6 +62,21 @@ describe("plugin", () => {
     expect(await installed({ plugin: { ...WEATHER, version: "2.0.0" } })).toContain(
       "Next: sallyport plugin approve weather --version 2.0.0\n",
     );
+    const wantedBy = [{ id: "weather", version: "1.2.0", range: "^2.0.0" }];
+    const geo = { plugin: { ...WEATHER, id: "geo" }, permissions: [scopeless], warnings: [], lock: {}, wantedBy };
+    const both = await installed({ dependencies: [geo], permissions: [] });
+    expect(both).toMatch(/Installed geo .*\nIt asks for:\n {2}- .*\n.*\n.*weather 1\.2\.0 needs it \(\^2\.0\.0\)/s);
+    expect(both).toMatch(/approve geo --scope filesystem=\/FOLDER:r\nNext: sallyport plugin approve weather\n$/);
+  });
+
+  it("brings along what a plugin needs, unless told not to", async () => {
+    await world.sallyport(["plugin", "install", scratch]);
+    await world.sallyport(["plugin", "install", scratch, "--no-dependencies"]);
+    const asked = world.host.calls.filter(({ verb }) => verb === "install").map(({ args }) => args[1]);
+    expect(asked).toEqual([
+      expect.objectContaining({ dependencies: true }),
+      expect.objectContaining({ dependencies: false }),
+    ]);
   });
 
   it("refuses a source that is not there before it asks the owner", async () => {

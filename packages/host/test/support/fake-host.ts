@@ -222,6 +222,7 @@ export async function createFakeHost(): Promise<FakeHost> {
           permissions: WEATHER.permissions,
           lock: LOCKED,
           warnings: [],
+          dependencies: [],
         };
       },
       async upgrade(operator, id, request = {}) {

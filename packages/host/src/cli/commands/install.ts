@@ -20,16 +20,18 @@ export async function install(session: Session, [source]: readonly string[], opt
       "It is not said what to install.",
       "Give a folder, an archive or ID@RANGE, or --frozen for what a lock pins.",
     );
-  const answer = await ask(session, { source: sourceOf(session, source), load: flag(options, "load") });
-  if (folder !== undefined) await pinInProject(folder, lockEntrySchema.parse(answer.lock));
+  const [load, dependencies] = [flag(options, "load"), flag(options, "dependencies")];
+  const answer = await ask(session, { source: sourceOf(session, source), load, dependencies });
+  for (const { lock } of [...answer.dependencies, answer])
+    if (folder !== undefined) await pinInProject(folder, lockEntrySchema.parse(lock));
   const { plugin } = answer;
   const active = await session.get(pluginSummaryAnswer, "GET", path("/api/plugins/info", plugin.id));
   const version = active.version === plugin.version ? "" : ` --version ${displayLine(plugin.version)}`;
   session.print({ success: true, ...answer }, () =>
     [
-      installedLine(session, answer),
-      permissionList(session, answer.permissions),
-      ...answer.warnings.map((warning) => `${session.style.warn("!")} ${displayLine(warning, 500)}\n`),
+      ...answer.dependencies.map((own) => `${told(session, own)}${neededBy(own)}\n\n`),
+      told(session, answer),
+      ...answer.dependencies.map((own) => `${nextOf({ ...own, loaded: false }, "")}\n`),
       `${nextOf(answer, version)}\n`,
     ].join(""),
   );
@@ -66,7 +68,20 @@ async function ask(session: Session, body: unknown): Promise<InstallAnswerBody> 
     .finally(() => bar.end());
 }
 
-function installedLine(session: Session, { plugin }: InstallAnswerBody): string {
+type Installed = InstallAnswerBody | InstallAnswerBody["dependencies"][number];
+
+function told(session: Session, answer: Installed): string {
+  const warnings = answer.warnings.map((warning) => `${session.style.warn("!")} ${displayLine(warning, 500)}\n`);
+  return `${installedLine(session, answer)}${permissionList(session, answer.permissions)}${warnings.join("")}`;
+}
+
+function neededBy({ wanted_by }: InstallAnswerBody["dependencies"][number]): string {
+  return wanted_by
+    .map((who) => `${displayLine(who.id)} ${displayLine(who.version)} needs it (${displayLine(who.range)}).`)
+    .join(" ");
+}
+
+function installedLine(session: Session, { plugin }: Installed): string {
   return `${session.style.good("✔")} Installed ${displayLine(plugin.id)} ${displayLine(plugin.version)} (${plugin.digest.slice(0, 19)}…): ${plugin.state}\n`;
 }
 
@@ -101,7 +116,10 @@ function sourceOf(session: Session, source: string): string {
   );
 }
 
-function nextOf({ plugin, loaded, approval, permissions }: InstallAnswerBody, version: string): string {
+function nextOf(
+  { plugin, loaded, approval, permissions }: Omit<InstallAnswerBody, "dependencies">,
+  version: string,
+): string {
   if (loaded) return "Loaded. See its tools: sallyport tool list";
   if (approval === undefined && (plugin.state === "approved" || plugin.state === "stopped"))
     return `Next: sallyport plugin load ${plugin.id}${version}`;

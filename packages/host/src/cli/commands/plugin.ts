@@ -28,6 +28,7 @@ export function definePluginCommands(program: Command, context: CommandContext):
     install,
   )
     .option("--load", "load it right after, when nothing has to be approved")
+    .option("--no-dependencies", "only this one; without it, plugins that it needs come along, from its own registry")
     .option("--project <dir>", "pin it in this folder's plugin.lock.json too")
     .option("--frozen", "install exactly what the lock pins (the home's, or the project's), and nothing else");
   verb(plugin, context, "list", "list the installed plugins", "sallyport plugin list", listPlugins).alias("ls");
