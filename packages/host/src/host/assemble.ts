@@ -130,7 +130,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       limits: parts.overrides.supervisor ?? {},
       allowInProcess: () => state.config.isolation.allowInProcess,
       interpreters,
-      codeCaches,
+      ...(parts.overrides.codeCache === false ? {} : { codeCaches }),
     }),
     policySnapshot: () => state.decisions.policy.snapshot,
     settings: () => state.config.isolation,

@@ -19,6 +19,8 @@ export interface HostOverrides {
   readonly levels?: readonly IsolationLevel[];
   /** Waits of the supervisor. For attacks, which would otherwise wait for most of their time. */
   readonly supervisor?: Partial<SupervisorLimits>;
+  /** False: code is compiled at every start. For measurements. */
+  readonly codeCache?: false;
   /** Opens the runtime's own permissions in every plugin, so that only the outer layer holds. For attacks. */
   readonly openRuntimePermissions?: boolean;
 }

@@ -1,15 +1,7 @@
 import type { SandboxSpec } from "./types.ts";
 
-/** Nothing outside the process is asked or loaded: no prompt, configuration, lock file, npm, remote module or cache. */
-const CLOSED = [
-  "--no-prompt",
-  "--no-config",
-  "--no-lock",
-  "--no-npm",
-  "--no-remote",
-  "--cached-only",
-  "--no-code-cache",
-];
+/** Nothing outside the process is asked or loaded: no prompt, configuration, lock file, npm, or remote module. */
+const CLOSED = ["--no-prompt", "--no-config", "--no-lock", "--no-npm", "--no-remote", "--cached-only"];
 
 /** The environment of the runtime, whole. Its cache is where nothing can be made, so that nothing is kept or left behind. */
 export const RUNTIME_ENVIRONMENT: Readonly<Record<string, string>> = {
@@ -19,11 +11,19 @@ export const RUNTIME_ENVIRONMENT: Readonly<Record<string, string>> = {
   NO_COLOR: "1",
 };
 
+/** Databases of the engine's that make the next start of the same code faster, each with SQLite's two files beside it. */
+export const CODE_CACHE_FILES: readonly string[] = ["dep_analysis_cache_v2", "v8_code_cache_v2"].flatMap((name) => [
+  name,
+  `${name}-wal`,
+  `${name}-shm`,
+]);
+
 /** Arguments of Deno: the runner is the main module, and the one permission is reading the plugin's own directory. */
 export function denoArguments(spec: SandboxSpec, paths: { readonly runner: string; readonly root: string }): string[] {
   return [
     "run",
     ...CLOSED,
+    ...(spec.codeCache === undefined ? ["--no-code-cache"] : []),
     `--v8-flags=--max-old-space-size=${spec.memoryMb}`,
     ...permission(spec, paths.root),
     spec.mainModule ?? paths.runner,

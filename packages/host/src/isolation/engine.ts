@@ -49,6 +49,18 @@ function installedHelper(helper: string): string {
   return built !== undefined && existsSync(built) ? built : (shipped ?? "");
 }
 
+/** The installed runtime's version and this machine's architecture, as the name of a folder. */
+export function engineName(): string {
+  const manifest = createRequire(import.meta.url).resolve("deno/package.json");
+  const { version }: { version?: unknown } = createRequire(manifest)("./package.json");
+  if (typeof version !== "string" || !/^\d+\.\d+\.\d+$/.test(version)) {
+    throw new SallyportError("isolation_unavailable", "The installed runtime for plugins has no version.", {
+      fix: "Install Sallyport again.",
+    });
+  }
+  return `deno-${version}-${process.arch}`;
+}
+
 function installedDeno(): string {
   const target = `${process.platform}-${process.arch}${process.platform === "linux" ? "-glibc" : ""}`;
   const file = process.platform === "win32" ? "deno.exe" : "deno";

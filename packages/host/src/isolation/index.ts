@@ -1,6 +1,7 @@
 export { type ControlGroupReport, type ControlGroups } from "./cgroup.ts";
 export { type ControlGroup, type GroupCounts, type GroupLimits } from "./cgroup-group.ts";
-export { installedEngine, placeEngine, type PlacementOptions, storeRoot } from "./engine.ts";
+export { type CodeCacheMarks, type CodeCaches, createCodeCaches } from "./code-cache.ts";
+export { engineName, installedEngine, placeEngine, type PlacementOptions, storeRoot } from "./engine.ts";
 export { type PluginThread, spawnThread, type ThreadSpec } from "./in-process.ts";
 export { groupLimits, RUNTIME_MEMORY_BYTES, TASKS } from "./limits.ts";
 export { planSandbox } from "./plan.ts";

@@ -1,4 +1,4 @@
-import { denoArguments, RUNTIME_ENVIRONMENT } from "./deno-command.ts";
+import { CODE_CACHE_FILES, denoArguments, RUNTIME_ENVIRONMENT } from "./deno-command.ts";
 import { jailOrders } from "./jail.ts";
 import { librariesFor } from "./libraries.ts";
 import { resourceLimits, TASKS } from "./limits.ts";
@@ -8,6 +8,7 @@ const DENO = "/rt/deno";
 const JAIL = "/rt/jail";
 const RUNNER = "/host/runner.mjs";
 const ROOT = "/plugin";
+const CODE_CACHE = "/cache";
 export const NOBODY = 65534;
 
 /** All that holds around a process, whatever it runs. */
@@ -54,13 +55,15 @@ export async function planNamespace(spec: SandboxSpec, bwrap: string): Promise<S
   ];
   if (spec.mainModule === undefined) mounts.push([spec.engine.runner, RUNNER]);
   if (spec.root !== null) mounts.push([spec.root, ROOT]);
-  const environment = Object.entries(RUNTIME_ENVIRONMENT);
+  const { codeCache } = spec;
+  const environment = Object.entries({ ...RUNTIME_ENVIRONMENT, ...(codeCache && { DENO_DIR: CODE_CACHE }) });
   return {
     level: "namespace",
     command: bwrap,
     args: [
       ...WALLS,
       ...mounts.flatMap(([from, to]) => ["--ro-bind", from, to]),
+      ...(codeCache === undefined ? [] : codeCacheMounts(codeCache)),
       ...devices(DENO),
       ...NO_SCRATCH,
       ...environment.flatMap(([name, value]) => ["--setenv", name, value]),
@@ -82,4 +85,10 @@ export async function planNamespace(spec: SandboxSpec, bwrap: string): Promise<S
     }),
     rootUrl: `file://${ROOT}/`,
   };
+}
+
+/** The files one by one: where they are writable, there still is no folder to make another one in. */
+function codeCacheMounts({ folder, writable }: NonNullable<SandboxSpec["codeCache"]>): string[] {
+  const how = writable ? "--bind" : "--ro-bind";
+  return CODE_CACHE_FILES.flatMap((name) => [how, `${folder}/${name}`, `${CODE_CACHE}/${name}`]);
 }

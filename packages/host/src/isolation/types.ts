@@ -55,6 +55,8 @@ export interface SandboxSpec {
   readonly tasks?: number;
   /** For attacks in tests and in `doctor` only: Deno's own permissions are all open, everything else stays. */
   readonly openRuntimePermissions?: boolean;
+  /** What the engine kept of this plugin's code, at `namespace` only; `writable` where it is to be kept now. */
+  readonly codeCache?: { readonly folder: string; readonly writable: boolean };
   /** Runs instead of runner and bundle, without the engine. */
   readonly program?: ProgramSpec;
   /** Main module instead of the runner; for the probe only. */

@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import {
+  type CodeCaches,
   type EnginePaths,
   groupLimits,
   type Interpreters,
@@ -25,7 +27,7 @@ import { startThread, threadPeer } from "./in-process.ts";
 import { SUPERVISOR_LIMITS, type SupervisorLimits } from "./limits.ts";
 import { supervise, type Supervised } from "./process.ts";
 import { prepareProgram, programPeer } from "./program.ts";
-import type { Launcher, LaunchPlan, PluginProcess } from "./types.ts";
+import type { BrokerSession, Launcher, LaunchPlan, PluginProcess } from "./types.ts";
 
 export interface LauncherDeps {
   readonly engine: EnginePaths;
@@ -36,6 +38,8 @@ export interface LauncherDeps {
   readonly interpreters?: Interpreters;
   /** Whether plugins may run in this very process, by the operator's configuration as it is now; absent: none. */
   readonly allowInProcess?: () => boolean;
+  /** Absent: code is compiled at every start. */
+  readonly codeCaches?: CodeCaches;
   readonly clock?: Clock;
   readonly timers?: Timers;
   readonly limits?: Partial<SupervisorLimits>;
@@ -52,7 +56,10 @@ export function createLauncher(deps: LauncherDeps): Launcher {
     return { process: supervise(thread, plan, { clock, timers, limits, special }), bundle };
   }
 
-  async function start(plan: LaunchPlan): Promise<{ process: Supervised; bundle: string }> {
+  async function start(
+    plan: LaunchPlan,
+    codeCache?: { readonly folder: string; readonly writable: boolean },
+  ): Promise<{ process: Supervised; bundle: string; hangUp?: () => void }> {
     if (plan.level === "in-process") return startInProcess(plan);
     requireAvailable(deps.probe, plan);
     const { memoryMb, tasks = TASKS, processors } = plan.limits;
@@ -66,6 +73,7 @@ export function createLauncher(deps: LauncherDeps): Launcher {
       memoryMb,
       tasks,
       ...(program && { program }),
+      ...(codeCache && { codeCache }),
       ...(plan.openRuntimePermissions === true ? { openRuntimePermissions: true } : {}),
     });
     const bundle = bundleUrl(sandboxPlan.rootUrl, plan.bundle);
@@ -73,13 +81,59 @@ export function createLauncher(deps: LauncherDeps): Launcher {
     const group = deps.probe.groups?.make(groupLimits(memoryMb, tasks, processors)) ?? null;
     const sandbox = await spawnSandboxed(sandboxPlan, group);
     const peer = plan.program && programPeer(plan, plan.program);
-    return { process: supervise(sandbox, plan, { clock, timers, limits, ...(peer && { special: peer }) }), bundle };
+    const process = supervise(sandbox, plan, { clock, timers, limits, ...(peer && { special: peer }) });
+    return { process, bundle, hangUp: () => void sandbox.stdin.end() };
+  }
+
+  /** What the engine kept of exactly this code, filled at its first start, within the plugin's walls and before anything is granted to it. */
+  async function codeCacheOf(plan: LaunchPlan, signal: AbortSignal | undefined): Promise<string | null> {
+    // Elsewhere no wall shows files to one process alone, or nothing of the engine's runs.
+    if (deps.codeCaches === undefined || plan.level !== "namespace" || plan.program !== undefined) return null;
+    const { codeCaches } = deps;
+    const bare: LaunchPlan = { ...plan, view: { ...plan.view, config: {}, scopes: [], secrets: {} }, broker: DEAF };
+    const fill = async (folder: string): Promise<void> => {
+      // The engine reads nothing of what a single process left; a second one over the same files completes it.
+      for (const _ of ["writes", "completes"]) await importOnly(bare, folder, signal);
+    };
+    return codeCaches.obtain(plan.view.ref.digest, join(plan.root, plan.bundle), fill, (why) => {
+      const message = `This plugin's code is compiled at every start: ${why}`;
+      plan.broker.notify("log", { call: null, level: "warn", message }, null);
+    });
+  }
+
+  async function importOnly(plan: LaunchPlan, folder: string, signal: AbortSignal | undefined): Promise<void> {
+    if (isAborted(signal)) throw abortedStart();
+    const { process, bundle, hangUp } = await start(plan, { folder, writable: true });
+    const stop = (): void => void process.kill("its code was only imported");
+    let late = false;
+    const cancel = timers.set(() => {
+      late = true;
+      stop();
+    }, limits.handshakeMs + limits.importMs);
+    signal?.addEventListener("abort", stop, { once: true });
+    try {
+      await greet(process, limits);
+      await bind(process, plan, bundle, limits);
+      hangUp?.();
+      // By itself, so that the engine has written all; only then it hangs up, and the rest of the walls is torn down.
+      await process.exited;
+      if (isAborted(signal)) throw abortedStart();
+      if (late) throw new SallyportError("load_failed", "The plugin's process did not end after its import.");
+    } catch (error) {
+      throw isAborted(signal) ? abortedStart() : error;
+    } finally {
+      cancel();
+      signal?.removeEventListener("abort", stop);
+      await process.kill("its code was only imported");
+    }
   }
 
   return {
     async launch(plan, signal): Promise<PluginProcess> {
       if (isAborted(signal)) throw abortedStart();
-      const { process, bundle } = await start(plan).catch((error: unknown) => {
+      const folder = await codeCacheOf(plan, signal);
+      const codeCache = folder === null ? undefined : { folder, writable: false };
+      const { process, bundle } = await start(plan, codeCache).catch((error: unknown) => {
         plan.broker.close();
         throw toSallyportError(error);
       });
@@ -99,13 +153,28 @@ export function createLauncher(deps: LauncherDeps): Launcher {
         const unexpected = process.state !== "starting";
         await process.kill("it did not start");
         if (isAborted(signal)) throw abortedStart();
-        throw await explain(toSallyportError(thrown), process, unexpected);
+        const error = await explain(toSallyportError(thrown), process, unexpected);
+        // What the engine kept may be why: the next start does without.
+        if (codeCache !== undefined && CACHE_MAY_BE_WHY.has(error.code))
+          await deps.codeCaches?.giveUp(plan.view.ref.digest);
+        throw error;
       } finally {
         signal?.removeEventListener("abort", abort);
       }
     },
   };
 }
+
+const CACHE_MAY_BE_WHY: ReadonlySet<ErrorCode> = new Set(["launch_failed", "handshake_failed", "load_failed"]);
+
+/** Nothing is granted, so nothing is answered. */
+const DEAF: BrokerSession = {
+  handle: () =>
+    Promise.reject(new SallyportError("permission_denied", "Nothing is granted while code is only imported.")),
+  notify: () => undefined,
+  endCall: () => undefined,
+  close: () => undefined,
+};
 
 function requireAvailable(probe: Probe, plan: LaunchPlan): void {
   const report = probe.report.levels[plan.level];

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import type { ControlGroups } from "../../src/isolation/index.ts";
+import type { CodeCaches, ControlGroups } from "../../src/isolation/index.ts";
 import { createLauncher, type SupervisorLimits } from "../../src/supervisor/index.ts";
 import type {
   BrokerSession,
@@ -82,6 +82,9 @@ export interface StartOptions extends Partial<LaunchPlan> {
   bounds?: Partial<SupervisorLimits>;
   /** Instead of what the probe found; null: as on a machine where the kernel makes no groups for us. */
   groups?: ControlGroups | null;
+  codeCaches?: CodeCaches;
+  /** The plugin's tree digest. */
+  digest?: string;
   signal?: AbortSignal;
 }
 
@@ -136,23 +139,34 @@ export async function createLab({ allowInProcess = false }: LabOptions = {}): Pr
   const processes: PluginProcess[] = [];
   let count = 0;
 
-  const makeLauncher = (limits: Partial<SupervisorLimits> = {}, main = runner, found = probe): Launcher =>
+  const makeLauncher = (
+    limits: Partial<SupervisorLimits> = {},
+    main = runner,
+    found = probe,
+    codeCaches?: CodeCaches,
+  ): Launcher =>
     createLauncher({
       engine: { ...engine, runner: main },
       probe: found,
       hostIsRoot,
       limits,
       allowInProcess: () => allowInProcess,
+      ...(codeCaches && { codeCaches }),
     });
 
   const launch = async (main: string, source: string, options: StartOptions): Promise<PluginProcess> => {
-    const { tools = ["echo"], config = {}, bounds, signal, groups, ...plan } = options;
+    const { tools = ["echo"], config = {}, bounds, signal, groups, codeCaches, digest, ...plan } = options;
     const name = `plugin${count++}`;
     dir.write(`${name}/plugin.js`, source);
-    const process = await makeLauncher(bounds, main, { ...probe, ...(groups === undefined ? {} : { groups }) }).launch(
+    const process = await makeLauncher(
+      bounds,
+      main,
+      { ...probe, ...(groups === undefined ? {} : { groups }) },
+      codeCaches,
+    ).launch(
       {
         view: {
-          ref: { id: "lab", version: "1.0.0", digest: `sha256:${"0".repeat(64)}` },
+          ref: { id: "lab", version: "1.0.0", digest: digest ?? `sha256:${"0".repeat(64)}` },
           tools,
           scopes: [],
           config,
