@@ -32,7 +32,7 @@ export function describeContainment({ name, lacking, level, permissions, ...less
     const promised = attacks.filter(({ notPromised }) => !notPromised.includes(level));
     it.each(promised.map((attack) => [titleOf(attack), attack.name] as const))("contains %s", (_title, attack) => {
       const found = result.attacks.find((entry) => entry.name === attack);
-      expect(found).toMatchObject({ contained: true, guaranteed: true });
+      expect(found, found?.evidence).toMatchObject({ contained: true, guaranteed: true });
       expect(found?.layer).not.toBeNull();
     });
 
