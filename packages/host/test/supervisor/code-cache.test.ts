@@ -3,7 +3,15 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type CodeCacheMarks, type CodeCaches, createCodeCaches } from "../../src/isolation/index.ts";
-import { createLab, hostIsRoot, type Lab, namespaceAvailable, namespaceNote, toolCall } from "./support.ts";
+import {
+  createLab,
+  hostIsRoot,
+  type Lab,
+  namespaceAvailable,
+  namespaceNote,
+  processesMentioning,
+  toolCall,
+} from "./support.ts";
 
 const ENGINE = "deno-1";
 const digestOf = (digit: string): string => `sha256:${digit.repeat(64)}`;
@@ -144,6 +152,7 @@ describe.skipIf(!namespaceAvailable)(`the cache of compiled code${namespaceNote}
     const hanging = start("f", large(`for (;;);`), { bounds: { handshakeMs: 2000, importMs: 500 } });
     await expect(hanging).rejects.toMatchObject({ code: "load_failed" });
     expect(existsSync(folderOf("f"))).toBe(false);
+    expect(processesMentioning(root)).toEqual([]);
   });
 
   it("of another version of the engine is not used, and swept", async () => {
