@@ -122,7 +122,7 @@ async function perform(world: World, stage: Stage, attack: Attack): Promise<Perf
   if (attack.stage === "load") return load(world, stage, attack);
   // The neighbour is there already, and stays.
   const refused = attack.plugin === NEIGHBOUR ? null : await stage.enter(attack.plugin);
-  const before = world.look();
+  const before = await world.look();
   if (refused !== null)
     return { ending: refused, before, after: ["the attack could not start: its plugin did not load"] };
   const ending = await call(world, attack);
@@ -136,7 +136,7 @@ async function perform(world: World, stage: Stage, attack: Attack): Promise<Perf
 
 async function install(world: World, attack: Attack): Promise<Performed> {
   await world.restore();
-  const before = world.look();
+  const before = await world.look();
   const source = await buildPackage(attack.plugin, world.grounds.folder, world.grounds);
   return {
     ending: await world.host().ending({ do: "install", source, approve: { scopes: [], allowTools: [] } }),
@@ -148,7 +148,7 @@ async function install(world: World, attack: Attack): Promise<Performed> {
 async function load(world: World, stage: Stage, attack: Attack): Promise<Performed> {
   await stage.leave();
   await world.restore();
-  const before = world.look();
+  const before = await world.look();
   const ending = await world.host().ending({ do: "load", plugin: attack.plugin });
   if ("code" in ending) return { ending, before, after: await untilGone(world.plugins()) };
   await world.host().ending({ do: "unload", plugin: attack.plugin });

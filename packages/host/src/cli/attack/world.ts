@@ -17,7 +17,8 @@ export interface World {
   target(): Readonly<Record<string, unknown>>;
   /** Processes of plugins other than the neighbour. */
   plugins(): readonly number[];
-  look(): Snapshot;
+  /** Takes two looks or more, until what it sees stands still. */
+  look(): Promise<Snapshot>;
   /** Everything that is not as it was, in words; waits for contacts that are under way. */
   harm(before: Snapshot): Promise<readonly string[]>;
   /** Makes sure that there is a host with a living neighbour, whatever an attack did. */
@@ -37,6 +38,8 @@ export interface Snapshot {
 export const NEIGHBOUR = "echo";
 const GONE_MS = 3_000;
 const POLL_MS = 10;
+/** Looks until two in a row agree; who keeps starting processes for longer is caught in the act. */
+const LOOKS = 20;
 
 /** Opens the world. `plugins` is the folder of the example plugins, the neighbour among them. */
 export async function openWorld(setting: Setting, plugins: string): Promise<World> {
@@ -93,6 +96,15 @@ export async function openWorld(setting: Setting, plugins: string): Promise<Worl
     return family.filter(({ branch }) => branch !== own).map(({ pid }) => pid);
   };
 
+  const lookOnce = (): Snapshot => {
+    const at = kernelTime();
+    const views = pluginPids().flatMap((pid): [number, ProcessView][] => {
+      const view = viewOf(pid, planted);
+      return view === null ? [] : [[pid, view]];
+    });
+    return { at, views: new Map(views), neighbour: viewOf(neighbour, planted), host: viewOf(host.pid, []) };
+  };
+
   const world: World = {
     grounds,
     decoys,
@@ -115,19 +127,21 @@ export async function openWorld(setting: Setting, plugins: string): Promise<Worl
       abstract: decoys.abstract,
     }),
     plugins: pluginPids,
-    look() {
-      const at = kernelTime();
-      const views = pluginPids().flatMap((pid): [number, ProcessView][] => {
-        const view = viewOf(pid, planted);
-        return view === null ? [] : [[pid, view]];
-      });
-      return { at, views: new Map(views), neighbour: viewOf(neighbour, planted), host: viewOf(host.pid, []) };
+    async look() {
+      let seen = lookOnce();
+      for (let tries = 0; tries < LOOKS; tries++) {
+        await pause(POLL_MS);
+        const again = lookOnce();
+        if (sameProcesses(seen, again)) return again;
+        seen = again;
+      }
+      return seen;
     },
     async harm(before) {
       const found = [...(await decoys.contacts()), ...grounds.touched()];
       if (host.ended) found.push("the host ended");
       if (!isRunning(neighbour)) found.push("the neighbour's process ended");
-      const now = world.look();
+      const now = await world.look();
       for (const [pid, view] of now.views) {
         const was = before.views.get(pid);
         if (was?.startTime === view.startTime)
@@ -172,6 +186,13 @@ export async function openWorld(setting: Setting, plugins: string): Promise<Worl
     },
   };
   return world;
+}
+
+/** The kernel's lists are whole only while nothing starts or ends, so that one look proves nothing. */
+function sameProcesses(a: Snapshot, b: Snapshot): boolean {
+  return (
+    a.views.size === b.views.size && [...a.views].every(([pid, view]) => b.views.get(pid)?.startTime === view.startTime)
+  );
 }
 
 /** Waits until none of these processes runs; tells of those that still do after three seconds. */
