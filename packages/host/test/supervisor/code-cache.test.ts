@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type CodeCacheMarks, type CodeCaches, createCodeCaches } from "../../src/isolation/index.ts";
@@ -101,6 +101,9 @@ describe.skipIf(!namespaceAvailable)(`the cache of compiled code${namespaceNote}
         seen: [...Deno.readDirSync("/cache")].map(({ name }) => name).sort(),
         other: attempt(() => Deno.statSync("${root}")),
       }) } };`;
+    await (await start("c", large(code), { openRuntimePermissions: true })).kill("filled");
+    // As if files' modes held nothing, so that only the mount does.
+    for (const name of readdirSync(folderOf("c"))) chmodSync(join(folderOf("c"), name), 0o666);
     const process = await start("c", large(code), { openRuntimePermissions: true });
     const { output } = await process.call(toolCall("echo"));
     const mine = readdirSync(folderOf("c")).toSorted();
@@ -152,7 +155,7 @@ describe.skipIf(!namespaceAvailable)(`the cache of compiled code${namespaceNote}
     const hanging = start("f", large(`for (;;);`), { bounds: { handshakeMs: 2000, importMs: 500 } });
     await expect(hanging).rejects.toMatchObject({ code: "load_failed" });
     expect(existsSync(folderOf("f"))).toBe(false);
-    expect(processesMentioning(root)).toEqual([]);
+    expect(processesMentioning(join(root, ".filling-"))).toEqual([]);
   });
 
   it("of another version of the engine is not used, and swept", async () => {
