@@ -38,7 +38,7 @@ export function installDependencies(folder) {
 
 function build() {
   run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-b"]);
-  for (const script of ["build-runner.mjs", "build-helper.mjs"])
+  for (const script of ["build-runner.mjs", "build-helper.mjs", "copy-plugins.mjs"])
     run(process.execPath, [join(root, "packages", "host", "scripts", script)]);
 }
 
