@@ -1,6 +1,6 @@
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { createCallApprovals } from "../approval/index.ts";
-import { createBroker, isNeverGrantable, sweepEgressPlaces } from "../broker/index.ts";
+import { isNeverGrantable, sweepEgressPlaces } from "../broker/index.ts";
 import { createTurns, isLive } from "../catalog/index.ts";
 import { hasFolder, realPathOf, removeFolder, watchConfigFile } from "../home/index.ts";
 import { createInterpreters } from "../isolation/index.ts";
@@ -11,12 +11,10 @@ import { createOperators } from "../operators/index.ts";
 import { installSource, manifestOf, preparePlugin } from "../registry/index.ts";
 import { createRedactor } from "../secrets/index.ts";
 import { createKvStore, createSettings, findConfig } from "../store/index.ts";
-import { createLauncher } from "../supervisor/index.ts";
 import type { SealKeys } from "../trust/index.ts";
 import { VERSION } from "../version.ts";
 import { backup } from "./backup.ts";
 import { createApprovalsApi } from "./approvals.ts";
-import { brokerEvent } from "./broker-event.ts";
 import { openCodeCaches } from "./code-caches.ts";
 import { createPluginConfigs } from "./configs.ts";
 import { createConfigState } from "./config-state.ts";
@@ -31,16 +29,16 @@ import { createKeysApi } from "./keys.ts";
 import { openHomeLock } from "./lock.ts";
 import { createLoadedTools } from "./loaded-tools.ts";
 import { createLogBook } from "./logs.ts";
+import { openBroker } from "./open-broker.ts";
 import { openPath } from "./open-path.ts";
+import { openRuntime } from "./open-runtime.ts";
 import type { HomeParts } from "./parts.ts";
-import { planLaunch } from "./plan.ts";
 import { createPluginsApi } from "./plugins.ts";
 import type { PluginsDeps } from "./plugins-deps.ts";
 import { openRegistries } from "./registries-open.ts";
 import { createRefusals } from "./refusals.ts";
 import { refuseRevoked } from "./revoke.ts";
 import { createRouteTable } from "./route.ts";
-import { createRuntime } from "./runtime.ts";
 import { createSeals } from "./seals.ts";
 import { createSecretsApi } from "./secrets.ts";
 import { settleAfterStart } from "./settle.ts";
@@ -82,27 +80,13 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   const configs = createPluginConfigs(db, audit, clock, spaces);
   const kv = createKvStore(db);
   const dataDirOf = (space: string): string => join(options.dataRoot, space.replace("/", "@"));
-  const forbiddenPaths = [
-    parts.home,
-    options.dataRoot,
-    parts.storePath,
-    dirname(parts.engine.deno),
-    dirname(parts.engine.runner),
-  ];
-  const broker = createBroker({
-    ...parts.overrides.network,
-    home: parts.home,
-    secrets: vault,
+  const { broker, forbiddenPaths } = openBroker(parts, {
+    dataRoot: options.dataRoot,
     redactor,
     kv,
-    clock,
-    onAction(action) {
-      refusals.note(action);
-      audit.note(brokerEvent(clock.now(), action, runtime.levelOf(action.plugin)));
-    },
-    onLog: ({ plugin, time, level, message, callId }) =>
-      logs.add(plugin.id, { time, level, message, ...(callId === null ? {} : { call: callId }) }),
-    forbiddenPaths,
+    logs,
+    refusals,
+    levelOf: (plugin) => runtime.levelOf(plugin),
   });
   const { permit, levelFor } = createGatekeeper({
     db,
@@ -119,33 +103,16 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   });
   const interpreters = createInterpreters({ named: (kind) => state.config.interpreters[kind] });
   const codeCaches = openCodeCaches(parts, settings, options.onDefect);
-  const runtime = createRuntime({
-    catalog,
-    clock,
-    launcher: createLauncher({
-      engine: parts.engine,
-      probe,
-      hostIsRoot: parts.hostIsRoot,
-      clock,
-      limits: parts.overrides.supervisor ?? {},
-      allowInProcess: () => state.config.isolation.allowInProcess,
-      interpreters,
-      ...(parts.overrides.codeCache === false ? {} : { codeCaches }),
-    }),
-    policySnapshot: () => state.decisions.policy.snapshot,
-    settings: () => state.config.isolation,
-    redactText: redactor.redactText,
+  const runtime = openRuntime(parts, {
+    broker,
+    state,
     permit,
-    plan: (record, granted) =>
-      planLaunch(record, granted, {
-        broker,
-        config: state.config,
-        root: parts.store.pathOf(record.ref.digest),
-        ceiling: state.decisions.ceilingOf(record.ref.id),
-        space: spaces.of(record),
-        dataDir: dataDirOf(spaces.of(record)),
-        openRuntimePermissions: options.openRuntimePermissions,
-      }),
+    spaces,
+    interpreters,
+    codeCaches,
+    redactText: redactor.redactText,
+    dataDirOf,
+    openRuntimePermissions: options.openRuntimePermissions,
   });
 
   const { stopIfLive, stopRefused } = createEnforcement({ catalog, runtime, permit, onDefect: options.onDefect });

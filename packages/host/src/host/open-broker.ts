@@ -1,0 +1,43 @@
+import { dirname } from "node:path";
+import { type Broker, createBroker } from "../broker/index.ts";
+import type { IsolationLevel, PluginRef } from "../kernel/index.ts";
+import type { Redactor } from "../secrets/index.ts";
+import type { KvStore } from "../store/index.ts";
+import { brokerEvent } from "./broker-event.ts";
+import type { LogBook } from "./logs.ts";
+import type { HomeParts } from "./parts.ts";
+import type { Refusals } from "./refusals.ts";
+
+export interface BrokerSources {
+  readonly dataRoot: string;
+  readonly redactor: Redactor;
+  readonly kv: KvStore;
+  readonly logs: LogBook;
+  readonly refusals: Refusals;
+  levelOf(plugin: PluginRef): IsolationLevel | undefined;
+}
+
+/** The broker of an open home: each action goes into the audit, each line of a plugin's into its log. */
+export function openBroker(
+  parts: HomeParts,
+  { dataRoot, redactor, kv, logs, refusals, levelOf }: BrokerSources,
+): { readonly broker: Broker; readonly forbiddenPaths: readonly string[] } {
+  const { audit, clock, engine } = parts;
+  const forbiddenPaths = [parts.home, dataRoot, parts.storePath, dirname(engine.deno), dirname(engine.runner)];
+  const broker = createBroker({
+    ...parts.overrides.network,
+    home: parts.home,
+    secrets: parts.vault,
+    redactor,
+    kv,
+    clock,
+    onAction(action) {
+      refusals.note(action);
+      audit.note(brokerEvent(clock.now(), action, levelOf(action.plugin)));
+    },
+    onLog: ({ plugin, time, level, message, callId }) =>
+      logs.add(plugin.id, { time, level, message, ...(callId === null ? {} : { call: callId }) }),
+    forbiddenPaths,
+  });
+  return { broker, forbiddenPaths };
+}
