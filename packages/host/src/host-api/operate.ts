@@ -3,6 +3,8 @@ import type { IsolationLevel, PluginRef } from "../kernel/index.ts";
 /** Who performs an operator's verb; goes into the audit. */
 export interface Operator {
   readonly name: string;
+  /** Id of the token that proved it; absent for the home's user. */
+  readonly token?: string;
 }
 
 export interface ApprovalView {

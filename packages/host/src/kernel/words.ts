@@ -58,10 +58,13 @@ export interface PluginRef {
   readonly digest: string;
 }
 
-/** Who asks. Every face builds one; `invoke()` takes nothing else. `operator` is set when an operator acts as an agent. */
+/**
+ * Who asks. Every face builds one; `invoke()` takes nothing else. `operator` is set when an operator acts as an agent, `token`
+ * (its id, never the token) when one proved who asks.
+ */
 export type Caller =
-  | { readonly kind: "agent"; readonly agent: string; readonly operator?: string }
-  | { readonly kind: "operator"; readonly agent: string; readonly operator: string };
+  | { readonly kind: "agent"; readonly agent: string; readonly operator?: string; readonly token?: string }
+  | { readonly kind: "operator"; readonly agent: string; readonly operator: string; readonly token?: string };
 
 export type CallOutcome = "not_started" | "succeeded" | "failed" | "unknown";
 
