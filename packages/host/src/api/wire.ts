@@ -225,6 +225,7 @@ export function toUpgrade(answer: UpgradeAnswer): UpgradeAnswerBody {
       other: [...other],
       questions: [...questions],
     },
+    needs: answer.needs.map(({ id, version }) => ({ id, version })),
     plugin: toPluginSummary(answer.plugin),
     ...(answer.approval && { approval: { id: answer.approval.id } }),
     warnings: [...answer.warnings],

@@ -51,10 +51,15 @@ export interface UpgradeAnswer {
   readonly source: string;
   /**
    * `current`: there is nothing newer; `possible`: a dry run; `upgraded`: the new version is the active one; `waiting`: it is installed
-   * and waits for a yes, while the old one goes on.
+   * and waits for a yes, to it or to what it needs, while the old one goes on.
    */
   readonly state: "current" | "possible" | "upgraded" | "waiting";
   readonly difference: UpgradeDifference;
+  /**
+   * Other plugins that the new version needs and that nobody has approved here: to be approved first, in this order. A dry run
+   * names those that would come along, too.
+   */
+  readonly needs: readonly { readonly id: string; readonly version: string }[];
   /** The version that is active now. */
   readonly plugin: PluginSummary;
   readonly approval?: { readonly id: string };

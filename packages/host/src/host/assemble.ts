@@ -24,6 +24,7 @@ import { createDataSpaces } from "./data-spaces.ts";
 import { createEnforcement } from "./enforcement.ts";
 import { createGatekeeper } from "./gatekeeper.ts";
 import { createHolds } from "./holds.ts";
+import { takeBackUnfinished } from "./install-needed.ts";
 import { createInvoke } from "./invoke.ts";
 import { createKeysApi } from "./keys.ts";
 import { openHomeLock } from "./lock.ts";
@@ -275,6 +276,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   });
   await settleAfterStart(catalog, state.config);
   await refuseRevoked(pluginsDeps, HOST_ACTOR);
+  await takeBackUnfinished(pluginsDeps, { name: HOST_ACTOR }).catch(options.onDefect);
   await collect().catch(options.onDefect);
   await sweepEgressPlaces(parts.home).catch(options.onDefect);
   // Beside the start and not before it: what it finds is stopped, and a load looks by itself.

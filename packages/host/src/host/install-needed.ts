@@ -1,6 +1,7 @@
 import type { InstallAnswer, InstalledDependency, InstallRequest, Operator } from "../host-api.ts";
 import { canonicalJson, SallyportError } from "../kernel/index.ts";
 import type { ResolvedSource } from "../registry/index.ts";
+import { type Brought, noteBringing, unfinished } from "./bringing.ts";
 import { installResolved, STEPS } from "./install.ts";
 import { assertPromised } from "./install-checks.ts";
 import { load } from "./load.ts";
@@ -31,35 +32,57 @@ export async function install(deps: PluginsDeps, operator: Operator, request: In
   const plan = request.frozen
     ? { needed: [], warnings: [] }
     : await planNeeded(deps, deps.manifestOf(resolved.opened), record, dependencies);
-  const fetched = await fetchAll(deps, plan.needed);
+  const all = await withNeeded(deps, operator, plan.needed, request.onStep, async (brought) => {
+    const answer = await installResolved(deps, operator, { ...resolved, record }, wanted);
+    return { ...answer, warnings: [...answer.warnings, ...plan.warnings], dependencies: brought };
+  });
+  if (alsoLoad !== true) return all;
+  const { id, version } = all.plugin;
+  await load(deps, operator, deps.catalog.get(id, version));
+  const loaded = deps.catalog.get(id, version);
+  return { ...all, plugin: summaryOf(deps.views, loaded), loaded: loaded.state === "running" };
+}
 
-  const brought: InstalledDependency[] = [];
-  const added: Needed[] = [];
+/** Brings along what a plugin needs, then does the work that needs it; when that fails, what was new of it goes again. */
+export async function withNeeded<Result>(
+  deps: PluginsDeps,
+  operator: Operator,
+  all: readonly Needed[],
+  onStep: InstallRequest["onStep"],
+  work: (brought: readonly InstalledDependency[]) => Promise<Result>,
+): Promise<Result> {
+  if (all.length === 0) return work([]);
+  const fetched = await fetchAll(deps, all);
+  const added = all.filter(({ id }) => deps.catalog.versions(id).length === 0);
+  const done = await noteBringing(deps.db, added);
   try {
-    for (const { source: own, ...needed } of fetched) {
-      const isNew = deps.catalog.versions(needed.id).length === 0;
+    const brought: InstalledDependency[] = [];
+    for (const { source, ...needed } of fetched) {
       const {
         dependencies: _none,
         loaded: _never,
         ...answer
-      } = await installResolved(deps, operator, own, {
+      } = await installResolved(deps, operator, source, {
         expect: { id: needed.id, version: needed.version },
-        ...(request.onStep && { onStep: request.onStep }),
+        ...(onStep && { onStep }),
       });
-      if (isNew) added.push(needed);
       brought.push({ ...answer, wantedBy: needed.wantedBy });
     }
-    const answer = await installResolved(deps, operator, { ...resolved, record }, wanted);
-    added.length = 0;
-    const all = { ...answer, warnings: [...answer.warnings, ...plan.warnings], dependencies: brought };
-    if (alsoLoad !== true) return all;
-    const { id, version } = answer.plugin;
-    await load(deps, operator, deps.catalog.get(id, version));
-    const loaded = deps.catalog.get(id, version);
-    return { ...all, plugin: summaryOf(deps.views, loaded), loaded: loaded.state === "running" };
-  } finally {
+    return await work(brought);
+  } catch (error) {
     // The failure that is told is the first one; what could not be taken back waits for an answer like any other.
     for (const needed of added.toReversed()) await takeBack(deps, operator, needed).catch(() => undefined);
+    throw error;
+  } finally {
+    await done();
+  }
+}
+
+/** At the host's start: of installs that were cut off, what came along for a plugin that never came. */
+export async function takeBackUnfinished(deps: PluginsDeps, operator: Operator): Promise<void> {
+  for (const { brought, done } of await unfinished(deps.db)) {
+    for (const needed of brought.toReversed()) await takeBack(deps, operator, needed);
+    await done();
   }
 }
 
@@ -88,7 +111,7 @@ async function fetchAll(deps: PluginsDeps, all: readonly Needed[]): Promise<read
 }
 
 /** Of what was brought along for a plugin that did not come, nothing stays, unless somebody took it up meanwhile. */
-async function takeBack(deps: PluginsDeps, operator: Operator, { id, version }: Needed): Promise<void> {
+async function takeBack(deps: PluginsDeps, operator: Operator, { id, version }: Brought): Promise<void> {
   const record = deps.catalog.versions(id).find((own) => own.ref.version === version);
   const wanted = deps.catalog.all().some(({ manifest }) => Object.hasOwn(manifest.dependencies, id));
   if (record?.state === "pending_approval" && !wanted) await uninstall(deps, operator, id, { version });

@@ -1,13 +1,16 @@
 import semver from "semver";
 import { isLive } from "../catalog/index.ts";
 import type { Operator, UpgradeAnswer, UpgradeRequest, UpgradeRow } from "../host-api.ts";
-import { displayLine, SallyportError, toSallyportError } from "../kernel/index.ts";
+import { displayLine, type PluginRef, SallyportError, toSallyportError } from "../kernel/index.ts";
+import type { Manifest } from "../manifest/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import { declaredTool } from "./approve.ts";
 import { assertSuitsDependants, loadDependencies } from "./dependencies.ts";
 import { differenceBetween } from "./difference.ts";
 import { installResolved } from "./install.ts";
 import { examine, refOf } from "./install-checks.ts";
+import { withNeeded } from "./install-needed.ts";
+import { planNeeded } from "./needed.ts";
 import { actorOf, eventOf, type PluginsDeps } from "./plugins-deps.ts";
 import { switchTo } from "./switch.ts";
 import { grantUpgrade, toolRulesFor } from "./upgrade-grant.ts";
@@ -57,23 +60,36 @@ async function upgradeNow(
   };
   const difference = differenceBetween(old, { ...evidence, manifest: prepared.manifest }, deps.views.grantOf(old));
   if (ref.digest === old.ref.digest && ref.version === old.ref.version)
-    return { ...answer, state: "current", difference };
+    return { ...answer, state: "current", difference, needs: [] };
   if (request.to !== undefined) assertSame("version", request.to, ref.version);
   assertNewer(id, old.ref.version, ref.version, request.allowDowngrade === true);
   assertSuitsDependants(deps, id, ref.version);
-  if (request.dryRun === true) return { ...answer, state: "possible", difference };
+  const plan = await planNeeded(deps, prepared.manifest, resolved.record, true);
+  const warnings = [...resolved.warnings, ...plan.warnings];
+  if (request.dryRun === true) {
+    const needs = [...plan.needed, ...unapproved(deps, prepared.manifest)].map(({ id: other, version }) => ({
+      id: other,
+      version,
+    }));
+    return { ...answer, state: "possible", difference, needs, warnings };
+  }
   if (request.approve !== undefined && request.approve !== ref.digest)
     throw otherBytes(id, request.approve, ref.digest);
 
-  const { approval, warnings } = await installResolved(deps, operator, resolved, {
-    expect: { id, version: ref.version },
-    ...(request.onStep && { onStep: request.onStep }),
-  });
+  const installed = await withNeeded(deps, operator, plan.needed, request.onStep, () =>
+    installResolved(deps, operator, resolved, {
+      expect: { id, version: ref.version },
+      ...(request.onStep && { onStep: request.onStep }),
+    }),
+  );
+  const { approval } = installed;
+  const told = { ...answer, difference, warnings: [...plan.warnings, ...installed.warnings] };
   const next = deps.catalog.get(id, ref.version);
+  const needs = unapproved(deps, next.manifest);
   const mayRun = difference.questions.length === 0 || request.approve === ref.digest;
   const approved = deps.views.grantOf(next) !== undefined && next.state !== "pending_approval";
-  if (!mayRun && !approved) {
-    return { ...answer, state: "waiting", difference, warnings, ...(approval && { approval }) };
+  if (needs.length > 0 || (!mayRun && !approved)) {
+    return { ...told, state: "waiting", needs, ...(approval && { approval }) };
   }
   const tools = (request.allowTools ?? []).map((name) => declaredTool(next, name));
   const ready = approved ? next : await grantUpgrade(deps, operator, old, next, difference);
@@ -86,7 +102,19 @@ async function upgradeNow(
       data: { source, asked: difference.questions.length > 0, added: difference.added.map(({ key }) => key) },
     }),
   );
-  return { ...answer, state: "upgraded", difference, warnings, plugin: summaryOf(deps.views, deps.catalog.get(id)) };
+  return { ...told, state: "upgraded", needs, plugin: summaryOf(deps.views, deps.catalog.get(id)) };
+}
+
+/** What it needs that is installed and waits for a yes, or was refused one; what that needs comes first. */
+function unapproved(deps: PluginsDeps, manifest: Manifest, seen: readonly string[] = []): readonly PluginRef[] {
+  const found = new Map<string, PluginRef>();
+  for (const id of Object.keys(manifest.dependencies)) {
+    const record = seen.includes(id) ? undefined : deps.catalog.find(id);
+    if (!record) continue;
+    for (const ref of unapproved(deps, record.manifest, [...seen, manifest.id])) found.set(ref.id, ref);
+    if (["validated", "pending_approval", "denied"].includes(record.state)) found.set(id, record.ref);
+  }
+  return [...found.values()];
 }
 
 /** The rules of tools that are other ones now go first: until the switch is over, agents are asked. */

@@ -56,7 +56,13 @@ export {
   type StoredRegistry,
 } from "./repositories/registries.ts";
 export { findRevocation, insertRevocation, listRevocations, type RevocableMarks } from "./repositories/revocations.ts";
-export { createSettings, deleteSetting, saveSetting, type SettingsStore } from "./repositories/settings.ts";
+export {
+  createSettings,
+  deleteSetting,
+  listSettings,
+  saveSetting,
+  type SettingsStore,
+} from "./repositories/settings.ts";
 export { deleteTrustedKey, listTrustedKeys, saveTrustedKey } from "./repositories/trusted-keys.ts";
 export { deleteToolRule, deleteToolRulesOf, listToolRules, saveToolRule } from "./repositories/tool-rules.ts";
 export { forgetVerifiedTree, listVerifiedTrees, saveVerifiedTree } from "./repositories/verified-trees.ts";

@@ -29,6 +29,7 @@ export const upgradeAnswer = z.object({
     other: z.array(z.string()),
     questions: z.array(z.string()),
   }),
+  needs: z.array(z.object({ id: z.string(), version: z.string() })),
   plugin: pluginSummaryAnswer,
   approval: z.object({ id: z.string() }).optional(),
   warnings: z.array(z.string()),

@@ -8,6 +8,8 @@ import { storeRoot } from "../../src/isolation/index.ts";
 import { sha256, systemClock } from "../../src/kernel/index.ts";
 import { readLock, writeLock } from "../../src/registry/index.ts";
 import { createSettings, openDatabase } from "../../src/store/index.ts";
+import { temporaryFolder } from "../registry/plugin-folder.ts";
+import { addArchive, index, KEEPER } from "../registry-index/support.ts";
 import { installed, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
 import { needsNamespace } from "../support/namespace.ts";
 
@@ -89,6 +91,27 @@ describe("an install that is killed with -9", () => {
       state: "changed",
       differences: [{ plugin: "u@1.0.0", field: "entry" }],
     });
+  });
+});
+
+describe("an install that brings another plugin along and is killed with -9", () => {
+  it.each(["trust:2", "store:2", "register:2", "lock:2"])("at %s leaves neither", async (step) => {
+    const folder = temporaryFolder();
+    const wishes = "permissions: {}\ndependencies:";
+    await addArchive(folder, { id: "geo", version: "1.0.0", more: `${wishes} {}` });
+    await addArchive(folder, { id: "trip", version: "1.0.0", more: `${wishes} { geo: "*" }` });
+    await index(folder, { now: Date.now(), name: "acme" });
+    await host.registries.add(OPERATOR, { name: "acme", place: folder, key: KEEPER.id, private: true });
+    const before = await stored();
+    await host.close();
+    expect(await run("acme:trip", step)).toBe("SIGKILL");
+
+    host = await home.open();
+    expect(await host.plugins.list()).toEqual([]);
+    expect(await host.approvals.list({ state: "pending" })).toEqual([]);
+    expect((await stored()).toSorted()).toEqual(before.toSorted());
+    const { dependencies } = await host.plugins.install(OPERATOR, { source: "acme:trip" });
+    expect(dependencies.map(({ plugin }) => plugin.id)).toEqual(["geo"]);
   });
 });
 

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Host } from "../../src/host-api.ts";
@@ -208,6 +208,48 @@ describe("what a plugin of a registry needs", () => {
     await host.plugins.uninstall(OPERATOR, "maps");
     await host.plugins.install(OPERATOR, { source: "acme:maps@1.0.0", frozen: lock });
     expect(await installedIds()).toEqual(["maps@1.0.0"]);
+  });
+});
+
+describe("what only a newer version needs", () => {
+  const upgrade = (more = {}) => host.plugins.upgrade(OPERATOR, "trip", more);
+
+  it("is named before, comes along, and waits for its own yes while the old version goes on", async () => {
+    await registry("acme", [
+      ["trip", "1.0.0"],
+      ["trip", "1.1.0", { maps: "^1.0.0" }],
+      ["maps", "1.2.0", { geo: "*" }],
+      ["geo", "2.1.0"],
+    ]);
+    await install("acme:trip@1.0.0");
+    await host.plugins.approve(OPERATOR, "trip", {});
+    const needs = [
+      { id: "geo", version: "2.1.0" },
+      { id: "maps", version: "1.2.0" },
+    ];
+    expect(await upgrade({ dryRun: true })).toMatchObject({ state: "possible", to: "1.1.0", needs });
+    expect(await installedIds()).toEqual(["trip@1.0.0"]);
+
+    const { digest } = await upgrade({ dryRun: true });
+    expect(await upgrade({ approve: digest })).toMatchObject({ state: "waiting", needs, plugin: { version: "1.0.0" } });
+    expect(await installedIds()).toEqual(["geo@2.1.0", "maps@1.2.0", "trip@1.0.0"]);
+    await host.plugins.approve(OPERATOR, "geo", {});
+    expect(await upgrade({ approve: digest })).toMatchObject({ state: "waiting", needs: [{ id: "maps" }] });
+    await host.plugins.approve(OPERATOR, "maps", {});
+    expect(await upgrade({ approve: digest })).toMatchObject({ state: "upgraded", plugin: { version: "1.1.0" } });
+  });
+
+  it("does not stay when the newer version does not come", async () => {
+    const folder = await registry("acme", [
+      ["trip", "1.0.0"],
+      ["trip", "1.1.0", { geo: "*" }],
+      ["geo", "1.0.0"],
+    ]);
+    await install("acme:trip@1.0.0");
+    await host.plugins.approve(OPERATOR, "trip", {});
+    await truncate(join(folder, "geo-1.0.0.tgz"), 100);
+    await expect(upgrade()).rejects.toMatchObject({ code: "registry_untrusted" });
+    expect(await installedIds()).toEqual(["trip@1.0.0"]);
   });
 });
 

@@ -127,7 +127,9 @@ function print(session: Session, answer: UpgradeAnswerBody, context: CommandCont
     current: `${good} ${id} ${from} is the newest there.\n`,
     possible: `${id} ${from} can become ${to}.\n`,
     upgraded: `${good} Upgraded ${id} from ${from} to ${to}: ${answer.plugin.state}\nBack: sallyport plugin rollback ${id}\n`,
-    waiting: `${id} ${to} is installed and waits for your yes; ${from} goes on.\nNext: sallyport plugin upgrade ${id} --to ${to} --yes\n`,
+    waiting: `${id} ${to} is installed and waits for your yes; ${from} goes on.\n${answer.needs
+      .map((other) => `First: sallyport plugin approve ${displayLine(other.id)}\n`)
+      .join("")}Next: sallyport plugin upgrade ${id} --to ${to} --yes\n`,
   };
   session.print({ success: true, ...answer }, () =>
     [
@@ -138,10 +140,14 @@ function print(session: Session, answer: UpgradeAnswerBody, context: CommandCont
 }
 
 /** What the new version is that the old one is not; the sentences are the host's. */
-function differenceOf(session: Session, { id, from, to, state, difference }: UpgradeAnswerBody): string {
+function differenceOf(session: Session, { id, from, to, state, difference, needs }: UpgradeAnswerBody): string {
   if (state === "current") return "";
   const lines = [
     ...difference.questions.map((question) => `  ${session.style.warn("+")} ${displayLine(question, 500)}\n`),
+    ...needs.map(
+      (other) =>
+        `  ${session.style.warn("+")} It needs ${displayLine(other.id)} ${displayLine(other.version)}, which waits for a yes of its own.\n`,
+    ),
     ...difference.removed.map(({ sentence }) => `  - No longer: it ${displayLine(sentence, 500)}.\n`),
     ...difference.tools.removed.map((name) => `  - No longer has the tool ${displayLine(name)}.\n`),
   ];

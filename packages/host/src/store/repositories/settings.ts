@@ -17,6 +17,20 @@ export function createSettings(db: Database): SettingsStore {
   };
 }
 
+/** Those whose key starts with the prefix, in the order of their keys. */
+export function listSettings(
+  db: Database,
+  prefix: string,
+): Promise<readonly { readonly key: string; readonly value: string }[]> {
+  return db.query
+    .selectFrom("settings")
+    .select(["key", "value"])
+    .where("key", ">=", prefix)
+    .where("key", "<", `${prefix}\u{10ffff}`)
+    .orderBy("key")
+    .execute();
+}
+
 export function saveSetting(key: string, value: string): Statement {
   return {
     query: build
