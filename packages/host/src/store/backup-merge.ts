@@ -26,6 +26,7 @@ export async function mergeNewer(
   await mergeApprovals(restored, home);
   await mergeRegistries(restored, home);
   await mergeSettings(restored, home, keptSettings);
+  await replaceTokens(restored, home);
   const relation = await relate(restored, home);
   if (relation.kept === "home") await replaceChain(restored, home);
   return relation;
@@ -89,6 +90,14 @@ async function mergeSettings(restored: Database, home: Database, keys: readonly 
       .values(row)
       .onConflict((conflict) => conflict.column("key").doUpdateSet({ value: row.value }))
       .execute();
+  }
+}
+
+/* A token that was made or revoked since is what the home says; one that only the backup knows opens nothing. */
+async function replaceTokens(restored: Database, home: Database): Promise<void> {
+  await restored.query.deleteFrom("tokens").execute();
+  for (const row of await home.query.selectFrom("tokens").selectAll().execute()) {
+    await restored.query.insertInto("tokens").values(row).execute();
   }
 }
 

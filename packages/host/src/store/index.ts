@@ -13,6 +13,7 @@ export { readBackup } from "./backup-read.ts";
 export { type BackupFacts, writeBackup } from "./backup-write.ts";
 export { openDatabase, type OpenDatabaseOptions } from "./open.ts";
 export { loadOrCreateSigningKey } from "./signing-key.ts";
+export { deleteAgent, listAgents, saveAgent } from "./repositories/agents.ts";
 export { deleteAllowed, listAllowed, saveAllowed } from "./repositories/allow-list.ts";
 export {
   type ApprovalDecision,
@@ -34,6 +35,7 @@ export {
   withdrawGrant,
   withdrawGrantsOf,
 } from "./repositories/grants.ts";
+export { disableTools, enableTool, listEnabledTools } from "./repositories/enabled-tools.ts";
 export { claimDataSpace, listDataSpaces, purgeDataSpace, releaseDataSpace } from "./repositories/data-spaces.ts";
 export { createKvStore, type KvStore } from "./repositories/kv.ts";
 export { findConfig, saveConfig } from "./repositories/plugin-config.ts";
@@ -63,6 +65,7 @@ export {
   saveSetting,
   type SettingsStore,
 } from "./repositories/settings.ts";
+export { endToken, forgetToken, insertToken, listTokens, useToken } from "./repositories/tokens.ts";
 export { deleteTrustedKey, listTrustedKeys, saveTrustedKey } from "./repositories/trusted-keys.ts";
 export { deleteToolRule, deleteToolRulesOf, listToolRules, saveToolRule } from "./repositories/tool-rules.ts";
 export { forgetVerifiedTree, listVerifiedTrees, saveVerifiedTree } from "./repositories/verified-trees.ts";
@@ -83,10 +86,12 @@ export type {
   Revocation,
   RevocationKind,
   Statement,
+  StoredAgent,
   StoredApproval,
   StoredConfig,
   StoredKey,
   StoredPlugin,
+  StoredToken,
   ToolRule,
   VerifiedTree,
 } from "./types.ts";

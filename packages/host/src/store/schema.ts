@@ -17,6 +17,9 @@ export interface Schema {
   verified_trees: VerifiedTreesTable;
   trusted_keys: TrustedKeysTable;
   registries: RegistriesTable;
+  agents: AgentsTable;
+  tokens: TokensTable;
+  enabled_tools: EnabledToolsTable;
   audit_events: AuditEventsTable;
   audit_index: AuditIndexTable;
   audit_checkpoints: AuditCheckpointsTable;
@@ -201,4 +204,31 @@ export interface AuditCheckpointsTable {
   hash: string;
   signature: string;
   at: number;
+}
+
+export interface AgentsTable {
+  name: string;
+  profile: string;
+  set_by: string;
+  set_at: number;
+}
+
+export interface TokensTable {
+  id: string;
+  hash: string;
+  kind: string;
+  name: string;
+  scopes: string;
+  created_by: string;
+  created_at: number;
+  expires_at: number | null;
+  last_used_at: number | null;
+  ended_at: number | null;
+  ended_by: string | null;
+}
+
+export interface EnabledToolsTable {
+  tool: string;
+  set_by: string;
+  set_at: number;
 }

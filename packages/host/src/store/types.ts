@@ -232,3 +232,29 @@ export interface StoredApproval {
   readonly usesLeft: number | null;
   readonly sentence: string;
 }
+
+export interface StoredAgent {
+  readonly name: string;
+  /** As it was written; checked when read. */
+  readonly profile: unknown;
+  readonly setBy: string;
+  readonly setAt: number;
+}
+
+/** A credential, without the token itself. */
+export interface StoredToken {
+  readonly id: string;
+  /** sha256 of the whole token, hex. */
+  readonly hash: string;
+  readonly kind: "agent" | "operator";
+  /** The agent or operator whose it is. */
+  readonly name: string;
+  readonly scopes: readonly string[];
+  readonly createdBy: string;
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+  readonly lastUsedAt: number | null;
+  /** When it was revoked, or seen to be expired. */
+  readonly endedAt: number | null;
+  readonly endedBy: string | null;
+}
