@@ -6,7 +6,7 @@ import { type Catalog, openCatalog } from "../catalog/index.ts";
 import { type HostConfig, parseConfig } from "../config/index.ts";
 import { readConfigFile } from "../home/index.ts";
 import { type EnginePaths, placeEngine, type Probe, probeIsolation, storeRoot } from "../isolation/index.ts";
-import type { Clock, IsolationLevel } from "../kernel/index.ts";
+import { type Clock, createForwardClock, type IsolationLevel } from "../kernel/index.ts";
 import { type ContentStore, createContentStore } from "../registry/index.ts";
 import { openVault, type Vault } from "../secrets/index.ts";
 import type { SupervisorLimits } from "../supervisor/index.ts";
@@ -54,7 +54,8 @@ export interface OpenOptions {
 }
 
 /** Opens a home in order: the configuration, the lock with the store, the audit, then the rest. Closes what it opened when it fails. */
-export async function openHomeParts({ home, clock, vaultKey, overrides }: OpenOptions): Promise<HomeParts> {
+export async function openHomeParts({ home, vaultKey, overrides, ...given }: OpenOptions): Promise<HomeParts> {
+  const clock = createForwardClock(given.clock);
   const config = parseConfig(await readConfigFile(home));
   const hostIsRoot = process.getuid?.() === 0;
   const db = await openDatabase({ path: join(home, "state.db"), clock });
