@@ -3,6 +3,7 @@ import { canonicalHostPattern, splitPort } from "../capability/index.ts";
 import { SallyportError, toSallyportError } from "../kernel/index.ts";
 import type { PolicyDefaults, PolicyRule } from "../policy/index.ts";
 import { parseKeyScope, type TrustPolicy } from "../trust/index.ts";
+import { type AgentsConfig, toAgentsConfig } from "./agents.ts";
 import { type ConfigFile, configSchema } from "./schema.ts";
 
 export interface AllowListEntry {
@@ -52,6 +53,7 @@ export interface HostConfig {
   readonly trust: TrustPolicy;
   /** How long a version of a registry must have been published before it is chosen. */
   readonly minimumAgeMs: number;
+  readonly agents: AgentsConfig;
   readonly policy: { readonly defaults: PolicyDefaults; readonly rules: readonly PolicyRule[] };
 }
 
@@ -124,6 +126,7 @@ function fromFile(file: ConfigFile): HostConfig {
       unsignedDirectories: file.trust.unsigned_directories,
       provenance: file.trust.provenance.map((entry) => ({ ...entry, plugins: entry.plugins.map(keyScope) })),
     },
+    agents: toAgentsConfig(file.agents),
     policy: {
       defaults: file.policy.defaults,
       rules: file.policy.rules.map(({ effect, ...rule }, index) => ({

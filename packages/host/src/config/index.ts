@@ -1,2 +1,10 @@
+export {
+  AGENT_NAME,
+  type AgentProfile,
+  type AgentProfileFile,
+  agentProfileShape,
+  type AgentsConfig,
+  toAgentProfile,
+} from "./agents.ts";
 export { type AllowListEntry, type HostConfig, type HostEntry, parseConfig } from "./config.ts";
 export { starterConfig } from "./starter.ts";

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { EFFECTS, LIMITS } from "../kernel/index.ts";
+import { agentsShape } from "./agents.ts";
 
 const decision = z.enum(["allow", "require_approval", "deny"]);
 
@@ -109,6 +110,7 @@ export const configSchema = z.strictObject({
       provenance: z.array(identity).max(1000).default([]),
     })
     .prefault({}),
+  agents: agentsShape,
   policy: z
     .strictObject({
       defaults: z.partialRecord(z.enum(EFFECTS), decision).default({}),
