@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { open, readdir, rename, rm } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { displayLine, SallyportError } from "../kernel/index.ts";
 import { readExactly, unsafe } from "./walk.ts";
 
@@ -42,9 +42,11 @@ export async function readSmallFile(path: string, maxBytes: number): Promise<Buf
   }
 }
 
-/** All of it or nothing, on disk before this resolves, whatever happens meanwhile. */
+const DRAFT = ".part";
+
+/** All of it or nothing, on disk before this resolves, whatever happens meanwhile; a process that is killed may leave a draft. */
 export async function writeFileWhole(path: string, bytes: Uint8Array, mode = 0o644): Promise<void> {
-  const draft = `${path}.${randomBytes(6).toString("hex")}.part`;
+  const draft = `${path}.${randomBytes(6).toString("hex")}${DRAFT}`;
   try {
     const handle = await open(draft, "wx", mode);
     try {
@@ -57,16 +59,29 @@ export async function writeFileWhole(path: string, bytes: Uint8Array, mode = 0o6
   } finally {
     await rm(draft, { force: true });
   }
+  const folder = await open(dirname(path), "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** What writers that were killed left in a registry's folder. Only while it is locked. */
+async function removeDrafts(folder: string): Promise<void> {
+  const drafts = (await readdir(folder)).filter((name) => name.endsWith(DRAFT));
+  await Promise.all(drafts.map((name) => rm(join(folder, name), { force: true })));
 }
 
 /**
- * Runs `work` while no other process writes this registry's index.
+ * Runs `work` while no other process writes in this registry's folder, on what a killed one left tidied.
  * @throws {SallyportError} `conflict` while another one does.
  */
 export async function whileLocked<T>(folder: string, work: () => Promise<T>): Promise<T> {
   const path = join(folder, LOCK_FILE);
   await takeLock(path, folder);
   try {
+    await removeDrafts(folder);
     return await work();
   } finally {
     await rm(path, { force: true });
