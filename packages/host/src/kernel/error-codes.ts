@@ -95,6 +95,8 @@ export const ERROR_CODES = {
   input_too_large: entry("limit", 413, "The input is over its size limit."),
   output_too_large: entry("limit", 502, "The plugin's answer is over its size limit."),
   policy_denied: entry("denied", 403, "Policy denies this call."),
+  hook_denied: entry("denied", 403, "A hook of another plugin denies this call."),
+  hook_failed: entry("denied", 403, "A hook that has to agree to this call did not answer as it must."),
   approval_required: entry("approval", 403, "An operator must approve this call first."),
   approval_expired: entry("approval", 403, "The approval expired, was used up, or was for something else."),
   deadline_exceeded: entry("failed", 504, "The call took longer than it may."),

@@ -34,4 +34,5 @@ export {
   type Risk,
   satisfiesFloor,
   strongestEffect,
+  type Via,
 } from "./words.ts";

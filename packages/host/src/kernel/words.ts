@@ -58,13 +58,36 @@ export interface PluginRef {
   readonly digest: string;
 }
 
+/** Through which plugin an agent's call was made: the plugin asks within a call of that agent. Only the host says so. */
+export interface Via {
+  /** The plugin that asks, and its call that asks. */
+  readonly plugin: PluginRef;
+  readonly callId: string;
+  /** 1 for what a tool asks that the agent called itself. */
+  readonly depth: number;
+  /** `<plugin>__<tool>` of each call on the way, the agent's own first. */
+  readonly chain: readonly string[];
+}
+
 /**
  * Who asks. Every face builds one; `invoke()` takes nothing else. `operator` is set when an operator acts as an agent, `token`
- * (its id, never the token) when one proved who asks.
+ * (its id, never the token) when one proved who asks, `via` by `invoke()` itself.
  */
 export type Caller =
-  | { readonly kind: "agent"; readonly agent: string; readonly operator?: string; readonly token?: string }
-  | { readonly kind: "operator"; readonly agent: string; readonly operator: string; readonly token?: string };
+  | {
+      readonly kind: "agent";
+      readonly agent: string;
+      readonly operator?: string;
+      readonly token?: string;
+      readonly via?: Via;
+    }
+  | {
+      readonly kind: "operator";
+      readonly agent: string;
+      readonly operator: string;
+      readonly token?: string;
+      readonly via?: Via;
+    };
 
 export type CallOutcome = "not_started" | "succeeded" | "failed" | "unknown";
 

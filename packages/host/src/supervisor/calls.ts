@@ -8,6 +8,8 @@ import type { BrokerSession, ToolAnswer, ToolCall } from "./types.ts";
 /** A call that waits or runs. */
 export interface Entry extends Cancellable {
   readonly call: ToolCall;
+  /** Where it has its place. */
+  readonly admission: Admission<Entry>;
   readonly agent: string;
   readonly exclusive: boolean;
   readonly deadline: number;
@@ -58,12 +60,17 @@ const MESSAGE_CHARS = 2000;
 export function createCalls(deps: CallsDeps): Calls {
   const { peer, broker, clock, limits } = deps;
   const inFlight = new Map<string, Entry>();
-  const draining = new Set<number>();
+  const draining = new Map<number, Admission<Entry>>();
   const waiting = new Set<Entry>();
   const alarm = createAlarm(deps.timers, () => clock.monotonic(), expireWaiting);
   let started = 0;
 
   const admission = createAdmission<Entry>({ concurrency: deps.concurrency, queued: limits.queuedCalls }, start);
+  /*
+   * What hooks and subscribers are told gives them no authority, only log and kv. It is therefore in flight beside calls of
+   * any agent, and a call never waits for a hook that waits for the call.
+   */
+  const telling = createAdmission<Entry>({ concurrency: limits.deliveries, queued: limits.queuedCalls }, start);
 
   function start(entry: Entry): void {
     const { call } = entry;
@@ -71,8 +78,12 @@ export function createCalls(deps: CallsDeps): Calls {
     inFlight.set(call.callId, entry);
     waiting.delete(entry);
     started++;
+    call.onStart?.();
     const params = { call_id: call.callId, tool: call.tool, input: call.input, timeout_ms: left, agent: call.agent };
-    entry.requestId = peer.send("call", params, left, (answer) => finish(entry, answer));
+    entry.requestId =
+      call.delivery === undefined
+        ? peer.send("call", params, left, (answer) => finish(entry, answer))
+        : peer.send(call.delivery, told(call, left), left, (answer) => finish(entry, answer));
   }
 
   function finish(entry: Entry, answer: PeerAnswer): void {
@@ -86,15 +97,27 @@ export function createCalls(deps: CallsDeps): Calls {
     const givenUp = answer.kind === "failed" ? givenUpBecause(answer.error) : null;
     const isDraining = givenUp !== null && entry.requestId !== 0 && deps.alive();
     if (isDraining) {
-      draining.add(entry.requestId);
+      draining.set(entry.requestId, entry.admission);
       peer.notify("cancel", { call_id: call.callId, reason: givenUp });
     }
     settle(entry, answer);
-    admission.leave(entry, isDraining);
+    entry.admission.leave(entry, isDraining);
     if (isDraining) deps.onGivenUp();
-    if (admission.blockedByDraining) deps.onBlocked();
-    if (admission.running === 0) deps.onEmpty();
+    if (both.blockedByDraining) deps.onBlocked();
+    if (both.running === 0) deps.onEmpty();
   }
+
+  const both = {
+    get running() {
+      return admission.running + telling.running;
+    },
+    get draining() {
+      return admission.draining + telling.draining;
+    },
+    get blockedByDraining() {
+      return admission.blockedByDraining || telling.blockedByDraining;
+    },
+  };
 
   function expireWaiting(now: number): number {
     let next = Infinity;
@@ -110,7 +133,7 @@ export function createCalls(deps: CallsDeps): Calls {
     if (!waiting.delete(entry)) return false;
     offAbort(entry.call.signal, entry);
     entry.reject(error);
-    admission.withdraw(entry);
+    entry.admission.withdraw(entry);
     return true;
   }
 
@@ -148,7 +171,8 @@ export function createCalls(deps: CallsDeps): Calls {
         if (call.signal.aborted) return reject(cancelled(false));
         const entry: Entry = {
           call,
-          agent: call.agent,
+          admission: call.limited === true ? telling : admission,
+          agent: call.limited === true ? "" : call.agent,
           exclusive: call.exclusive === true,
           deadline: clock.monotonic() + call.timeoutMs,
           resolve,
@@ -159,10 +183,11 @@ export function createCalls(deps: CallsDeps): Calls {
         };
         onAbort(call.signal, entry);
         try {
-          if (admission.enter(entry)) return;
+          if (entry.admission.enter(entry)) return;
           waiting.add(entry);
+          if (call.mayWait?.() === false) return void withdraw(entry, waitsForItself());
           alarm.setFor(entry.deadline);
-          if (admission.blockedByDraining) deps.onBlocked();
+          if (both.blockedByDraining) deps.onBlocked();
         } catch (error) {
           offAbort(call.signal, entry);
           reject(error);
@@ -174,7 +199,8 @@ export function createCalls(deps: CallsDeps): Calls {
       return entry.controller.signal;
     },
     late(requestId) {
-      if (draining.delete(requestId)) admission.drained();
+      const admitted = draining.get(requestId);
+      if (draining.delete(requestId)) admitted?.drained();
     },
     clearQueue(error) {
       alarm.stop();
@@ -186,8 +212,13 @@ export function createCalls(deps: CallsDeps): Calls {
     get started() {
       return started;
     },
-    admission,
+    admission: both,
   };
+}
+
+/** What a hook or a subscriber is told, as the wire has it. */
+function told({ callId, agent, input }: ToolCall, timeoutMs: number): object {
+  return { call_id: callId, ...(isRecord(input) ? input : {}), timeout_ms: timeoutMs, agent };
 }
 
 function givenUpBecause(error: SallyportError): "deadline_exceeded" | "cancelled" | null {
@@ -212,6 +243,14 @@ function tookTooLong(call: ToolCall): SallyportError {
   return new SallyportError("deadline_exceeded", `The tool did not answer within ${call.timeoutMs} ms.`, {
     detail: "The plugin was told to stop; what it did until then is not undone.",
     fix: "Ask for less at once; the tool's `timeout_ms` in the manifest sets the limit.",
+  });
+}
+
+function waitsForItself(): SallyportError {
+  return new SallyportError("busy", "The call would wait for a call that waits for it.", {
+    detail: "A plugin that is called back while it waits has to have a place left. The call never reached the plugin.",
+    fix: "Call another tool, or raise `limits.concurrency` in the plugin's manifest.",
+    data: { started: false },
   });
 }
 

@@ -214,7 +214,7 @@ async function greet(process: Supervised, limits: SupervisorLimits): Promise<voi
 }
 
 async function bind(process: Supervised, plan: LaunchPlan, bundle: string, limits: SupervisorLimits): Promise<void> {
-  const { ref, tools, scopes, config, secrets } = plan.view;
+  const { ref, tools, hooks = [], scopes, config, secrets } = plan.view;
   const params = {
     plugin: { id: ref.id, version: ref.version, digest: ref.digest },
     bundle,
@@ -225,6 +225,19 @@ async function bind(process: Supervised, plan: LaunchPlan, bundle: string, limit
   };
   const answer = await ask(process, "bind", params, limits.importMs, "load_failed", "The plugin's code did not load.");
   compareTools(tools, readTools(answer));
+  requireHooks(hooks, answer);
+}
+
+/** A hook whose function is not there would be one that never says no. */
+function requireHooks(declared: readonly string[], answer: unknown): void {
+  const offered: unknown = isRecord(answer) ? answer["hooks"] : undefined;
+  const lacking = declared.filter((name) => !Array.isArray(offered) || !offered.includes(name));
+  if (lacking.length === 0) return;
+  throw new SallyportError(
+    "load_failed",
+    `The plugin's code lacks a function for a hook that its manifest declares: ${list(lacking)}.`,
+    { fix: "Add it to the code's `hooks`, or remove the hook from the manifest." },
+  );
 }
 
 function readTools(answer: unknown): readonly string[] {

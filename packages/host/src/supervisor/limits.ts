@@ -8,6 +8,8 @@ export interface SupervisorLimits {
   readonly importMs: number;
   readonly initializeMs: number;
   readonly queuedCalls: number;
+  /** What hooks and subscribers are told at the same time. */
+  readonly deliveries: number;
   readonly outputBytes: number;
   /** How long a process may leave a ping unanswered once a call was given up, and with no call in flight. */
   readonly pingGraceMs: number;
@@ -32,6 +34,7 @@ export const SUPERVISOR_LIMITS: SupervisorLimits = {
   importMs: 10_000,
   initializeMs: LIMITS.initializeMs,
   queuedCalls: LIMITS.queuedCalls,
+  deliveries: 32,
   outputBytes: LIMITS.outputBytes,
   pingGraceMs: 3_000,
   heartbeatGraceMs: 10_000,

@@ -6,6 +6,8 @@ export interface PluginView {
   readonly ref: PluginRef;
   /** Tools that the manifest declares; the code must offer exactly these. */
   readonly tools: readonly string[];
+  /** Functions that hooks call; the code must have them. */
+  readonly hooks?: readonly string[];
   readonly scopes: readonly Scope[];
   readonly config: Readonly<Record<string, unknown>>;
   /** Secret name → placeholder text (or the value itself under an `expose` grant). */
@@ -66,6 +68,8 @@ export interface CallContext {
   readonly intent: Promise<void>;
   readonly signal: AbortSignal;
   readonly progress?: (progress: Progress) => void;
+  /** Only what is served outside a call is served: log and kv. */
+  readonly limited?: boolean;
 }
 
 export interface Progress {
@@ -80,6 +84,12 @@ export interface ToolCall extends CallContext {
   readonly timeoutMs: number;
   /** Never in flight together with any other call. */
   readonly exclusive?: boolean;
+  /** Set when the host tells the plugin something instead of calling a tool of it; `input` is what it tells. */
+  readonly delivery?: "hook" | "event";
+  /** Told when the call reaches the plugin. */
+  readonly onStart?: () => void;
+  /** Asked when the call would have to wait for a place; false: it fails with `busy` instead. */
+  readonly mayWait?: () => boolean;
 }
 
 export interface ToolAnswer {
