@@ -15,22 +15,35 @@ import { createRequestSecrets } from "./request-secrets.ts";
 import { createAddressGate, createSystemAddresses, systemResolver } from "./resolve.ts";
 import { createTransport } from "./transport.ts";
 import type { Authority, Broker, BrokerAction, BrokerDeps, PluginSession } from "./types.ts";
+import { WEBSOCKET_LIMITS } from "./websocket-limits.ts";
+import { createWebSockets } from "./websocket.ts";
+
+/** Pieces of something that was counted when it began; they have bounds of their own. */
+const UNCOUNTED = /^(?:body\.|ws\.(?:send|receive)$)/;
 
 /** The only place where a plugin's wish becomes an effect. */
 export function createBroker(deps: BrokerDeps): Broker {
   const states = new Map<string, PluginState>();
   const networkLimits = { ...NETWORK_LIMITS, ...deps.networkLimits };
   const fileLimits = { ...FILE_LIMITS, ...deps.fileLimits };
+  const socketLimits = { ...WEBSOCKET_LIMITS, ...deps.webSocketLimits };
 
   const stateOf = (key: string): PluginState => {
-    const state = states.get(key) ?? createPluginState(deps.clock, networkLimits);
+    const state = states.get(key) ?? createPluginState(deps.clock, networkLimits, socketLimits);
     states.set(key, state);
     return state;
   };
 
   return {
     session: (authority) =>
-      createSession(deps, authority, stateOf(`${authority.plugin.id}\n${authority.space}`), networkLimits, fileLimits),
+      createSession(
+        deps,
+        authority,
+        stateOf(`${authority.plugin.id}\n${authority.space}`),
+        networkLimits,
+        fileLimits,
+        socketLimits,
+      ),
   };
 }
 
@@ -40,6 +53,7 @@ function createSession(
   state: PluginState,
   networkLimits: typeof NETWORK_LIMITS,
   fileLimits: typeof FILE_LIMITS,
+  socketLimits: typeof WEBSOCKET_LIMITS,
 ): PluginSession {
   const { plugin } = authority;
   const reach = createReach(authority);
@@ -86,7 +100,7 @@ function createSession(
       },
       error,
     );
-  const network = createNetwork({
+  const toNetwork = {
     limits: networkLimits,
     reach,
     secrets,
@@ -94,6 +108,14 @@ function createSession(
     gate,
     transport: newTransport(),
     report: reportNetwork,
+  };
+  const network = createNetwork(toNetwork);
+  const sockets = createWebSockets({
+    ...toNetwork,
+    sockets: socketLimits,
+    clock: deps.clock,
+    sending: state.sending,
+    ofPlugin: state.sockets,
   });
   const tunnels = createReach({
     declared: wholeHosts(authority.declared),
@@ -128,6 +150,7 @@ function createSession(
   const operations = new Map<string, Operation>(
     Object.entries({
       ...network.operations,
+      ...sockets.operations,
       ...files.operations,
       ...createKv({
         space: authority.space,
@@ -146,7 +169,7 @@ function createSession(
     secretsView: secrets.view,
     ...(egress === undefined ? {} : { egress }),
     async handle(method, params, context, signal) {
-      if (!method.startsWith("body.") && !state.actions.take()) {
+      if (!UNCOUNTED.test(method) && !state.actions.take()) {
         const error = new SallyportError("limit_exceeded", "The plugin asks for too much at once.", {
           fix: "Ask less often.",
         });
@@ -176,11 +199,13 @@ function createSession(
     notify,
     endCall(callId) {
       network.endCall(callId);
+      sockets.endCall(callId);
       files.endCall(callId);
     },
     close() {
       closed = true;
       network.close();
+      sockets.close();
       void egress?.close();
     },
   };

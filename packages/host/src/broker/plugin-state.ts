@@ -3,6 +3,8 @@ import { createDataUsage, type DataUsage } from "./data-usage.ts";
 import type { NetworkLimits } from "./network-limits.ts";
 import { createQueue, type Queue } from "./queue.ts";
 import { createRateLimit, type RateLimit } from "./rate.ts";
+import type { WebSocketLimits } from "./websocket-limits.ts";
+import type { OpenSocket } from "./websocket-socket.ts";
 
 /** What all processes of one plugin share, so that a restart resets no limit. */
 export interface PluginState {
@@ -13,18 +15,24 @@ export interface PluginState {
   readonly files: Queue;
   readonly kv: Queue;
   readonly dataUsage: DataUsage;
+  /** WebSockets that are open, or were not read to their end. */
+  readonly sockets: Set<OpenSocket>;
+  /** Messages that they send. */
+  readonly sending: RateLimit;
 }
 
 /** More than any honest plugin needs, and few enough that a hostile one does not fill the audit's disk. */
 const ACTIONS_PER_SECOND = 1_000;
 const ACTIONS_BURST = 4_000;
 
-export function createPluginState(clock: Clock, limits: NetworkLimits): PluginState {
+export function createPluginState(clock: Clock, limits: NetworkLimits, sockets: WebSocketLimits): PluginState {
   return {
     requests: createRateLimit(clock, limits.perSecond, limits.burst),
     actions: createRateLimit(clock, ACTIONS_PER_SECOND, ACTIONS_BURST),
     files: createQueue(),
     kv: createQueue(),
     dataUsage: createDataUsage(),
+    sockets: new Set(),
+    sending: createRateLimit(clock, sockets.perSecond, sockets.burst),
   };
 }

@@ -182,7 +182,7 @@ function next(deps: HopDeps, request: HopRequest, hop: Omit<LastHop, "redirected
 }
 
 /** The path as it may be shown: with the secret's name where its value goes. */
-function pathWithNames(path: string, uses: readonly PlannedUse[]): string {
+export function pathWithNames(path: string, uses: readonly PlannedUse[]): string {
   const segments = path.split("/");
   for (const { name, use } of uses) {
     const at = use.in.startsWith("path:") ? Number(use.in.slice(5)) + 1 : 0;

@@ -16,6 +16,8 @@ export interface Transport {
   to(target: Target, addresses: readonly string[]): Promise<Dispatcher>;
   /** A bare connection to the first of these addresses that takes one. */
   connect(addresses: readonly string[], port: number): Promise<Socket>;
+  /** A connection to the target's server alone, secured as its scheme says. The caller ends it. */
+  open(target: Target, addresses: readonly string[]): Promise<Socket>;
   close(): void;
 }
 
@@ -86,6 +88,7 @@ export function createTransport(
       return pool;
     },
     connect: (addresses, port) => connectToAny(openSocket, addresses, port, limits.connectMs),
+    open: dial,
     close() {
       closed = true;
       for (const pool of pools.values()) pool.destroy().catch(() => undefined);

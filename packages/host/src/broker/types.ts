@@ -8,6 +8,7 @@ import type { FileLimits } from "./files-limits.ts";
 import type { NetworkLimits } from "./network-limits.ts";
 import type { Resolver } from "./resolve.ts";
 import type { Dial } from "./transport.ts";
+import type { WebSocketLimits } from "./websocket-limits.ts";
 
 /** Whose wishes a session answers, and how far they may reach: declared ∩ granted ∩ ceiling. */
 export interface Authority {
@@ -32,7 +33,7 @@ export interface BrokerAction {
   readonly target: string;
   /** The HTTP method, or the method of the wire. */
   readonly method: string;
-  /** HTTP status, when there was an answer. */
+  /** HTTP status, when there was an answer; the code with which a WebSocket ended. */
   readonly status?: number;
   /** Bytes of payload, in both directions. */
   readonly bytes: number;
@@ -78,6 +79,7 @@ export interface BrokerDeps {
   /** Opens a TCP connection to a checked address. Default: the operating system's; tests lead well-known ports elsewhere. */
   readonly dial?: Dial;
   readonly networkLimits?: Partial<NetworkLimits>;
+  readonly webSocketLimits?: Partial<WebSocketLimits>;
   readonly egressLimits?: Partial<EgressLimits>;
   readonly fileLimits?: Partial<FileLimits>;
 }
