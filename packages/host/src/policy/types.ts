@@ -1,4 +1,5 @@
 import type { Decision, Effect } from "../kernel/index.ts";
+import type { Conditions } from "./conditions.ts";
 
 /** One rule of the operator's. A field that is absent matches everything; all that are present must match. */
 export interface PolicyRule {
@@ -9,8 +10,21 @@ export interface PolicyRule {
   readonly plugin?: string | undefined;
   readonly agent?: string | undefined;
   readonly effect?: readonly Effect[] | undefined;
+  /** Conditions on the canonical input, after its schema. */
+  readonly when?: Conditions | undefined;
   readonly decision: Decision;
   readonly reason?: string | undefined;
+}
+
+/**
+ * Rules of one origin. All layers are one set: of the rules that match, in whichever layer, the strictest wins, so that neither the order
+ * of layers nor that of rules means anything. An agent's profile is a layer with `agent`: its rules are that agent's alone.
+ */
+export interface PolicyLayer {
+  /** For people: `config.yml`, `agent builder`. */
+  readonly name: string;
+  readonly agent?: string | undefined;
+  readonly rules: readonly PolicyRule[];
 }
 
 /** What holds for a tool that no rule matches, by its computed effect. An absent effect is denied. */
