@@ -1,7 +1,9 @@
+import { argumentsMatch } from "./arguments.ts";
+import { commandMatches } from "./command.ts";
 import { hostMatches } from "./host-name.ts";
 import { pathContains } from "./file-path.ts";
 import { pathMatches } from "./url-path.ts";
-import { argumentsMatch, nameMatches, sameUse } from "./patterns.ts";
+import { nameMatches, sameUse } from "./patterns.ts";
 import type { NetworkScope, Scope, SecretScope, Wish } from "./types.ts";
 
 /** Whether one granted scope admits one wish. Both are in canonical form; whatever is not, is not covered. */
@@ -16,7 +18,11 @@ export function covers(scope: Scope, wish: Wish): boolean {
     case "secrets":
       return wish.capability === "secrets" && coversSecret(scope, wish);
     case "exec":
-      return wish.capability === "exec" && scope.command === wish.command && argumentsMatch(scope.args, wish.args);
+      return (
+        wish.capability === "exec" &&
+        commandMatches(scope.command, wish.command) &&
+        argumentsMatch(scope.args, wish.args)
+      );
     case "database":
       return (
         wish.capability === "database" && scope.connection === wish.connection && modeCovers(scope.mode, wish.mode)

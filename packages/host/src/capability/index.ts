@@ -24,12 +24,15 @@ export {
   secretUse,
   splitPort,
 } from "./build.ts";
+export { ARGUMENT_LIMITS, canonicalArguments } from "./arguments.ts";
+export { canonicalCommand, commandMatches } from "./command.ts";
 export { coveredBy, covers } from "./covers.ts";
+export { canonicalFacet, isSystemFacet, type SystemFacet } from "./facets.ts";
 export { canonicalFilePath, DATA_ROOT, pathContains } from "./file-path.ts";
 export { canonicalHost, canonicalHostPattern, hostMatches } from "./host-name.ts";
 export { scopeKey } from "./key.ts";
 export { computeEffect, effectFloor, type EffectOfTool, riskOf } from "./risk.ts";
 export { parseScopeArgument } from "./scope-argument.ts";
-export { sentenceOf } from "./sentence.ts";
+export { commandLine, sentenceOf } from "./sentence.ts";
 export { canonicalPathPattern, pathMatches } from "./url-path.ts";
 export { answersRequest, widerThan, withinScope } from "./within.ts";

@@ -1,3 +1,4 @@
+import { commandLine } from "./sentence.ts";
 import type { Scope } from "./types.ts";
 
 /**
@@ -13,7 +14,7 @@ export function scopeKey(scope: Scope): string {
     case "secrets":
       return `secrets:${scope.name}`;
     case "exec":
-      return `exec:${[scope.command, ...scope.args].join(" ")}`;
+      return `exec:${commandLine(scope.command, scope.args)}`;
     case "database":
       return `database:${scope.connection}`;
     case "agent":

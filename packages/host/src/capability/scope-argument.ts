@@ -1,5 +1,8 @@
 import { displayLine, SallyportError } from "../kernel/index.ts";
+import { canonicalArguments } from "./arguments.ts";
 import { networkFromText, secretUse } from "./build.ts";
+import { canonicalCommand } from "./command.ts";
+import { canonicalFacet } from "./facets.ts";
 import { canonicalFilePath } from "./file-path.ts";
 import type { Scope } from "./types.ts";
 
@@ -13,7 +16,7 @@ const FORMS: Record<string, string> = {
   filesystem: "filesystem=/data:r, filesystem=/data:rw or filesystem=${data}/cache:rw",
   secrets:
     "secrets=NAME,origin=https://api.example.com,in=header:authorization,format=Bearer {} or secrets+expose=NAME",
-  exec: 'exec="git status" or exec="git log **"',
+  exec: 'exec="git status", exec="git log **", exec=["/usr/bin/date","+%F %T"] or exec+interpreter="/usr/bin/python3 -"',
   database: "database=NAME:r or database=NAME:rw",
   agent: "agent=weather__forecast,notes__* or agent+notify=",
   events: "events=publish:orders.created or events=consume:orders.*",
@@ -68,7 +71,7 @@ function build(capability: string, flags: ReadonlySet<string>, value: string): S
     case "secrets":
       return secret(only(flags, ["expose"]), value);
     case "exec":
-      return exec(only(flags, []), value);
+      return exec(only(flags, ["interpreter"]), value);
     case "agent": {
       const notify = only(flags, ["notify"]).has("notify");
       const tools = value === "" ? [] : value.split(",").map((tool) => matching(TOOL, tool));
@@ -93,7 +96,7 @@ function build(capability: string, flags: ReadonlySet<string>, value: string): S
     }
     case "system":
       only(flags, []);
-      return { capability, facet: named(value) };
+      return { capability, facet: canonicalFacet(value) };
     case "tools":
       only(flags, []);
       return value === "" ? { capability } : refuse("It takes no value.");
@@ -124,11 +127,27 @@ function secret(flags: ReadonlySet<string>, text: string): Scope {
   return { capability: "secrets", name: named(name), ...use, ...(flags.has("expose") ? { expose: true } : {}) };
 }
 
-function exec(_flags: ReadonlySet<string>, text: string): Scope {
-  const [command = "", ...args] = text.trim().split(/ +/);
-  if (command === "" || /[\s"'`$;&|<>\\]/.test(text.replaceAll(" ", "")))
+/** Words with single spaces between them, or a JSON list where an argument has a space. No shell reads either. */
+function exec(flags: ReadonlySet<string>, text: string): Scope {
+  const [command = "", ...args] = text.trimStart().startsWith("[") ? jsonTexts(text) : text.trim().split(/ +/);
+  if (!text.trimStart().startsWith("[") && /[\s"'`$;&|<>\\]/.test(text.replaceAll(" ", "")))
     refuse("A command is one program and its arguments; no shell reads it.");
-  return { capability: "exec", command, args };
+  return {
+    capability: "exec",
+    command: canonicalCommand(command),
+    args: canonicalArguments(args),
+    ...(flags.has("interpreter") ? { interpreter: true } : {}),
+  };
+}
+
+function jsonTexts(text: string): readonly string[] {
+  try {
+    const list: unknown = JSON.parse(text);
+    if (Array.isArray(list) && list.every((item) => typeof item === "string")) return list;
+  } catch {
+    // said below
+  }
+  return refuse("It is not a JSON list of texts.");
 }
 
 function only(flags: ReadonlySet<string>, known: readonly string[]): ReadonlySet<string> {

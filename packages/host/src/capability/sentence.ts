@@ -1,8 +1,10 @@
 import { displayLine } from "../kernel/index.ts";
+import { facetWords, isSystemFacet } from "./facets.ts";
 import { DATA_ROOT } from "./file-path.ts";
 import type {
   AgentScope,
   EventsScope,
+  ExecScope,
   FilesystemScope,
   HooksScope,
   NetworkScope,
@@ -22,7 +24,7 @@ export function sentenceOf(subject: Scope | PermissionRequest): string {
     case "secrets":
       return secret(subject);
     case "exec":
-      return `MAY RUN THE PROGRAM ${displayLine([subject.command, ...subject.args].join(" "))} ON THIS COMPUTER`;
+      return exec(subject);
     case "database":
       return `may ${subject.mode === "r" ? "read" : "read and change data in"} the database connection ${displayLine(subject.connection)}`;
     case "agent":
@@ -32,7 +34,7 @@ export function sentenceOf(subject: Scope | PermissionRequest): string {
     case "hooks":
       return hooks(subject);
     case "system":
-      return `MAY USE THE SYSTEM FACILITY ${displayLine(subject.facet)} OF THIS COMPUTER`;
+      return `may learn ${isSystemFacet(subject.facet) ? facetWords(subject.facet) : `the unknown fact ${displayLine(subject.facet)}`}`;
     case "tools":
       return "may offer its tools to your agents";
   }
@@ -90,6 +92,24 @@ function secret(scope: SecretScope): string {
   return `may have the secret ${name} sent to ${displayLine(scope.use.origin)} in ${where}, without seeing it`;
 }
 
+function exec({ command, args, interpreter, file }: ExecScope): string {
+  const line = displayLine(commandLine(command, args), 600);
+  const real = file === undefined || file.path === command ? "" : ` (which is ${displayLine(file.path)})`;
+  const jail = "in a jail of its own: no network, no files but those that the plugin hands it";
+  const notes = [
+    args.some((arg) => arg !== "-**" && arg !== "**" && arg.includes("*")) ? "* is text of its choice" : "",
+    args.at(-1) === "**" ? "** is any number of arguments that are no options" : "",
+    args.at(-1) === "-**" ? "-** IS ANY NUMBER OF ARGUMENTS, OPTIONS TOO" : "",
+  ].filter(Boolean);
+  const what = interpreter === true ? "MAY RUN ANY CODE THROUGH THE INTERPRETER" : "MAY RUN THE PROGRAM";
+  return `${what} ${line}${real} ON THIS COMPUTER, ${jail}${notes.length === 0 ? "" : ` (${notes.join("; ")})`}`;
+}
+
+/** One text for a command and its arguments; what could be mistaken for two is quoted. */
+export function commandLine(command: string, args: readonly string[]): string {
+  return [command, ...args].map((part) => (/^[^\s"'\\]+$/.test(part) ? part : JSON.stringify(part))).join(" ");
+}
+
 function agent(scope: AgentScope): string {
   const parts: string[] = [];
   if (scope.tools.length > 0)
@@ -130,7 +150,7 @@ function unscoped(request: PermissionRequest): string {
     case "hooks":
       return `WANTS TO WATCH TOOL CALLS ${later}`;
     case "system":
-      return `WANTS TO USE FACILITIES OF THE SYSTEM ${later}`;
+      return `wants to learn facts about this computer ${later}`;
     case "tools":
       return "may offer its tools to your agents";
   }

@@ -42,8 +42,19 @@ export interface SecretScope {
 
 export interface ExecScope {
   readonly capability: "exec";
+  /** Absolute path. In what a manifest asks for also a plain name, which stands for any path that ends in it. */
   readonly command: string;
+  /** Argument patterns, in canonical form. */
   readonly args: readonly string[];
+  /** Operator's only: it runs whatever its arguments or its input say. */
+  readonly interpreter?: boolean;
+  /** Grants only, written by the host: what the command was when the operator said yes. Without it nothing runs. */
+  readonly file?: {
+    /** Absolute, without links. */
+    readonly path: string;
+    /** Of its bytes, hex. */
+    readonly sha256: string;
+  };
 }
 
 export interface DatabaseScope {
@@ -62,6 +73,15 @@ export interface EventsScope {
   readonly capability: "events";
   readonly direction: "publish" | "consume";
   readonly topic: string;
+  /** To consume: while it is told of an event, the plugin may use all else that it was granted; otherwise log and kv. */
+  readonly background?: boolean;
+}
+
+/** What `tool.before_call` may write into arguments, and nothing else: one value at one place. */
+export interface HookMark {
+  /** JSON pointer, as in `/labels/checked`. */
+  readonly pointer: string;
+  readonly value: string | number | boolean;
 }
 
 export interface HooksScope {
@@ -70,6 +90,10 @@ export interface HooksScope {
   /** Names of other plugins' tools; empty means the plugin's own tools. */
   readonly tools: readonly string[];
   readonly payload?: boolean;
+  /** `tool.before_call` only. */
+  readonly mark?: HookMark;
+  /** Not `tool.before_call`: as for events. */
+  readonly background?: boolean;
 }
 
 export interface SystemScope {

@@ -1,7 +1,8 @@
+import { execWithin } from "./command.ts";
 import { hostWithin } from "./host-name.ts";
 import { pathContains } from "./file-path.ts";
-import { argumentsWithin, nameWithin, sameUse } from "./patterns.ts";
-import type { AgentScope, HooksScope, NetworkScope, PermissionRequest, Scope, SecretScope } from "./types.ts";
+import { nameWithin, sameUse } from "./patterns.ts";
+import type { AgentScope, HookMark, HooksScope, NetworkScope, PermissionRequest, Scope, SecretScope } from "./types.ts";
 import { patternWithin } from "./url-path.ts";
 
 /**
@@ -19,7 +20,7 @@ export function withinScope(inner: Scope, outer: Scope): boolean {
     case "secrets":
       return outer.capability === "secrets" && secretWithin(inner, outer);
     case "exec":
-      return outer.capability === "exec" && inner.command === outer.command && argumentsWithin(inner.args, outer.args);
+      return outer.capability === "exec" && execWithin(inner, outer);
     case "database":
       return (
         outer.capability === "database" && inner.connection === outer.connection && modeWithin(inner.mode, outer.mode)
@@ -28,7 +29,10 @@ export function withinScope(inner: Scope, outer: Scope): boolean {
       return outer.capability === "agent" && agentWithin(inner, outer);
     case "events":
       return (
-        outer.capability === "events" && inner.direction === outer.direction && nameWithin(inner.topic, outer.topic)
+        outer.capability === "events" &&
+        inner.direction === outer.direction &&
+        (inner.background !== true || outer.background === true) &&
+        nameWithin(inner.topic, outer.topic)
       );
     case "hooks":
       return outer.capability === "hooks" && hooksWithin(inner, outer);
@@ -46,7 +50,7 @@ export function widerThan(scope: Scope, held: readonly Scope[]): boolean {
 
 /**
  * Whether an operator's scope may answer a request: of its kind, and no wider than what was asked. Only the operator can
- * admit local addresses (`private`, `loopback`), so these two are not compared.
+ * admit local addresses (`private`, `loopback`) and interpreters, so these are not compared.
  */
 export function answersRequest(scope: Scope, request: PermissionRequest): boolean {
   if (scope.capability !== request.capability) return false;
@@ -57,6 +61,8 @@ export function answersRequest(scope: Scope, request: PermissionRequest): boolea
     if (scope.capability === "events") return request.direction === undefined || scope.direction === request.direction;
     return true;
   }
+  if (scope.capability === "exec" && request.scope.capability === "exec")
+    return execWithin(scope, { ...request.scope, interpreter: true });
   if (scope.capability !== "network" || request.scope.capability !== "network")
     return withinScope(scope, request.scope);
   return networkWithin(scope, { ...request.scope, private: true, loopback: true });
@@ -86,8 +92,14 @@ function agentWithin(inner: AgentScope, outer: AgentScope): boolean {
 
 function hooksWithin(inner: HooksScope, outer: HooksScope): boolean {
   if (inner.event !== outer.event || (inner.payload === true && outer.payload !== true)) return false;
+  if (inner.background === true && outer.background !== true) return false;
+  if (inner.mark !== undefined && !sameMark(inner.mark, outer.mark)) return false;
   if (inner.tools.length === 0 || outer.tools.length === 0) return inner.tools.length === outer.tools.length;
-  return inner.tools.every((tool) => outer.tools.includes(tool));
+  return inner.tools.every((tool) => outer.tools.some((pattern) => nameWithin(tool, pattern)));
+}
+
+function sameMark(a: HookMark, b: HookMark | undefined): boolean {
+  return a.pointer === b?.pointer && a.value === b.value;
 }
 
 function modeWithin(inner: "r" | "rw", outer: "r" | "rw"): boolean {

@@ -1,6 +1,14 @@
 import { Range, SemVer } from "semver";
 import { z } from "zod";
-import { canonicalFilePath, canonicalPathPattern, networkScope, secretUse } from "../capability/index.ts";
+import {
+  canonicalArguments,
+  canonicalCommand,
+  canonicalFacet,
+  canonicalFilePath,
+  canonicalPathPattern,
+  networkScope,
+  secretUse,
+} from "../capability/index.ts";
 import { LIMITS, SallyportError } from "../kernel/index.ts";
 import { canonicalPath } from "./entry.ts";
 import { checkPluginId, checkToolName, foldId } from "./ids.ts";
@@ -173,8 +181,16 @@ const database = z.strictObject({
   ...why,
 });
 const exec = z.strictObject({
-  command: line(200, "Program.").regex(/^[A-Za-z0-9_./+-]+$/, "is not the plain name or path of a program"),
-  args: z.array(line(500, "Exact text, * for any one, ** last for any number.")).max(64).optional(),
+  command: checked(
+    line(200, "Plain name or absolute path of a program; which file it is, the operator's approval says."),
+    canonicalCommand,
+  ),
+  args: checked(
+    z
+      .array(line(500, "Exact text; * is any text of one argument, ** last any number of arguments, -** options too."))
+      .max(64),
+    canonicalArguments,
+  ).optional(),
   ...why,
 });
 const agent = z.strictObject({
@@ -195,7 +211,7 @@ const event = z.strictObject({
   topic: line(128, "Topic, or a prefix and *.").regex(/^(?:\*|[a-z][a-z0-9_.-]*\*?)$/, "is not a topic"),
   ...why,
 });
-const system = z.strictObject({ facet: name("Name of the fact, as in hostname."), ...why });
+const system = z.strictObject({ facet: checked(name("Name of the fact, as in hostname."), canonicalFacet), ...why });
 
 const list = <T extends z.ZodType>(item: T, max = 64) => z.array(item).max(max).optional();
 
