@@ -5,6 +5,7 @@ export type {
   ExecScope,
   FilesystemScope,
   Grant,
+  HookMark,
   HooksScope,
   NetworkScope,
   PermissionRequest,
@@ -34,5 +35,7 @@ export { scopeKey } from "./key.ts";
 export { computeEffect, effectFloor, type EffectOfTool, riskOf } from "./risk.ts";
 export { parseScopeArgument } from "./scope-argument.ts";
 export { commandLine, sentenceOf } from "./sentence.ts";
+export { HOOK_EVENTS, type HookEvent, isHookEvent, isTopic, isTopicPattern, markPath } from "./topics.ts";
+export { nameMatches } from "./patterns.ts";
 export { canonicalPathPattern, pathMatches } from "./url-path.ts";
 export { answersRequest, widerThan, withinScope } from "./within.ts";

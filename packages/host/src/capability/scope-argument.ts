@@ -4,11 +4,11 @@ import { networkFromText, secretUse } from "./build.ts";
 import { canonicalCommand } from "./command.ts";
 import { canonicalFacet } from "./facets.ts";
 import { canonicalFilePath } from "./file-path.ts";
+import { HOOK_EVENTS, type HookEvent, isHookEvent, isTopicPattern } from "./topics.ts";
 import type { Scope } from "./types.ts";
 
 const NAME = /^[A-Za-z][A-Za-z0-9_.:-]{0,127}$/;
 const TOOL = /^(?:\*|[a-z][a-z0-9_-]{0,63}\*?)$/;
-const TOPIC = /^(?:\*|[a-z][a-z0-9_.-]{0,127}\*?)$/;
 
 const FORMS: Record<string, string> = {
   network:
@@ -19,7 +19,7 @@ const FORMS: Record<string, string> = {
   exec: 'exec="git status", exec="git log **", exec=["/usr/bin/date","+%F %T"] or exec+interpreter="/usr/bin/python3 -"',
   database: "database=NAME:r or database=NAME:rw",
   agent: "agent=weather__forecast,notes__* or agent+notify=",
-  events: "events=publish:orders.created or events=consume:orders.*",
+  events: "events=publish:orders.created, events=consume:orders.* or events+background=consume:orders.*",
   hooks: "hooks=tool.after_call or hooks+payload=tool.before_call:other__tool",
   system: "system=hostname",
   tools: "tools",
@@ -79,19 +79,22 @@ function build(capability: string, flags: ReadonlySet<string>, value: string): S
       return { capability, tools, ...(notify ? { notify } : {}) };
     }
     case "events": {
-      only(flags, []);
       const [direction, topic = ""] = split(value, ":");
+      const background = only(flags, direction === "consume" ? ["background"] : []).has("background");
       if (direction !== "publish" && direction !== "consume") return refuse("The direction is publish or consume.");
-      return { capability, direction, topic: matching(TOPIC, topic) };
+      if (!isTopicPattern(topic)) return refuse(`"${displayLine(topic, 60)}" is no topic, or one of the host's own.`);
+      return { capability, direction, topic, ...(background ? { background } : {}) };
     }
     case "hooks": {
-      const payload = only(flags, ["payload"]).has("payload");
       const [event, tools] = split(value, ":");
+      if (!isHookEvent(event)) return refuse(`It is on one of ${HOOK_EVENTS.join(", ")}.`);
+      const { payload, background } = hookFlags(event, flags);
       return {
         capability,
-        event: matching(/^[a-z]+(?:\.[a-z_]+)+$/, event),
+        event,
         tools: tools === undefined ? [] : tools.split(",").map((tool) => matching(TOOL, tool)),
         ...(payload ? { payload } : {}),
+        ...(background ? { background } : {}),
       };
     }
     case "system":
@@ -138,6 +141,11 @@ function exec(flags: ReadonlySet<string>, text: string): Scope {
     args: canonicalArguments(args),
     ...(flags.has("interpreter") ? { interpreter: true } : {}),
   };
+}
+
+function hookFlags(event: HookEvent, flags: ReadonlySet<string>): { payload: boolean; background: boolean } {
+  only(flags, event === "tool.before_call" ? ["payload"] : ["payload", "background"]);
+  return { payload: flags.has("payload"), background: flags.has("background") };
 }
 
 function jsonTexts(text: string): readonly string[] {

@@ -114,20 +114,43 @@ function agent(scope: AgentScope): string {
   const parts: string[] = [];
   if (scope.tools.length > 0)
     parts.push(`call these tools in the name of your agents: ${displayLine(scope.tools.join(", "), 400)}`);
-  if (scope.notify === true) parts.push("put messages before your agents");
+  if (scope.notify === true) parts.push("put short notes in its own words before you");
   return `may ${parts.join(", and ") || "do nothing with your agents"}`;
 }
 
 function events(scope: EventsScope): string {
+  const topic = scope.topic === "*" ? "any topic" : displayLine(scope.topic);
   return scope.direction === "publish"
-    ? `may publish events to ${displayLine(scope.topic)}, which other plugins may read`
-    : `may read the events of ${displayLine(scope.topic)}, which other plugins publish`;
+    ? `may pass data to other plugins, as events of ${topic}`
+    : `may receive data from other plugins, as events of ${topic}${background(scope)}`;
+}
+
+function background({ background: acts }: EventsScope | HooksScope): string {
+  return acts === true ? ", AND THEN DO ALL ELSE THAT IT MAY, WITHOUT ANY CALL OF AN AGENT" : "";
 }
 
 function hooks(scope: HooksScope): string {
-  if (scope.tools.length === 0) return `may watch ${displayLine(scope.event)} of its own tools`;
-  const payload = scope.payload === true ? ", WITH THEIR ARGUMENTS AND RESULTS" : "";
-  return `MAY WATCH AND STOP ${displayLine(scope.event)} OF OTHER PLUGINS' TOOLS (${displayLine(scope.tools.join(", "), 400)})${payload}`;
+  const whose = scope.tools.length === 0 ? "its own" : "OTHER PLUGINS'";
+  const tools = scope.tools.length === 0 ? "" : ` (${displayLine(scope.tools.join(", "), 400)})`;
+  const what = `${hooked(scope)} ${whose} ${scope.event === "plugin.lifecycle" ? "plugin" : "tools"}${tools}`;
+  return `${scope.tools.length === 0 ? what : what.replace("may", "MAY")}${payload(scope)}${marked(scope)}${background(scope)}`;
+}
+
+function hooked({ event }: HooksScope): string {
+  if (event === "tool.before_call") return "may see and deny calls of";
+  if (event === "tool.after_call") return "may see what became of calls of";
+  if (event === "plugin.lifecycle") return "may see the starts and stops of";
+  return `may watch ${displayLine(event)} of`;
+}
+
+function payload(scope: HooksScope): string {
+  if (scope.payload !== true) return "";
+  return scope.event === "tool.before_call" ? ", WITH THEIR ARGUMENTS" : ", WITH THEIR ARGUMENTS AND RESULTS";
+}
+
+function marked({ mark }: HooksScope): string {
+  if (mark === undefined) return "";
+  return `, AND WRITE ${displayLine(JSON.stringify(mark.value), 200)} AT ${displayLine(mark.pointer)} OF THEIR ARGUMENTS`;
 }
 
 function unscoped(request: PermissionRequest): string {

@@ -70,7 +70,9 @@ export function requestsOf(permissions: RawPermissions): readonly PermissionRequ
         break;
       case "events":
         for (const item of permissions.events ?? [])
-          found.push(requestFor({ capability, direction: item.direction, topic: item.topic }, item));
+          found.push(
+            requestFor({ capability, direction: item.direction, topic: item.topic, ...backgroundOf(item) }, item),
+          );
         break;
       case "system":
         for (const item of permissions.system ?? []) found.push(requestFor({ capability, facet: item.facet }, item));
@@ -90,6 +92,8 @@ export function requestsOfContributions(contributes: RawManifest["contributes"])
       event: hook.event,
       tools: hook.tools ?? [],
       ...(hook.payload === true ? { payload: true } : {}),
+      ...(hook.mark === undefined ? {} : { mark: hook.mark }),
+      ...backgroundOf(hook),
     };
     found.push(requestFor(scope, hook));
   }
@@ -102,7 +106,13 @@ export function hookOf(hook: NonNullable<RawManifest["contributes"]["hooks"]>[nu
     handler: hook.handler,
     ...(hook.tools === undefined ? {} : { tools: hook.tools }),
     ...(hook.payload === undefined ? {} : { payload: hook.payload }),
+    ...(hook.mark === undefined ? {} : { mark: hook.mark }),
+    ...backgroundOf(hook),
   };
+}
+
+function backgroundOf({ background }: { readonly background?: boolean | undefined }): { readonly background?: true } {
+  return background === true ? { background } : {};
 }
 
 export function mcpServerOf(

@@ -6,6 +6,9 @@ import {
   canonicalFacet,
   canonicalFilePath,
   canonicalPathPattern,
+  HOOK_EVENTS,
+  isTopicPattern,
+  markPath,
   networkScope,
   secretUse,
 } from "../capability/index.ts";
@@ -95,21 +98,44 @@ const route = z.strictObject({
   tool: line(64, "A declared tool."),
 });
 
-const hook = z.strictObject({
-  event: line(64, "As in tool.after_call.").regex(/^[a-z]+(?:\.[a-z_]+)+$/, "is not the name of an event"),
-  handler: line(64, "Name of the function in the plugin's code.").regex(
-    /^[A-Za-z_$][A-Za-z0-9_$]*$/,
-    "is not the name of a function",
-  ),
-  tools: z
-    .array(line(64, "<plugin>__<tool>").regex(/^[a-z][a-z0-9_-]*$/, "is not the name of a tool"))
-    .min(1)
-    .max(64)
-    .describe("Other plugins' tools to watch; absent means its own.")
-    .optional(),
-  payload: z.boolean().describe("Also see arguments and results.").optional(),
-  ...why,
-});
+const hook = z
+  .strictObject({
+    event: z.enum(HOOK_EVENTS),
+    handler: line(64, "Name of the function in the plugin's code.").regex(
+      /^[A-Za-z_$][A-Za-z0-9_$]*$/,
+      "is not the name of a function",
+    ),
+    tools: z
+      .array(line(64, "<plugin>__<tool>").regex(/^[a-z][a-z0-9_-]*$/, "is not the name of a tool"))
+      .min(1)
+      .max(64)
+      .describe("Other plugins' tools to watch; absent means its own.")
+      .optional(),
+    payload: z.boolean().describe("Also see arguments and results.").optional(),
+    mark: z
+      .strictObject({
+        pointer: line(200, "JSON pointer, as in /labels/checked.").refine(
+          (pointer) => markPath(pointer) !== null,
+          "is not a JSON pointer to a member",
+        ),
+        value: z.union([line(200, "Text."), z.number(), z.boolean()]),
+      })
+      .describe("tool.before_call only: the one value that the hook may write into the arguments.")
+      .optional(),
+    background: z
+      .boolean()
+      .describe("Not tool.before_call: while it runs, the plugin may use all that it was granted, not only log and kv.")
+      .optional(),
+    ...why,
+  })
+  .refine(({ event, mark }) => mark === undefined || event === "tool.before_call", {
+    path: ["mark"],
+    message: "is for tool.before_call only",
+  })
+  .refine(({ event, background }) => background !== true || event !== "tool.before_call", {
+    path: ["background"],
+    message: "is not for tool.before_call, which a call waits for",
+  });
 
 const mcpServer = z.strictObject({
   name: commandName,
@@ -206,11 +232,22 @@ const agent = z.strictObject({
   notify: z.boolean().optional(),
   ...why,
 });
-const event = z.strictObject({
-  direction: z.enum(["publish", "consume"]),
-  topic: line(128, "Topic, or a prefix and *.").regex(/^(?:\*|[a-z][a-z0-9_.-]*\*?)$/, "is not a topic"),
-  ...why,
-});
+const event = z
+  .strictObject({
+    direction: z.enum(["publish", "consume"]),
+    topic: line(128, "Topic, or a prefix and *.")
+      .regex(/^(?:\*|[a-z][a-z0-9_.-]*\*?)$/, "is not a topic")
+      .refine(isTopicPattern, "is one of the host's own topics"),
+    background: z
+      .boolean()
+      .describe("To consume: while it is told, the plugin may use all that it was granted, not only log and kv.")
+      .optional(),
+    ...why,
+  })
+  .refine(({ direction, background }) => background !== true || direction === "consume", {
+    path: ["background"],
+    message: "is for consuming only",
+  });
 const system = z.strictObject({ facet: checked(name("Name of the fact, as in hostname."), canonicalFacet), ...why });
 
 const list = <T extends z.ZodType>(item: T, max = 64) => z.array(item).max(max).optional();

@@ -1,5 +1,5 @@
 import type { Effect, IsolationFloor } from "../kernel/index.ts";
-import type { PermissionRequest } from "../capability/index.ts";
+import type { HookEvent, HookMark, PermissionRequest } from "../capability/index.ts";
 
 /** A JSON Schema of the plugin's, already checked against the subset that this host compiles. */
 export type JsonSchema = boolean | { readonly [key: string]: unknown };
@@ -38,10 +38,12 @@ export interface RouteDefinition {
 }
 
 export interface HookDefinition {
-  readonly event: string;
+  readonly event: HookEvent;
   readonly handler: string;
   readonly tools?: readonly string[];
   readonly payload?: boolean;
+  readonly mark?: HookMark;
+  readonly background?: boolean;
 }
 
 /** A server that speaks the Model Context Protocol: a program of the plugin, or one that runs elsewhere. */
