@@ -65,8 +65,10 @@ export const LOAD_GATES: readonly Gate[] = [
   },
   {
     name: "allow-list",
-    check: ({ record, allowList }) => {
-      if (!allowList.some((entry) => admits(entry, record))) {
+    check: async (question) => {
+      const { record, allowList } = question;
+      const entries = allowList.filter((entry) => admits(entry, record));
+      if (!(await anyAdmits(entries, question))) {
         refuse("not_allow_listed", `${record.ref.id} ${record.ref.version} is not on the allow-list.`, {
           fix: `Run: sallyport plugin approve ${record.ref.id}, or add it to plugins.allowed_plugins in config.yml.`,
         });
@@ -155,6 +157,14 @@ function admits(entry: AllowListEntry, record: StoredPlugin): boolean {
     (entry.version === undefined || semver.satisfies(record.ref.version, entry.version)) &&
     (entry.digest === undefined || entry.digest === record.ref.digest)
   );
+}
+
+/** By the evidence as it is worth now, not by what was written down: whoever edits the store is no publisher. */
+async function anyAdmits(entries: readonly AllowListEntry[], question: LoadQuestion): Promise<boolean> {
+  if (entries.some(({ publisher }) => publisher === undefined)) return true;
+  if (entries.length === 0) return false;
+  const { publisherKey } = await question.trustOf(question.record);
+  return entries.some(({ publisher }) => publisher === publisherKey);
 }
 
 function checkEngine({ record, hostVersion }: LoadQuestion): void {

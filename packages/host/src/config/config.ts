@@ -10,6 +10,8 @@ export interface AllowListEntry {
   readonly id: string;
   readonly version?: string | undefined;
   readonly digest?: string | undefined;
+  /** The trusted key that must have signed it. */
+  readonly publisher?: string | undefined;
 }
 
 /** `host`, `*.host`, or either with a port; canonical. */

@@ -45,6 +45,10 @@ const allowed = z.union([
       .string()
       .regex(/^sha256:[0-9a-f]{64}$/)
       .optional(),
+    publisher: z
+      .string()
+      .regex(/^ed25519:[A-Za-z0-9_-]{43}$/, "is no public key such as `sallyport key list` shows")
+      .optional(),
   }),
 ]);
 

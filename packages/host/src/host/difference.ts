@@ -52,6 +52,7 @@ export function differenceBetween(old: Version, next: Version, grant: Grant | un
       ...tools.added.map((name) => `It offers another tool: ${name}.`),
       ...tools.changed.map(({ name, what }) => `Its tool ${name} has another ${what.join(", ")}.`),
       ...other.map((what) => `It has other ${what}.`),
+      ...isolationQuestion(old.manifest, next.manifest),
     ],
   };
 }
@@ -125,6 +126,11 @@ function otherChanges(old: Manifest, next: Manifest): readonly string[] {
   const kinds = { commands: "commands", routes: "routes", hooks: "hooks", mcpServers: "MCP servers" } as const;
   const keys = Object.keys(kinds).filter((kind): kind is keyof typeof kinds => Object.hasOwn(kinds, kind));
   return keys.filter((kind) => text(old[kind]) !== text(next[kind])).map((kind) => kinds[kind]);
+}
+
+function isolationQuestion(old: Manifest, next: Manifest): readonly string[] {
+  if (old.isolation.minimum !== "kernel" || next.isolation.minimum === "kernel") return [];
+  return ["It accepts to run without a kernel sandbox, which it did not before."];
 }
 
 function text(value: unknown): string {

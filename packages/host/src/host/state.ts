@@ -4,28 +4,34 @@ import type { Catalog } from "../catalog/index.ts";
 import { compilePolicy, type Policy, type PolicyRule } from "../policy/index.ts";
 import {
   type Database,
+  listAgents,
   listAllowed,
   listCeilings,
+  listEnabledTools,
   listGrants,
   listToolRules,
   type StoredPlugin,
 } from "../store/index.ts";
+import { type AgentProfiles, compileProfiles } from "./agent-profiles.ts";
 
 /** What operators decided, as it is in force now: read from the store once, and again after each change. */
 export interface Decisions {
   readonly allowList: readonly AllowListEntry[];
   readonly policy: Policy;
+  readonly agents: AgentProfiles;
   ceilingOf(pluginId: string): readonly Scope[] | undefined;
   /** The grant for exactly these bytes, expired or not. */
   grantOf(record: StoredPlugin): Grant | undefined;
 }
 
 export async function readDecisions(db: Database, config: HostConfig): Promise<Decisions> {
-  const [allowed, ceilings, grants, toolRules] = await Promise.all([
+  const [allowed, ceilings, grants, toolRules, agents, enabledTools] = await Promise.all([
     listAllowed(db),
     listCeilings(db),
     listGrants(db),
     listToolRules(db),
+    listAgents(db),
+    listEnabledTools(db),
   ]);
   const ceilingOf = new Map(ceilings.map((ceiling) => [ceiling.pluginId, ceiling.scopes]));
   const grantsOf = new Map<string, Grant[]>();
@@ -47,9 +53,11 @@ export async function readDecisions(db: Database, config: HostConfig): Promise<D
         id: entry.pluginId,
         version: entry.versionRange ?? undefined,
         digest: entry.treeDigest ?? undefined,
+        publisher: entry.publisher ?? undefined,
       })),
     ],
     policy: compilePolicy([...config.policy.rules, ...rules], config.policy.defaults),
+    agents: compileProfiles(config.agents, agents, enabledTools),
     ceilingOf: (pluginId) => ceilingOf.get(pluginId),
     // Newest first: the first one of the same bytes is the one in force.
     grantOf: ({ ref }) =>

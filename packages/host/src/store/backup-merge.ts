@@ -25,6 +25,7 @@ export async function mergeNewer(
   await mergeGrants(restored, home);
   await mergeApprovals(restored, home);
   await mergeRegistries(restored, home);
+  await mergeKeys(restored, home);
   await mergeSettings(restored, home, keptSettings);
   await replaceTokens(restored, home);
   const relation = await relate(restored, home);
@@ -55,7 +56,7 @@ async function mergeGrants(restored: Database, home: Database): Promise<void> {
 }
 
 async function mergeApprovals(restored: Database, home: Database): Promise<void> {
-  const closed = ["denied", "expired", "consumed"];
+  const closed = ["denied", "expired", "cancelled", "consumed", "withdrawn"];
   for (const row of await home.query.selectFrom("approvals").selectAll().execute()) {
     const before = await restored.query
       .selectFrom("approvals")
@@ -81,6 +82,27 @@ async function mergeRegistries(restored: Database, home: Database): Promise<void
       .where(sql<boolean>`coalesce(counter, -1) < ${row.counter ?? -1}`)
       .execute();
   }
+}
+
+/* Of a key that both know the home's word holds; one that was untrusted since is not trusted again by an old backup. */
+async function mergeKeys(restored: Database, home: Database): Promise<void> {
+  for (const row of await home.query.selectFrom("trusted_keys").selectAll().execute()) {
+    await restored.query.updateTable("trusted_keys").set(row).where("id", "=", row.id).execute();
+  }
+  // Not by the index, which is filled behind the log.
+  const events = await home.query
+    .selectFrom("audit_events")
+    .select([
+      sql<string>`json_extract(body, '$.type')`.as("type"),
+      sql<string | null>`json_extract(body, '$.data.key')`.as("key"),
+    ])
+    .where(sql<boolean>`json_extract(body, '$.type') IN ('key.trusted', 'key.untrusted')`)
+    .orderBy("seq")
+    .execute();
+  const trusted = new Map<string, boolean>();
+  for (const { type, key } of events) if (key !== null) trusted.set(key, type === "key.trusted");
+  const untrusted = [...trusted].filter(([, isTrusted]) => !isTrusted).map(([key]) => key);
+  if (untrusted.length > 0) await restored.query.deleteFrom("trusted_keys").where("id", "in", untrusted).execute();
 }
 
 async function mergeSettings(restored: Database, home: Database, keys: readonly string[]): Promise<void> {

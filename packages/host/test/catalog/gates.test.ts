@@ -7,7 +7,7 @@ import { readManifest } from "../../src/manifest/index.ts";
 import type { StoredPlugin } from "../../src/store/index.ts";
 import { assertFrozen, lockEntryOf } from "../../src/host/lock-entry.ts";
 import { createSeals } from "../../src/host/seals.ts";
-import type { TrustDecision } from "../../src/trust/index.ts";
+import type { KeyId, TrustDecision } from "../../src/trust/index.ts";
 import { manifestOf, toolLine } from "../support/home.ts";
 
 const NOW = 1_000_000;
@@ -262,6 +262,25 @@ describe("the allow-list", () => {
     ]) {
       expect(await admits([entry]), JSON.stringify(entry)).toBe(false);
     }
+  });
+
+  it("admits by publisher only what that key signed by the evidence as it is now, whatever the store says", async () => {
+    const [acme, other] = ["ed25519:acme", "ed25519:other"] as const;
+    const asked = (publisherKey: KeyId | undefined, allowList: LoadQuestion["allowList"]) =>
+      passGates(
+        question({
+          record: record(undefined, { publisherKey: acme }),
+          allowList,
+          trustOf: () => Promise.resolve(trust(publisherKey === undefined ? {} : { publisherKey })),
+        }),
+      );
+    const entry = { id: "weather", publisher: acme };
+    await expect(asked(acme, [entry])).resolves.toBeDefined();
+    for (const key of [other, undefined] as const) {
+      await expect(asked(key, [entry])).rejects.toMatchObject({ code: "not_allow_listed" });
+    }
+    await expect(asked(acme, [{ ...entry, id: "other" }])).rejects.toMatchObject({ code: "not_allow_listed" });
+    await expect(asked(undefined, [entry, { id: "weather" }])).resolves.toBeDefined();
   });
 
   it("orders versions as versions: 1.10.0 is above 1.9.0", async () => {

@@ -34,13 +34,21 @@ interface Version {
   readonly permissions?: string;
   readonly key?: SigningKey;
   readonly code?: string;
+  /** Further lines of the manifest. */
+  readonly more?: string;
 }
 
-function folder({ version, tools = [toolLine("look")], permissions = NETWORK, code }: Version): Promise<string> {
+function folder({
+  version,
+  tools = [toolLine("look")],
+  permissions = NETWORK,
+  code,
+  more = "",
+}: Version): Promise<string> {
   const names = tools.map((line) => /name: (\w+)/.exec(line)?.[1] ?? "");
   const answers = names.map((name) => `${name}: () => ({ version: "${version}" })`).join(", ");
   return home.plugin(`t-${version}`, {
-    "plugin.yml": manifestOf("t", tools, permissions).replace("version: 1.0.0", `version: ${version}`),
+    "plugin.yml": `${manifestOf("t", tools, permissions).replace("version: 1.0.0", `version: ${version}`)}${more}`,
     "plugin.js": code ?? `export default { tools: { ${answers} } };`,
   });
 }
@@ -87,6 +95,7 @@ describe("plugin upgrade", () => {
     ["another tool", { tools: [toolLine("look"), toolLine("more")] }, /It offers another tool: more\./],
     ["another definition", { tools: [toolLine("look", "write")] }, /Its tool look has another effect\./],
     ["another key", { key: MALLORY }, /It is signed by another key/],
+    ["less isolation", { more: "isolation: { minimum: runtime }\n" }, /It accepts to run without a kernel sandbox/],
   ] as const)("asks for %s, showing only that, while the old version runs [S4-61]", async (_what, change, question) => {
     await installed(host, await signed({ version: "1.0.0" }), { allowTools: ["look"] });
     const source = await signed({ version: "2.0.0", ...change });

@@ -7,6 +7,7 @@ import type { Host, RestoreRequest } from "../../src/host-api.ts";
 import { systemClock } from "../../src/kernel/index.ts";
 import { AGENT, makeHome, OPERATOR, type TestHome } from "../support/home.ts";
 import { needsNamespace } from "../support/namespace.ts";
+import { ACME, MALLORY } from "../trust/support.ts";
 import { archive, folder } from "./archive.ts";
 
 needsNamespace();
@@ -68,6 +69,22 @@ describe("a backup", () => {
     const [event] = await host.audit.query({ type: "home.restored" });
     expect(event?.data).toMatchObject({ kept: "home" });
     expect(await readdir(home.path)).not.toContain(expect.stringContaining(".restore"));
+  });
+
+  it("does not trust a key again that was untrusted since, and keeps what it was narrowed to", async () => {
+    await host.keys.trust(OPERATOR, { name: "acme", key: ACME.id, scopes: ["*"] });
+    await host.keys.trust(OPERATOR, { name: "mallory", key: MALLORY.id, scopes: ["*"] });
+    await host.backup(OPERATOR, { file });
+    await host.keys.untrust(OPERATOR, "mallory");
+    await host.keys.trust(OPERATOR, { name: "acme", key: ACME.id, scopes: ["weather"] });
+    await restored();
+    expect(await host.keys.list()).toMatchObject([{ name: "acme", scopes: ["weather"] }]);
+    await host.close();
+    // Another home, which knows nothing of it.
+    await rm(home.path, { recursive: true });
+    await restore();
+    host = await home.open();
+    expect((await host.keys.list()).map(({ name }) => name).toSorted()).toEqual(["acme", "mallory"]);
   });
 
   it("holds no secret and no key unless it is encrypted, and opens with its passphrase only", async () => {
