@@ -164,6 +164,7 @@ async function paced(rate: RateLimit, signal: AbortSignal): Promise<void> {
 
 const FRAME_PROBLEMS: Readonly<Record<string, string>> = {
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: "A message of the server is too large.",
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: "A message of the server is too large.",
   WS_ERR_TOO_MANY_BUFFERED_PARTS: "A message of the server comes in too many pieces.",
 };
 
