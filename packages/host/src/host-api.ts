@@ -1,4 +1,5 @@
 import type { AuditLog } from "./audit/index.ts";
+import type { AgentsApi, TokensApi } from "./host-api/agents.ts";
 import type { BackupAnswer, BackupRequest } from "./host-api/backup.ts";
 import type { InvokeAnswer, InvokeRequest, ToolsApi } from "./host-api/calls.ts";
 import type {
@@ -20,6 +21,8 @@ export interface Host {
   readonly plugins: PluginsApi;
   readonly tools: ToolsApi;
   readonly approvals: ApprovalsApi;
+  readonly agents: AgentsApi;
+  readonly tokens: TokensApi;
   readonly secrets: SecretsApi;
   readonly audit: AuditLog;
   readonly policy: PolicyApi;
@@ -38,6 +41,15 @@ export interface Host {
   close(): Promise<void>;
 }
 
+export { OPERATOR_SCOPES } from "./host-api/agents.ts";
+export type {
+  AgentsApi,
+  AgentView,
+  OperatorScope,
+  TokenRequest,
+  TokensApi,
+  TokenView,
+} from "./host-api/agents.ts";
 export type { BackupAnswer, BackupRequest, RestoreAnswer, RestoreRequest } from "./host-api/backup.ts";
 export type { InvokeAnswer, InvokeRequest, ToolSummary, ToolsApi } from "./host-api/calls.ts";
 export type {

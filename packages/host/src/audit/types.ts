@@ -34,6 +34,10 @@ export type AuditEventType =
   | "registry.removed"
   | "registry.refreshed"
   | "operator.authenticated"
+  | "agent.changed"
+  | "token.created"
+  | "token.revoked"
+  | "token.refused"
   | "host.started"
   | "host.stopped";
 

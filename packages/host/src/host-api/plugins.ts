@@ -116,6 +116,8 @@ export interface ApproveRequest {
   readonly scopes?: readonly string[];
   /** Tools that agents may call without being asked. */
   readonly allowTools?: readonly string[];
+  /** Tools above `read` that agents may use at all, as far as policy lets them; absent: every tool that the version declares. */
+  readonly enableTools?: readonly string[];
   readonly expiresAt?: number;
   /**
    * Hands on what another author's plugin of this id kept here: whose, by its owner, or `true` when there is only one. Absent:

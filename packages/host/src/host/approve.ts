@@ -6,6 +6,8 @@ import { HOST_RIGHTS, newId, SallyportError, toSallyportError } from "../kernel/
 import {
   decideApproval,
   deleteToolRule,
+  disableTools,
+  enableTool,
   insertGrant,
   saveAllowed,
   saveCeiling,
@@ -22,6 +24,8 @@ interface Answer {
   readonly scopes: readonly Scope[];
   /** Full names of tools that agents may use without being asked. */
   readonly tools: readonly string[];
+  /** Full names of tools that agents may use at all, if they can do more than read. */
+  readonly enabled: readonly string[];
   readonly grantOnly: boolean;
   readonly inProcess: boolean;
   readonly expiresAt: number | undefined;
@@ -79,6 +83,7 @@ export async function approvePlugin(
         data: {
           grant: grant.id,
           tools: answer.tools,
+          enabled: answer.enabled,
           ...(answer.grantOnly ? { grant_only: true } : {}),
           ...(answer.inProcess ? { in_process: true } : {}),
           ...(kept ? { data_of: kept.from } : {}),
@@ -110,11 +115,13 @@ async function readAnswer(
 ): Promise<Answer> {
   const grantOnly = request.grantOnly === true;
   const tools = (request.allowTools ?? []).map((name) => declaredTool(record, name));
-  if (grantOnly && tools.length > 0) {
-    throw new SallyportError("usage", "A grant alone allows no tools.", {
-      fix: "Leave out --grant-only or --allow-tools.",
+  if (grantOnly && (tools.length > 0 || request.enableTools !== undefined)) {
+    throw new SallyportError("usage", "A grant alone allows and enables no tools.", {
+      fix: "Leave out --grant-only, or --allow-tools and --enable-tools.",
     });
   }
+  const named = request.enableTools ?? record.manifest.tools.map(({ name }) => name);
+  const enabled = grantOnly ? [] : [...new Set([...named.map((name) => declaredTool(record, name)), ...tools])];
   const { expiresAt } = request;
   if (expiresAt !== undefined && !(Number.isSafeInteger(expiresAt) && expiresAt > deps.clock.now())) {
     throw new SallyportError("usage", "The time at which the grant would end is over.", {
@@ -128,7 +135,7 @@ async function readAnswer(
     assertMayBeInProcess(record, deps.config());
     assertSignedForInProcess(record, await deps.trust.decideFor(record));
   }
-  return { scopes, tools, grantOnly, inProcess, expiresAt };
+  return { scopes, tools, enabled, grantOnly, inProcess, expiresAt };
 }
 
 /** To leave out what a plugin cannot do without is a no. */
@@ -150,8 +157,11 @@ async function scopesOf(
 
 /** The rules of its tools are what this yes says; nothing is left of an earlier one, which may have meant other code. */
 function toolRules(record: StoredPlugin, answer: Answer, setBy: string, setAt: number): readonly Statement[] {
+  const declared = record.manifest.tools.map((tool) => toolName(record.ref.id, tool.name));
   return [
-    ...record.manifest.tools.map((tool) => deleteToolRule(toolName(record.ref.id, tool.name), null)),
+    ...declared.map((tool) => deleteToolRule(tool, null)),
+    ...disableTools(declared),
+    ...answer.enabled.map((tool) => enableTool(tool, setBy, setAt)),
     ...answer.tools.map((tool) => saveToolRule({ tool, agent: null, decision: "allow", setBy, setAt })),
   ];
 }

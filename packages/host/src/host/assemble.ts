@@ -31,6 +31,7 @@ import { openHomeLock } from "./lock.ts";
 import { createLoadedTools } from "./loaded-tools.ts";
 import { createLogBook } from "./logs.ts";
 import { openBroker } from "./open-broker.ts";
+import { openAgents } from "./open-agents.ts";
 import { openPath } from "./open-path.ts";
 import { openRuntime } from "./open-runtime.ts";
 import type { HomeParts } from "./parts.ts";
@@ -122,10 +123,12 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     grantOf: (record) => state.decisions.grantOf(record),
     presence: runtime.presence,
   });
+  const { agents, tokens } = await openAgents(parts, state, catalog, options.onDefect);
   const toolListeners = new Set<() => void>();
   const routes = createRouteTable({
     tools,
     policy: () => state.decisions.policy,
+    hides: (agent, tool, effect) => state.decisions.agents.hides(agent, tool, effect),
     maxTimeoutMs: () => state.config.limits.timeoutMs ?? LIMITS.maxTimeoutMs,
   });
   function changed(): void {
@@ -173,6 +176,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     toolsOf: (record) => declaredTools(record, state.decisions, levelOf(record.ref)),
   };
   const invoke = createInvoke({
+    gate: agents.gate,
     clock,
     audit,
     routes,
@@ -196,7 +200,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     },
   });
 
-  const toolsApi = createToolsApi({ routes, levelOf, invoke });
+  const toolsApi = createToolsApi({ routes, gate: agents.gate, levelOf, invoke });
   const looksInTurn = createTurns();
   const lookAtStore: PluginsDeps["verifyAll"] = (actor, wanted) =>
     verifyAll({ catalog, runtime, verifier, inTurn: looksInTurn }, actor, wanted);
@@ -300,6 +304,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   let closing: Promise<void> | undefined;
   async function close(): Promise<void> {
     unwatch();
+    tokens.close();
     clearInterval(counting);
     ending.abort();
     await looking;
@@ -315,6 +320,8 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   return {
     plugins,
     tools: toolsApi,
+    agents: agents.api,
+    tokens: tokens.api,
     approvals: createApprovalsApi(pluginsDeps),
     secrets: createSecretsApi(vault, audit, clock),
     audit,

@@ -23,6 +23,8 @@ export interface Call {
   outcome: CallOutcome;
   /** The names in it were checked, and can be written as they are. */
   named: boolean;
+  /** It counts as one of its agent's calls. */
+  entered: boolean;
   /** An event said before what the call would do. */
   announced: boolean;
   route?: CallRoute;
@@ -51,6 +53,7 @@ export function newCall(caller: Caller, request: InvokeRequest, clock: Clock): C
     startedAt: clock.monotonic(),
     outcome: "not_started",
     named: false,
+    entered: false,
     announced: false,
   };
 }

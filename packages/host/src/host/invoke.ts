@@ -17,6 +17,7 @@ import {
 } from "../kernel/index.ts";
 import { systemTimers, type Timers } from "../rpc/index.ts";
 import type { PluginProcess } from "../supervisor/index.ts";
+import type { AgentGate } from "./agents.ts";
 import { assertNamed, type Call, type CallInput, fitsAudit, invokedEvent, newCall } from "./call.ts";
 import {
   approvalRequired,
@@ -34,6 +35,8 @@ import {
 import type { CallRoute, RouteTable } from "./route.ts";
 
 export interface InvokeDeps {
+  /** Whether the caller may ask at all, and how often. */
+  readonly gate: AgentGate;
   readonly clock: Clock;
   readonly audit: AuditLog;
   readonly routes: RouteTable;
@@ -65,7 +68,7 @@ const NEVER_ABORTED = new AbortController().signal;
 setMaxListeners(0, NEVER_ABORTED);
 
 /**
- * The one way in. Gates, in order: tool declared and exposed to this agent, input size, input schema, policy, approval,
+ * The one way in. Gates, in order: the caller is admitted and within its limits, tool declared and exposed to this agent, input size, input schema, policy, approval,
  * process, the same decision again as it is now, intent in the audit; then the call with its deadline; then output size,
  * schema and redaction; then the outcome in the audit. The answer says what happened; nothing is thrown for a call that fails.
  */
@@ -78,6 +81,8 @@ export function createInvoke(deps: InvokeDeps): (caller: Caller, request: Invoke
       const error = toSallyportError(thrown);
       if (error.code === "internal") deps.defect(error.cause ?? error);
       return fail(deps, call, error);
+    } finally {
+      if (call.entered) deps.gate.leave(call.caller);
     }
   };
 }
@@ -85,6 +90,8 @@ export function createInvoke(deps: InvokeDeps): (caller: Caller, request: Invoke
 async function run(deps: InvokeDeps, call: Call): Promise<unknown> {
   const { request, caller } = call;
   assertNamed(call);
+  deps.gate.enter(caller);
+  call.entered = true;
   const decided = exposedRoute(deps, call);
   if (isExpired(deps, decided)) return deps.expired(decided.plugin);
   const input = (call.input = readInput(request.input));

@@ -4,6 +4,7 @@ import {
   deleteAllowed,
   deleteCeiling,
   deleteToolRulesOf,
+  disableTools,
   purgeDataSpace,
   type StoredPlugin,
 } from "../store/index.ts";
@@ -58,6 +59,7 @@ async function remove(deps: PluginsDeps, operator: Operator, record: StoredPlugi
       ...before.statements,
       closeApprovalsOf(record.ref, operator.name, clock.now(), "uninstalled"),
       ...deleteToolRulesOf(toolsOnlyOf(record, others)),
+      ...disableTools(toolsOnlyOf(record, others)),
       ...(last ? [deleteAllowed(id), deleteCeiling(id)] : []),
     ],
     events: before.events,

@@ -53,6 +53,8 @@ export interface RouteSources {
     behind(after: string): Iterable<LoadedTool>;
   };
   policy(): Policy;
+  /** Why a tool is not there for an agent, whatever policy says; `undefined`: policy decides. */
+  hides(agent: string, tool: string, effect: Effect): PolicyDecision | undefined;
   /** The operator's longest deadline, milliseconds. */
   maxTimeoutMs(): number;
 }
@@ -122,7 +124,7 @@ function buildRoute(
     plugin,
     tool,
     effect,
-    decision: policy.decide({ agent, plugin: plugin.id, tool: name, effect }),
+    decision: sources.hides(agent, name, effect) ?? policy.decide({ agent, plugin: plugin.id, tool: name, effect }),
     policySnapshot: policy.snapshot,
     scope: [effect, ...scopes.map(scopeKey)].join(" ").slice(0, SCOPE_CHARS),
     // Like the schemas: a tool that is only listed must not pay for what its first call needs.

@@ -7,11 +7,13 @@ import {
   PolicyViolationError,
   SallyportError,
 } from "../kernel/index.ts";
+import type { AgentGate } from "./agents.ts";
 import type { CallRoute, RouteTable } from "./route.ts";
 import { toolOf } from "./views.ts";
 
 export interface ToolsDeps {
   readonly routes: RouteTable;
+  readonly gate: Pick<AgentGate, "admit">;
   levelOf(plugin: PluginRef): IsolationLevel | null;
   invoke(caller: Caller, request: InvokeRequest): Promise<InvokeAnswer>;
 }
@@ -19,15 +21,17 @@ export interface ToolsDeps {
 export function createToolsApi(deps: ToolsDeps): ToolsApi {
   const toSummary = (route: CallRoute) => toolOf(route, deps.levelOf(route.plugin));
   return {
-    list(caller, { after, most = Infinity } = {}) {
+    async list(caller, { after, most = Infinity } = {}) {
+      deps.gate.admit(caller);
       const tools: ToolSummary[] = [];
       for (const route of deps.routes.behind(caller, after)) {
         if (!isVisible(caller, route)) continue;
         if (tools.push(toSummary(route)) >= most) break;
       }
-      return Promise.resolve(tools);
+      return tools;
     },
     async info(caller, name) {
+      deps.gate.admit(caller);
       const route = deps.routes.find(caller, name);
       if (route && isVisible(caller, route)) return toSummary(route);
       throw new SallyportError("unknown_tool", `There is no tool "${name.slice(0, 200)}" for this agent.`, {

@@ -6,6 +6,7 @@ import { newId } from "../kernel/index.ts";
 import {
   decideApproval,
   deleteToolRule,
+  enableTool,
   insertGrant,
   listToolRules,
   saveToolRule,
@@ -57,6 +58,7 @@ export async function grantUpgrade(
     statements: [
       insertGrant(deps.trust.seals.grant(grant)),
       ...admission(deps, next, scopes, operator.name, now),
+      ...newTools(old, next).map((tool) => enableTool(tool, operator.name, now)),
       ...(pending ? [decideApproval(pending.id, { state: "approved", by: operator.name, at: now })] : []),
     ],
     events: [
@@ -74,6 +76,12 @@ export async function grantUpgrade(
   });
   await deps.refresh();
   return approved;
+}
+
+/** A tool that the old version had stays enabled or not; to a new one the operator said yes just now. */
+function newTools(old: StoredPlugin, next: StoredPlugin): readonly string[] {
+  const had = new Set(old.manifest.tools.map(({ name }) => name));
+  return next.manifest.tools.flatMap(({ name }) => (had.has(name) ? [] : [toolName(next.ref.id, name)]));
 }
 
 /**

@@ -175,7 +175,9 @@ export function declaredTools(
   return record.manifest.tools.map((tool) => {
     const name = toolName(record.ref.id, tool.name);
     const effect = computeEffect(tool.effect, scopes);
-    const { decision } = decisions.policy.decide({ agent: "local", plugin: record.ref.id, tool: name, effect });
+    const { decision } =
+      decisions.agents.hides("local", name, effect) ??
+      decisions.policy.decide({ agent: "local", plugin: record.ref.id, tool: name, effect });
     return toolOf({ name, plugin: record.ref, tool, effect, decision: { decision } }, level);
   });
 }

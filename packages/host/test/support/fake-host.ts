@@ -1,9 +1,11 @@
 import type { AuditEvent, StoredAuditEvent } from "../../src/audit/index.ts";
 import type {
+  AgentView,
   Host,
   LogLine,
   PluginInfo,
   RegistryView,
+  TokenView,
   ToolSummary,
   TrustedKeyView,
   TrustView,
@@ -32,6 +34,28 @@ export const KEY: TrustedKeyView = {
   addedBy: "local",
   addedAt: 1000,
   state: "trusted",
+};
+
+export const AGENT_VIEW: AgentView = {
+  name: "research",
+  from: ["config"],
+  profile: { tools: ["weather__*"], callsPerMinute: 60 },
+  admitted: true,
+  callsInFlight: 1,
+  callsLastMinute: 2,
+  limited: 3,
+};
+
+export const TOKEN_VIEW: TokenView = {
+  id: "tok_1",
+  kind: "agent",
+  name: "research",
+  scopes: [],
+  state: "valid",
+  createdBy: "ada",
+  createdAt: 1000,
+  expiresAt: null,
+  lastUsedAt: null,
 };
 
 /** One tool as the fake host shows it. */
@@ -322,6 +346,35 @@ export async function createFakeHost(): Promise<FakeHost> {
         note("approvals.deny", operator, id, reason);
         return approval(id, "denied");
       },
+    },
+    agents: {
+      list: async () => [AGENT_VIEW],
+      async set(operator, name, profile) {
+        note("agents.set", operator, name, profile);
+        return { ...AGENT_VIEW, name, profile };
+      },
+      async remove(operator, name) {
+        note("agents.remove", operator, name);
+      },
+      enabledTools: async () => ["weather__send"],
+      async enableTool(operator, tool, enabled) {
+        note("agents.enableTool", operator, tool, enabled);
+      },
+    },
+    tokens: {
+      list: async () => [TOKEN_VIEW],
+      async create(operator, request) {
+        note("tokens.create", operator, request);
+        return { token: "sp_agent_made", view: { ...TOKEN_VIEW, ...request } };
+      },
+      async revoke(operator, id) {
+        note("tokens.revoke", operator, id);
+        return { ...TOKEN_VIEW, id, state: "revoked" };
+      },
+      authenticate() {
+        throw new PolicyViolationError("unauthenticated", "This token opens nothing.");
+      },
+      onEnded: () => () => undefined,
     },
     secrets: {
       list: async () => [{ name: "API_KEY", origins: ["https://api.example.com"], updatedAt: 5 }],

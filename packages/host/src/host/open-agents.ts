@@ -1,0 +1,37 @@
+import type { Catalog } from "../catalog/index.ts";
+import { type Agents, createAgents } from "./agents.ts";
+import type { ConfigState } from "./config-state.ts";
+import type { HomeParts } from "./parts.ts";
+import { pluginOfTool, toolName } from "./route.ts";
+import { createTokens, type Tokens } from "./tokens.ts";
+
+/** The agents of an open home, and the credentials of its agents and operators. */
+export async function openAgents(
+  { db, audit, clock }: HomeParts,
+  state: ConfigState,
+  catalog: Pick<Catalog, "versions">,
+  onDefect: (error: unknown) => void,
+): Promise<{ readonly agents: Agents; readonly tokens: Tokens }> {
+  const tokens = await createTokens({
+    db,
+    audit,
+    clock,
+    onDefect,
+    admits: (agent) => state.decisions.agents.admits(agent),
+  });
+  const agents = createAgents({
+    db,
+    audit,
+    clock,
+    profiles: () => state.decisions.agents,
+    isTokenValid: tokens.isValid,
+    isDeclared: (tool) => {
+      const id = pluginOfTool(tool);
+      return catalog
+        .versions(id)
+        .some(({ manifest }) => manifest.tools.some(({ name }) => toolName(id, name) === tool));
+    },
+    refresh: state.refresh,
+  });
+  return { agents, tokens };
+}
