@@ -2,11 +2,20 @@ import {
   type BindParams,
   type CallParams,
   type CancelParams,
+  type EventParams,
   type HelloParams,
+  type HookParams,
   type InitializeParams,
   RPC_ERRORS,
 } from "@sallyport/sdk/protocol/v1";
-import { type Binding, createContext, createToolContext, type LoadedPlugin, loadPlugin } from "@sallyport/sdk/runtime";
+import {
+  type Binding,
+  createContext,
+  createToolContext,
+  type LoadedPlugin,
+  loadPlugin,
+  tellSubscribers,
+} from "@sallyport/sdk/runtime";
 import { Call, type Calls } from "./calls.ts";
 import type { LogSink } from "./console.ts";
 import { answerHello } from "./handshake.ts";
@@ -53,8 +62,9 @@ export function createSession(deps: SessionDeps): (message: HostMessage) => void
       const exported: unknown =
         typeof module === "object" && module !== null ? Reflect.get(module, "default") : undefined;
       const plugin = await loadPlugin(exported, params.tools);
-      bound = { plugin, binding: { plugin: params.plugin, config: params.config, secrets: params.secrets } };
-      peer.answer(id, { tools: [...plugin.tools.keys()], hooks: plugin.hooks });
+      const { config, secrets } = params;
+      bound = { plugin, binding: { plugin: params.plugin, config, secrets, subscriptions: new Map() } };
+      peer.answer(id, { tools: [...plugin.tools.keys()], hooks: [...plugin.hooks.keys()] });
     } catch (thrown) {
       peer.fail(id, "load_failed", explain(thrown));
     }
@@ -108,6 +118,35 @@ export function createSession(deps: SessionDeps): (message: HostMessage) => void
     }
   };
 
+  /* What the host tells the plugin runs under an id of its own, like a call. */
+  const tell = async (id: number, owner: Call, what: string, run: () => unknown): Promise<void> => {
+    calls.begin(owner);
+    try {
+      const output = await calls.enter(owner, run);
+      calls.end(owner);
+      peer.answer(id, { output: output ?? null });
+    } catch (thrown) {
+      calls.end(owner);
+      const why = explain(thrown, owner.id);
+      log("error", `${what} failed: ${why}`, owner.id);
+      peer.fail(id, "tool_failed", why);
+    }
+  };
+
+  const hook = (id: number, { plugin, binding }: Bound, params: HookParams): void => {
+    const run = plugin.hooks.get(params.handler);
+    if (!run) return peer.fail(id, "tool_failed", `This plugin's code has no hook "${params.handler}".`);
+    const owner = new Call(params.call_id, params.handler, params.agent);
+    void tell(id, owner, `The hook ${params.handler}`, () => run(params.data, createContext(peer, binding, owner)));
+  };
+
+  const event = (id: number, { binding }: Bound, params: EventParams): void => {
+    const owner = new Call(params.call_id, params.topic, params.agent);
+    void tell(id, owner, `The handler of ${params.topic}`, async () => ({
+      handled: await tellSubscribers(binding.subscriptions, params, createContext(peer, binding, owner)),
+    }));
+  };
+
   const shutdown = async (id: number): Promise<void> => {
     const owner = { id: null, signal: new AbortController().signal };
     try {
@@ -141,6 +180,10 @@ export function createSession(deps: SessionDeps): (message: HostMessage) => void
         if (initialized) return refuse("initialize comes once.");
         initialized = true;
         return void initialize(id, bound, message.params as InitializeParams);
+      case "hook":
+        return bound ? hook(id, bound, message.params as HookParams) : refuse("bind comes first.");
+      case "event":
+        return bound ? event(id, bound, message.params as EventParams) : refuse("bind comes first.");
       case "call":
         return refuse("bind comes first.");
       case "shutdown":

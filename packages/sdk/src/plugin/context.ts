@@ -1,4 +1,5 @@
 import type { Json } from "../protocol/v1/index.ts";
+import type { PluginEvent } from "./told.ts";
 
 /** What the plugin's code is given: every function asks the host, which may refuse with a `SallyportError`. */
 export interface Context {
@@ -9,6 +10,8 @@ export interface Context {
   readonly files: Files;
   readonly kv: KeyValue;
   readonly secrets: Secrets;
+  readonly agent: Agent;
+  readonly events: Events;
   /** The plugin's configuration, valid by its `config_schema`. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly plugin: { readonly id: string; readonly version: string };
@@ -64,6 +67,30 @@ export interface KeyValue {
   delete(key: string): Promise<boolean>;
   /** Keys that start with `prefix` (all). */
   list(prefix?: string): Promise<readonly string[]>;
+}
+
+/** Other plugins' tools, as the agent of this call may call them, and a word to the operators. */
+export interface Agent {
+  /**
+   * Calls `<plugin>__<tool>` for the agent of this call, through every gate of a call. Only within a tool call, at most 4 deep, and
+   * no longer than this call has left.
+   * @throws {SallyportError} `permission_denied` without a grant, `unknown_tool`, `approval_required`, `tool_failed`, …
+   */
+  callTool(tool: string, input?: Json): Promise<Json>;
+  /** Puts a note of at most 500 characters before the operators, as this plugin's words. At most a few a minute. */
+  notify(text: string): Promise<void>;
+}
+
+/** Data for other plugins, and from them. */
+export interface Events {
+  /** Only within a tool call, or in the handling of an event with `background: true`. At most 64 KiB of JSON. */
+  publish(topic: string, payload: Json): Promise<void>;
+  /**
+   * Called for each event of `topic` (or of a prefix and `*`) that this plugin may consume; in place of an earlier handler of the same
+   * text. Do it in `initialize`: what is subscribed ends with the process. In the handler only `log` and `kv` are there, unless
+   * `background: true` was granted.
+   */
+  subscribe(topic: string, handler: (event: PluginEvent, ctx: Context) => unknown): Promise<void>;
 }
 
 export interface Secrets {

@@ -1,7 +1,10 @@
 import type { Context, ToolContext } from "./context.ts";
+import type { HookEvent } from "./told.ts";
 
 /* A method's parameters are compared both ways, so that authors may annotate narrower inputs of their own. */
 type Handler<Input, Output> = { run(input: Input, ctx: ToolContext): Output | Promise<Output> }["run"];
+
+type Hook = { run(event: HookEvent, ctx: Context): unknown }["run"];
 
 type InputOf<Tool> = Tool extends { input: infer Input } ? Input : never;
 type OutputOf<Tool> = Tool extends { output: infer Output } ? Output : never;
@@ -19,7 +22,8 @@ export interface PluginDefinition<Tools extends object = AnyTools> {
   initialize?(config: Readonly<Record<string, unknown>>, ctx: Context): boolean | Promise<boolean>;
   /** One function for each tool of the manifest. The input already matches its schema. A throw is a failure of the call. */
   tools: { [Name in keyof Tools]: Handler<InputOf<Tools[Name]>, OutputOf<Tools[Name]>> };
-  hooks?: Readonly<Record<string, (event: unknown, ctx: Context) => unknown>>;
+  /** Functions that `contributes.hooks` names. What one on `tool.before_call` returns is a `Verdict`. */
+  hooks?: Readonly<Record<string, Hook>>;
   /** Called before the process ends, with little time. */
   shutdown?(ctx: Context): unknown;
 }

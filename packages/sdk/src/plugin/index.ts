@@ -1,5 +1,6 @@
-export type { Context, FileInfo, Files, KeyValue, Logger, Secrets, ToolContext } from "./context.ts";
+export type { Agent, Context, Events, FileInfo, Files, KeyValue, Logger, Secrets, ToolContext } from "./context.ts";
 export { type AnyTools, definePlugin, type PluginDefinition } from "./define-plugin.ts";
 export { isSallyportError, type SallyportError, sallyportError } from "./errors.ts";
-export { type LoadedPlugin, loadPlugin, type LoadedTool } from "./load-plugin.ts";
+export type { AfterCall, BeforeCall, HookEvent, Lifecycle, PluginEvent, Verdict } from "./told.ts";
+export { type LoadedHook, type LoadedPlugin, loadPlugin, type LoadedTool } from "./load-plugin.ts";
 export { type ActionAnswer, type ActionDescription, Plugin, type PluginMetadata } from "./plugin.ts";

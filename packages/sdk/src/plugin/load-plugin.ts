@@ -8,11 +8,13 @@ export interface LoadedTool {
   output(answer: unknown): unknown;
 }
 
+export type LoadedHook = (event: unknown, ctx: Context) => unknown;
+
 /** A plugin of any shape, as the runner uses it. */
 export interface LoadedPlugin {
   /** By name; what the code offers, declared or not. */
   readonly tools: ReadonlyMap<string, LoadedTool>;
-  readonly hooks: readonly string[];
+  readonly hooks: ReadonlyMap<string, LoadedHook>;
   /** True only if the plugin returned `true`, or has no `initialize`. */
   initialize(config: unknown, ctx: Context): Promise<{ readonly ok: boolean; readonly returned: unknown }>;
   shutdown(ctx: Context): Promise<void>;
@@ -52,7 +54,7 @@ export async function loadPlugin(exported: unknown, declared: readonly string[])
 
   return {
     tools,
-    hooks: isRecord(plugin.hooks) ? Object.keys(plugin.hooks) : [],
+    hooks: hooksOf(plugin.hooks),
     async initialize(config, ctx) {
       const initialize = fn(plugin, "initialize");
       if (!initialize) return { ok: true, returned: undefined };
@@ -96,6 +98,18 @@ function addTools(tools: Map<string, LoadedTool>, plugin: Shape, offered: unknow
     if (!tool) throw new TypeError(`"tools.${name}" of the entry's default export must be a function.`);
     tools.set(name, { run: (input, ctx) => tool.call(offered, input, ctx), output: readOutput });
   }
+}
+
+function hooksOf(offered: unknown): ReadonlyMap<string, LoadedHook> {
+  const hooks = new Map<string, LoadedHook>();
+  if (offered === undefined) return hooks;
+  if (!isRecord(offered)) throw new TypeError('"hooks" of the entry\'s default export must be an object of functions.');
+  for (const name of Object.keys(offered)) {
+    const hook = fn(offered, name);
+    if (!hook) throw new TypeError(`"hooks.${name}" of the entry's default export must be a function.`);
+    hooks.set(name, (event, ctx) => hook.call(offered, event, ctx));
+  }
+  return hooks;
 }
 
 function executing(plugin: Shape, execute: Fn, name: string): LoadedTool {

@@ -1,6 +1,8 @@
 import type { CallId, Json, LogLevel, LogParams } from "../protocol/v1/index.ts";
 import {
+  type Agent,
   type Context,
+  type Events,
   type Files,
   type KeyValue,
   type Logger,
@@ -8,6 +10,7 @@ import {
   type Secrets,
   type ToolContext,
 } from "../plugin/index.ts";
+import { createEvents, type Subscriptions } from "./events.ts";
 import { createFetch } from "./fetch.ts";
 import { createFiles } from "./files.ts";
 import type { HostPort } from "./port.ts";
@@ -19,6 +22,7 @@ export interface Binding {
   readonly plugin: { readonly id: string; readonly version: string };
   readonly config: Readonly<Record<string, unknown>>;
   readonly secrets: Readonly<Record<string, string>>;
+  readonly subscriptions: Subscriptions;
 }
 
 /** One call, or the life of the plugin outside calls, as its context needs it. */
@@ -74,6 +78,12 @@ class BoundContext implements Context {
   }
   get secrets(): Secrets {
     return remember(this, "secrets", createSecrets(this.#binding.secrets));
+  }
+  get agent(): Agent {
+    return remember(this, "agent", createAgent(this.#port, this.#owner.id));
+  }
+  get events(): Events {
+    return remember(this, "events", createEvents(this.#port, this.#owner.id, this.#binding.subscriptions));
   }
   get config(): Readonly<Record<string, unknown>> {
     return this.#binding.config;
@@ -131,6 +141,17 @@ function createKeyValue(port: HostPort, call: CallId): KeyValue {
     },
     async list(prefix = "") {
       return (await port.request("kv.list", { call, prefix })).keys;
+    },
+  };
+}
+
+function createAgent(port: HostPort, call: CallId): Agent {
+  return {
+    async callTool(tool, input = {}) {
+      return (await port.request("agent.call", { call, tool, input })).output;
+    },
+    async notify(text) {
+      await port.request("agent.notify", { call, text });
     },
   };
 }

@@ -9,6 +9,7 @@ export {
   logParams,
   type Owner,
 } from "./context.ts";
+export { type Subscriptions, tellSubscribers } from "./events.ts";
 export { createEventSource } from "./event-source.ts";
 export { createEventStreamParser, type ServerEvent } from "./event-stream.ts";
 export { type Deferred, deferred } from "./deferred.ts";

@@ -1,4 +1,5 @@
 import type {
+  EventsPublishParams,
   Json,
   LogParams,
   Notifications,
@@ -8,6 +9,7 @@ import type {
   Requests,
 } from "../protocol/v1/index.ts";
 import type { HostPort } from "../runtime/index.ts";
+import { createFakeAgent } from "./fake-agent.ts";
 import { createFakeFiles } from "./fake-files.ts";
 import { createFakeNetwork } from "./fake-network.ts";
 import type { Fakes } from "./fakes.ts";
@@ -30,6 +32,8 @@ export interface FakeHost extends HostPort {
   readonly progress: readonly ProgressParams[];
   readonly files: ReadonlyMap<string, Uint8Array>;
   readonly kv: ReadonlyMap<string, Json>;
+  readonly published: readonly Pick<EventsPublishParams, "topic" | "payload">[];
+  readonly notes: readonly string[];
 }
 
 /** The host's side of protocol v1, in memory. Everything passes as JSON, as it does on the wire. */
@@ -37,6 +41,7 @@ export function createFakeHost(fakes: Fakes): FakeHost {
   const network = createFakeNetwork(fakes);
   const files = createFakeFiles(fakes);
   const kv = new Map<string, Json>(Object.entries(fakes.kv ?? {}));
+  const agent = createFakeAgent(fakes);
   const requests: RecordedRequest[] = [];
   const logs: LogParams[] = [];
   const progress: ProgressParams[] = [];
@@ -56,6 +61,7 @@ export function createFakeHost(fakes: Fakes): FakeHost {
     "kv.set": ({ key, value }) => (kv.set(key, value), {}),
     "kv.delete": ({ key }) => ({ deleted: kv.delete(key) }),
     "kv.list": ({ prefix }) => ({ keys: [...kv.keys()].filter((key) => key.startsWith(prefix)).toSorted() }),
+    ...agent.handlers,
   };
 
   const notes: Notes = { log: (line) => logs.push(line), progress: (step) => progress.push(step) };
@@ -66,6 +72,8 @@ export function createFakeHost(fakes: Fakes): FakeHost {
     progress,
     files: files.contents,
     kv,
+    published: agent.published,
+    notes: agent.notes,
     async request<Method extends PluginRequestMethod>(method: Method, params: Requests[Method]["params"]) {
       const sent = asJson(params);
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- method and params belong together; TypeScript cannot say so

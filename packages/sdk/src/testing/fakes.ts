@@ -16,6 +16,13 @@ export interface Fakes {
   readonly filesystem?: readonly { readonly path: string; readonly mode: "r" | "rw" }[];
   /** Values that are there. Every plugin may use kv. */
   readonly kv?: Readonly<Record<string, Json>>;
+  /** Tools that `ctx.agent.callTool` may call, by `<plugin>__<tool>`: an answer, or what answers. A throw is `tool_failed`. */
+  readonly agentTools?: Readonly<Record<string, Json | ((input: Json) => Json | Promise<Json>)>>;
+  /** Whether `ctx.agent.notify` is granted. */
+  readonly notify?: boolean;
+  /** Granted topics, with a `*` at the end for a prefix. */
+  readonly publish?: readonly string[];
+  readonly consume?: readonly string[];
   /** Granted secrets, by name; the plugin sees a placeholder. */
   readonly secrets?: readonly string[];
 }

@@ -1,4 +1,4 @@
-import type { CallId, Json, LogParams, ProgressParams } from "../protocol/v1/index.ts";
+import type { CallId, EventsPublishParams, Json, LogParams, ProgressParams } from "../protocol/v1/index.ts";
 import {
   type Binding,
   createContext,
@@ -7,7 +7,9 @@ import {
   isSallyportError,
   loadPlugin,
   sallyportError,
+  tellSubscribers,
 } from "../runtime/index.ts";
+import type { HookEvent } from "../plugin/index.ts";
 import { asJson, createFakeHost, type RecordedRequest } from "./fake-host.ts";
 import type { Fakes } from "./fakes.ts";
 
@@ -42,6 +44,13 @@ export interface RunningPlugin {
   /** Files and kv values as they are now. */
   readonly files: ReadonlyMap<string, Uint8Array>;
   readonly kv: ReadonlyMap<string, Json>;
+  /** What it published, and the notes that it left. */
+  readonly published: readonly Pick<EventsPublishParams, "topic" | "payload">[];
+  readonly notes: readonly string[];
+  /** Tells it of an event, as if another plugin had published it. Gives false when nothing subscribes to the topic. */
+  emit(topic: string, payload?: Json, publisher?: { readonly id: string; readonly version: string }): Promise<boolean>;
+  /** Calls a function of `hooks` and gives what it returns. @throws {SallyportError} `not_found`. */
+  hook(name: string, event: HookEvent): Promise<unknown>;
   /** Runs `shutdown` and gives the global `fetch` back. */
   close(): Promise<void>;
 }
@@ -62,6 +71,7 @@ export async function runPlugin(plugin: unknown, options: RunOptions = {}): Prom
   const binding: Binding = {
     plugin: options.plugin ?? { id: "plugin", version: "0.0.0" },
     config: asJson(options.config ?? {}),
+    subscriptions: new Map(),
     secrets: Object.fromEntries((options.secrets ?? []).map((name) => [name, `sallyport-secret-${name}-test`])),
   };
   const outside = { id: null, signal: new AbortController().signal };
@@ -87,6 +97,23 @@ export async function runPlugin(plugin: unknown, options: RunOptions = {}): Prom
     requests: host.requests,
     files: host.files,
     kv: host.kv,
+    published: host.published,
+    notes: host.notes,
+    async emit(topic, payload = null, publisher = { id: "other", version: "1.0.0" }) {
+      const owner = { id: `event_${++lastCall}`, signal: new AbortController().signal };
+      const params = { call_id: owner.id, id: owner.id, topic, publisher, time_ms: 0, timeout_ms: 1000, agent: "test" };
+      return tellSubscribers(
+        binding.subscriptions,
+        { ...params, payload: asJson(payload) },
+        createContext(host, binding, owner),
+      );
+    },
+    async hook(name, event) {
+      const hook = loaded.hooks.get(name);
+      if (!hook) throw sallyportError("not_found", `The plugin has no hook "${name}".`);
+      const owner = { id: `hook_${++lastCall}`, signal: new AbortController().signal };
+      return hook(asJson(event), createContext(host, binding, owner));
+    },
     async call(name, input = {}, { agent = "test", signal } = {}) {
       const tool = loaded.tools.get(name);
       if (!tool)

@@ -1,5 +1,8 @@
 export { type HostRefusal, type PluginFailure, RPC_ERRORS, type RpcError } from "./errors.ts";
 export type {
+  AgentCallParams,
+  AgentCallResult,
+  AgentNotifyParams,
   BindParams,
   BindResult,
   BodyCancelParams,
@@ -10,6 +13,10 @@ export type {
   CallParams,
   CallResult,
   CancelParams,
+  EventParams,
+  EventResult,
+  EventsPublishParams,
+  EventsSubscribeParams,
   FetchParams,
   FetchResult,
   FileEntry,
@@ -22,6 +29,8 @@ export type {
   FilesWriteResult,
   HelloParams,
   HelloResult,
+  HookParams,
+  HookResult,
   InitializeParams,
   InitializeResult,
   Json,

@@ -62,6 +62,41 @@ export interface CallResult {
   readonly output: Json;
 }
 
+/** A function of the plugin's `hooks` is called. */
+export interface HookParams {
+  /** What requests made by it name as their call. */
+  readonly call_id: string;
+  readonly handler: string;
+  /** `tool.before_call`, `tool.after_call` or `plugin.lifecycle`, and what is said of it. */
+  readonly data: { readonly event: string; readonly [key: string]: Json };
+  readonly timeout_ms: number;
+  readonly agent: string;
+}
+
+export interface HookResult {
+  /** Of `tool.before_call`: the verdict. */
+  readonly output: Json;
+}
+
+/** An event of a topic that this plugin may consume. */
+export interface EventParams {
+  readonly call_id: string;
+  readonly id: string;
+  readonly topic: string;
+  readonly payload: Json;
+  readonly publisher: { readonly id: string; readonly version: string };
+  readonly time_ms: number;
+  readonly timeout_ms: number;
+  readonly agent: string;
+}
+
+export interface EventResult {
+  readonly output: {
+    /** Whether anything subscribes to the topic. */
+    readonly handled: boolean;
+  };
+}
+
 export interface CancelParams {
   readonly call_id: string;
   readonly reason: string;
@@ -237,5 +272,38 @@ export interface Requests {
 export interface Notifications {
   cancel: CancelParams;
   log: LogParams;
+export interface AgentCallParams {
+  readonly call: CallId;
+  /** `<plugin>__<tool>`. */
+  readonly tool: string;
+  readonly input: Json;
+}
+
+export interface AgentCallResult {
+  readonly output: Json;
+}
+
+export interface AgentNotifyParams {
+  readonly call: CallId;
+  readonly text: string;
+}
+
+export interface EventsPublishParams {
+  readonly call: CallId;
+  readonly topic: string;
+  readonly payload: Json;
+}
+
+export interface EventsSubscribeParams {
+  readonly call: CallId;
+  readonly topic: string;
+}
+
   progress: ProgressParams;
 }
+  hook: { params: HookParams; result: HookResult };
+  event: { params: EventParams; result: EventResult };
+  "agent.call": { params: AgentCallParams; result: AgentCallResult };
+  "agent.notify": { params: AgentNotifyParams; result: Empty };
+  "events.publish": { params: EventsPublishParams; result: Empty };
+  "events.subscribe": { params: EventsSubscribeParams; result: Empty };

@@ -8,7 +8,7 @@ export const LINE_BYTES = 4 * 1024 * 1024;
 export const CHUNK_BYTES = 256 * 1024;
 
 /** Requests of the host that the plugin's process answers. */
-export const HOST_REQUESTS = ["hello", "bind", "initialize", "call", "ping", "shutdown"] as const;
+export const HOST_REQUESTS = ["hello", "bind", "initialize", "call", "hook", "event", "ping", "shutdown"] as const;
 export type HostRequestMethod = (typeof HOST_REQUESTS)[number];
 
 /** Notifications of the host. */
@@ -35,5 +35,9 @@ export const PLUGIN_REQUESTS = [
 export type PluginRequestMethod = (typeof PLUGIN_REQUESTS)[number];
 
 /** Notifications of the plugin. */
+  "agent.call",
+  "agent.notify",
+  "events.publish",
+  "events.subscribe",
 export const PLUGIN_NOTIFICATIONS = ["log", "progress"] as const;
 export type PluginNotificationMethod = (typeof PLUGIN_NOTIFICATIONS)[number];

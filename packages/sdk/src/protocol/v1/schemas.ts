@@ -55,6 +55,29 @@ export const REQUEST_SCHEMAS: {
   },
   ping: { params: empty, result: empty },
   shutdown: { params: object({ grace_ms: number }), result: empty },
+  hook: {
+    params: object({
+      call_id: text({ minLength: 1 }),
+      handler: text(),
+      data: openObject({ event: text() }),
+      timeout_ms: number,
+      agent: text(),
+    }),
+    result: object({ output: anything }),
+  },
+  event: {
+    params: object({
+      call_id: text({ minLength: 1 }),
+      id: text(),
+      topic: text(),
+      payload: anything,
+      publisher: object({ id: text(), version: text() }),
+      time_ms: number,
+      timeout_ms: number,
+      agent: text(),
+    }),
+    result: object({ output: object({ handled: boolean }) }),
+  },
   fetch: {
     params: object({
       call,
@@ -113,6 +136,10 @@ export const NOTIFICATION_SCHEMAS: { readonly [Method in keyof Notifications]: S
 const pluginFailed = object({
   code: { const: RPC_ERRORS.pluginFailed },
   message: text(),
+  "agent.call": { params: object({ call, tool: text(), input: anything }), result: object({ output: anything }) },
+  "agent.notify": { params: object({ call, text: text() }), result: empty },
+  "events.publish": { params: object({ call, topic: text(), payload: anything }), result: empty },
+  "events.subscribe": { params: object({ call, topic: text() }), result: empty },
   data: object({ kind: oneOf("tool_failed", "load_failed", "initialize_failed") }),
 });
 const hostRefused = object({
