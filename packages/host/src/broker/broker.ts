@@ -1,6 +1,8 @@
 import { displayLine, PolicyViolationError, SallyportError, toSallyportError } from "../kernel/index.ts";
 import type { CallContext } from "../supervisor/index.ts";
 import { createEgress, EGRESS_LIMITS, wholeHosts } from "./egress.ts";
+import { createExec } from "./exec.ts";
+import { EXEC_LIMITS } from "./exec-limits.ts";
 import { createFiles } from "./files.ts";
 import { FILE_LIMITS } from "./files-limits.ts";
 import { createKv } from "./kv.ts";
@@ -14,6 +16,7 @@ import { createReach } from "./reach.ts";
 import { createRequestSecrets } from "./request-secrets.ts";
 import { createAddressGate, createSystemAddresses, systemResolver } from "./resolve.ts";
 import { createTransport } from "./transport.ts";
+import { createSystem } from "./system.ts";
 import type { Authority, Broker, BrokerAction, BrokerDeps, PluginSession } from "./types.ts";
 import { WEBSOCKET_LIMITS } from "./websocket-limits.ts";
 import { createWebSockets } from "./websocket.ts";
@@ -27,9 +30,10 @@ export function createBroker(deps: BrokerDeps): Broker {
   const networkLimits = { ...NETWORK_LIMITS, ...deps.networkLimits };
   const fileLimits = { ...FILE_LIMITS, ...deps.fileLimits };
   const socketLimits = { ...WEBSOCKET_LIMITS, ...deps.webSocketLimits };
+  const execLimits = { ...EXEC_LIMITS, ...deps.execLimits };
 
   const stateOf = (key: string): PluginState => {
-    const state = states.get(key) ?? createPluginState(deps.clock, networkLimits, socketLimits);
+    const state = states.get(key) ?? createPluginState(deps.clock, networkLimits, socketLimits, execLimits);
     states.set(key, state);
     return state;
   };
@@ -43,6 +47,7 @@ export function createBroker(deps: BrokerDeps): Broker {
         networkLimits,
         fileLimits,
         socketLimits,
+        execLimits,
       ),
   };
 }
@@ -54,6 +59,7 @@ function createSession(
   networkLimits: typeof NETWORK_LIMITS,
   fileLimits: typeof FILE_LIMITS,
   socketLimits: typeof WEBSOCKET_LIMITS,
+  execLimits: typeof EXEC_LIMITS,
 ): PluginSession {
   const { plugin } = authority;
   const reach = createReach(authority);
@@ -147,11 +153,26 @@ function createSession(
     report: (context, method, target, bytes, error) =>
       report(context, { capability: "filesystem", target, method, bytes }, error),
   });
+  const exec = createExec({
+    reach,
+    granted: authority.granted,
+    level: authority.level,
+    walls: deps.commandWalls,
+    limits: execLimits,
+    rate: state.commands,
+    report: (context, action, error) => report(context, { capability: "exec", method: "exec", ...action }, error),
+  });
   const operations = new Map<string, Operation>(
     Object.entries({
       ...network.operations,
       ...sockets.operations,
       ...files.operations,
+      ...exec.operations,
+      ...createSystem({
+        reach,
+        report: (context, facet, error) =>
+          report(context, { capability: "system", target: facet, method: "get", bytes: 0 }, error),
+      }),
       ...createKv({
         space: authority.space,
         store: deps.kv,
@@ -201,9 +222,11 @@ function createSession(
       network.endCall(callId);
       sockets.endCall(callId);
       files.endCall(callId);
+      exec.end(callId);
     },
     close() {
       closed = true;
+      exec.end();
       network.close();
       sockets.close();
       void egress?.close();

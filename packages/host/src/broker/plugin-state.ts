@@ -1,6 +1,7 @@
 import type { Clock } from "../kernel/index.ts";
 import { createDataUsage, type DataUsage } from "./data-usage.ts";
 import type { NetworkLimits } from "./network-limits.ts";
+import type { ExecLimits } from "./exec-limits.ts";
 import { createQueue, type Queue } from "./queue.ts";
 import { createRateLimit, type RateLimit } from "./rate.ts";
 import type { WebSocketLimits } from "./websocket-limits.ts";
@@ -15,6 +16,8 @@ export interface PluginState {
   readonly files: Queue;
   readonly kv: Queue;
   readonly dataUsage: DataUsage;
+  /** Starts of commands. */
+  readonly commands: RateLimit;
   /** WebSockets that are open, or were not read to their end. */
   readonly sockets: Set<OpenSocket>;
   /** Messages that they send. */
@@ -25,13 +28,19 @@ export interface PluginState {
 const ACTIONS_PER_SECOND = 1_000;
 const ACTIONS_BURST = 4_000;
 
-export function createPluginState(clock: Clock, limits: NetworkLimits, sockets: WebSocketLimits): PluginState {
+export function createPluginState(
+  clock: Clock,
+  limits: NetworkLimits,
+  sockets: WebSocketLimits,
+  commands: ExecLimits,
+): PluginState {
   return {
     requests: createRateLimit(clock, limits.perSecond, limits.burst),
     actions: createRateLimit(clock, ACTIONS_PER_SECOND, ACTIONS_BURST),
     files: createQueue(),
     kv: createQueue(),
     dataUsage: createDataUsage(),
+    commands: createRateLimit(clock, commands.perSecond, commands.burst),
     sockets: new Set(),
     sending: createRateLimit(clock, sockets.perSecond, sockets.burst),
   };

@@ -1,9 +1,11 @@
 import type { Scope } from "../capability/index.ts";
-import type { Clock, PluginRef } from "../kernel/index.ts";
+import type { Clock, IsolationLevel, PluginRef } from "../kernel/index.ts";
 import type { Redactor, SecretSource } from "../secrets/index.ts";
 import type { KvStore } from "../store/index.ts";
 import type { BrokerSession } from "../supervisor/index.ts";
 import type { EgressLimits } from "./egress.ts";
+import type { ExecLimits } from "./exec-limits.ts";
+import type { CommandWalls } from "./exec-run.ts";
 import type { FileLimits } from "./files-limits.ts";
 import type { NetworkLimits } from "./network-limits.ts";
 import type { Resolver } from "./resolve.ts";
@@ -22,12 +24,14 @@ export interface Authority {
   readonly space: string;
   /** What `${data}` stands for: `<home>/data/<space>`. Made when it is first needed. */
   readonly dataDir: string;
+  /** What contains the plugin, and with it the commands that it runs. */
+  readonly level: IsolationLevel;
 }
 
 /** One thing that a plugin did, or was refused. For the audit. */
 export interface BrokerAction {
   readonly plugin: PluginRef;
-  /** `network`, `filesystem`, `secrets` or `kv`. */
+  /** Its capability, or `kv`. */
   readonly capability: string;
   /** An origin and path without query, a path, or a key; escaped and redacted. */
   readonly target: string;
@@ -45,6 +49,8 @@ export interface BrokerAction {
   readonly reason?: string;
   /** Names of the secrets that the host wrote into the request. */
   readonly secrets?: readonly string[];
+  /** What else the audit keeps of an action of this kind; nothing of the plugin's text but what is redacted. */
+  readonly data?: Readonly<Record<string, unknown>>;
 }
 
 export interface BrokerLogLine {
@@ -82,6 +88,9 @@ export interface BrokerDeps {
   readonly webSocketLimits?: Partial<WebSocketLimits>;
   readonly egressLimits?: Partial<EgressLimits>;
   readonly fileLimits?: Partial<FileLimits>;
+  /** What puts the walls around a command. Absent: no command runs. */
+  readonly commandWalls?: CommandWalls;
+  readonly execLimits?: Partial<ExecLimits>;
 }
 
 export interface PluginSession extends BrokerSession {

@@ -22,6 +22,8 @@ export function brokerEvent(time: number, action: BrokerAction, level: Isolation
     ...(action.tool === undefined ? {} : { tool: action.tool }),
     ...(action.status === undefined ? {} : { status: action.status }),
     ...(action.reason === undefined ? {} : { reason: action.reason }),
-    ...(action.secrets === undefined ? {} : { data: { secrets: action.secrets } }),
+    ...(action.secrets === undefined && action.data === undefined
+      ? {}
+      : { data: { ...action.data, ...(action.secrets && { secrets: action.secrets }) } }),
   } as const;
 }

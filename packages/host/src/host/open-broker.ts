@@ -38,6 +38,7 @@ export function openBroker(
     onLog: ({ plugin, time, level, message, callId }) =>
       logs.add(plugin.id, { time, level, message, ...(callId === null ? {} : { call: callId }) }),
     forbiddenPaths,
+    commandWalls: { engine, probe: parts.probe, hostIsRoot: parts.hostIsRoot },
   });
   return { broker, forbiddenPaths };
 }

@@ -30,6 +30,7 @@ export function planLaunch(record: StoredPlugin, permit: LoadPermit, sources: Pl
     granted,
     space: sources.space,
     dataDir: sources.dataDir,
+    level: permit.level,
     ...(sources.ceiling === undefined ? {} : { ceiling: sources.ceiling }),
   };
   const session = sources.broker.session(authority);

@@ -5,6 +5,8 @@ export { engineName, installedEngine, placeEngine, type PlacementOptions, storeR
 export { type PluginThread, spawnThread, type ThreadSpec } from "./in-process.ts";
 export { groupLimits, RUNTIME_MEMORY_BYTES, TASKS } from "./limits.ts";
 export { planSandbox } from "./plan.ts";
+export { checkCommand, type CommandFile, findCommand, type FoundCommand } from "./command-file.ts";
+export { planCommand } from "./command.ts";
 export { createInterpreters, type Interpreters, lookAtInterpreters } from "./interpreters.ts";
 export { NOBODY } from "./namespace.ts";
 export { type Probe, probeIsolation, type ProbeOptions } from "./probe.ts";

@@ -3,6 +3,7 @@ import type { SeccompProgram } from "./seccomp.ts";
 
 /** Numbers of the kernel's limits by their names in prlimit(1), the same on x86-64 and arm64. */
 const RESOURCES: ReadonlyMap<string, number> = new Map([
+  ["cpu", 0],
   ["fsize", 1],
   ["data", 2],
   ["stack", 3],

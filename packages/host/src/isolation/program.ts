@@ -18,7 +18,7 @@ const PROXY_PORT = 3128;
 /** Programs count on a place for temporary files. bubblewrap bounds its bytes, not how many (empty) files it holds. */
 const SCRATCH = ["--size", String(SCRATCH_BYTES), "--tmpfs", "/tmp", "--chdir", "/tmp"];
 /** What a process needs before its program allocates anything; counted by `RLIMIT_DATA`. */
-const PLAIN_BASELINE_MB = 64;
+export const PLAIN_BASELINE_MB = 64;
 
 /**
  * A program instead of the engine: an executable of the plugin's, or a known interpreter with its script. The same walls,

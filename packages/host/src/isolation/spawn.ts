@@ -27,7 +27,7 @@ export async function spawnSandboxed(plan: SandboxPlan, group: ControlGroup | nu
   const waits = plan.level === "namespace";
   const child = spawn(plan.command, [...(waits ? WAIT_FOR_ORDERS : []), ...plan.args], {
     env: { ...plan.env },
-    cwd: "/",
+    cwd: plan.cwd ?? "/",
     detached: true,
     stdio: ["pipe", "pipe", "pipe", "pipe", waits ? "pipe" : "ignore"],
     ...(plan.uid === undefined ? {} : { uid: plan.uid }),

@@ -2,7 +2,7 @@ import { lstat, realpath } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** Where programs of the sandbox are looked for; PATH is never asked, since a plugin's author may have written to it. */
-const SYSTEM_FOLDERS = ["/usr/bin", "/bin", "/usr/local/bin", "/run/current-system/sw/bin"];
+export const SYSTEM_FOLDERS = ["/usr/bin", "/bin", "/usr/local/bin", "/run/current-system/sw/bin"];
 
 export type FoundTool = { readonly path: string } | { readonly missing: string };
 

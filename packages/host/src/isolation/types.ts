@@ -65,6 +65,26 @@ export interface SandboxSpec {
   readonly hostIsRoot: boolean;
 }
 
+/** One run of a command of the machine's. Written by the host, but for the arguments, which a grant admitted. */
+export interface CommandSpec {
+  readonly level: IsolationLevel;
+  /** The helper that puts the walls up. */
+  readonly jail: string;
+  readonly tools: SandboxTools;
+  /** Absolute path of the file, without links, which was checked. */
+  readonly file: string;
+  /** Its arguments, the name under which it is called first. */
+  readonly argv: readonly string[];
+  /** Its working folder, which it can only read; null for an empty one. */
+  readonly folder: string | null;
+  readonly memoryMb: number;
+  /** Threads, where the kernel counts them for this process alone. */
+  readonly tasks: number;
+  /** Seconds of processor time, of all its threads together. */
+  readonly cpuSeconds: number;
+  readonly hostIsRoot: boolean;
+}
+
 /** Everything that `spawn` is told. */
 export interface SandboxPlan {
   readonly level: IsolationLevel;
@@ -72,6 +92,8 @@ export interface SandboxPlan {
   readonly args: readonly string[];
   /** The whole environment of the first program. */
   readonly env: Readonly<Record<string, string>>;
+  /** Working folder of the first program; absent: the root. */
+  readonly cwd?: string;
   /** Set when the host is root. */
   readonly uid?: number;
   readonly gid?: number;

@@ -13,7 +13,7 @@ import {
   type PluginSession,
 } from "../../src/broker/index.ts";
 import type { NetworkScope, Scope, SecretScope } from "../../src/capability/index.ts";
-import { SallyportError } from "../../src/kernel/index.ts";
+import { type IsolationLevel, SallyportError } from "../../src/kernel/index.ts";
 import { createRedactor, type SecretEntry } from "../../src/secrets/index.ts";
 import type { KvStore } from "../../src/store/index.ts";
 import type { CallContext } from "../../src/supervisor/index.ts";
@@ -48,6 +48,7 @@ export interface BenchOptions extends Partial<Omit<BrokerDeps, "secrets">> {
   readonly ceiling?: readonly Scope[];
   readonly vault?: Readonly<Record<string, Omit<SecretEntry, "updatedAt">>>;
   readonly dataDir?: string;
+  readonly level?: IsolationLevel;
   readonly intent?: Promise<void>;
   readonly signal?: AbortSignal;
 }
@@ -65,6 +66,7 @@ export function bench(options: BenchOptions): Bench {
     ...(options.ceiling === undefined ? {} : { ceiling: options.ceiling }),
     space: PLUGIN.id,
     dataDir: options.dataDir ?? "/nonexistent/data",
+    level: options.level ?? "namespace",
   };
   const broker = createBroker({
     home: "/nonexistent/home",

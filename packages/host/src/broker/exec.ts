@@ -1,0 +1,167 @@
+import { z } from "zod";
+import { commandLine, commandMatches, covers, type ExecScope, type Scope } from "../capability/index.ts";
+import { checkCommand } from "../isolation/index.ts";
+import {
+  canonicalJson,
+  displayLine,
+  type IsolationLevel,
+  PolicyViolationError,
+  SallyportError,
+  sha256,
+} from "../kernel/index.ts";
+import type { CallContext } from "../supervisor/index.ts";
+import { canonicalBase64 } from "./base64.ts";
+import { EXEC_LIMITS, type ExecLimits } from "./exec-limits.ts";
+import { type CommandResult, type CommandWalls, runCommand } from "./exec-run.ts";
+import { callOperation, type Operation, wire } from "./operation.ts";
+import type { RateLimit } from "./rate.ts";
+import type { Reach } from "./reach.ts";
+
+const Exec = wire({
+  command: z.string().min(1).max(1024),
+  args: z.array(z.string()).max(EXEC_LIMITS.args),
+  stdin: z.string().nullable(),
+  timeout_ms: z.number().int().positive().nullable(),
+});
+
+/** What the audit keeps of one run. */
+export interface ExecReport {
+  readonly target: string;
+  readonly bytes: number;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+export interface ExecDeps {
+  readonly reach: Reach;
+  readonly granted: readonly Scope[];
+  /** The plugin's own level; its commands run at the same. */
+  readonly level: IsolationLevel;
+  /** Absent: no command runs. */
+  readonly walls: CommandWalls | undefined;
+  readonly limits: ExecLimits;
+  readonly rate: RateLimit;
+  readonly report: (context: CallContext, report: ExecReport, error?: unknown) => void;
+}
+
+export interface ExecOperations {
+  readonly operations: Readonly<Record<string, Operation>>;
+  /** Ends the commands of a call, or all. */
+  end(callId?: string): void;
+}
+
+/** `exec`: a granted command with granted arguments, once, in a jail of its own, for as long as its call lasts. */
+export function createExec(deps: ExecDeps): ExecOperations {
+  const { limits } = deps;
+  const running = new Map<AbortController, string>();
+
+  async function run(
+    { command, args, stdin, timeout_ms: wanted }: z.output<typeof Exec>,
+    context: CallContext,
+    signal: AbortSignal,
+  ): Promise<{ result: CommandResult; bytes: number; data: object }> {
+    checkArguments(args, limits);
+    const input = stdin === null ? Buffer.alloc(0) : canonicalBase64(stdin, limits.stdinBytes);
+    const { scope, file } = permitted(deps, command, args);
+    const { walls, level } = deps;
+    if (walls === undefined) throw new SallyportError("isolation_unavailable", "This host runs no commands.");
+    if (running.size >= limits.atOnce)
+      throw new SallyportError("limit_exceeded", `A plugin runs at most ${limits.atOnce} commands at once.`);
+    if (!deps.rate.take()) {
+      throw new SallyportError("limit_exceeded", "The plugin starts too many commands.", {
+        fix: `Start at most ${limits.perSecond} a second.`,
+      });
+    }
+    const controller = new AbortController();
+    running.set(controller, context.callId);
+    try {
+      await checkCommand(file);
+      const timeoutMs = Math.min(wanted ?? limits.timeoutMs, limits.mostTimeoutMs);
+      const order = { level, file: file.path, argv: [scope.command, ...args], folder: null, stdin: input, timeoutMs };
+      const started = performance.now();
+      const either = AbortSignal.any([controller.signal, signal, context.signal]);
+      const result = await runCommand(walls, limits, order, either);
+      const { code, signal: endedBy, truncated, stdout, stderr } = result;
+      return {
+        result,
+        bytes: input.length + stdout.length + stderr.length,
+        data: {
+          exit_code: code,
+          ...(endedBy === null ? {} : { signal: endedBy }),
+          ...(truncated ? { truncated } : {}),
+          run_ms: Math.round(performance.now() - started),
+          file: file.path,
+          sha256: file.sha256,
+        },
+      };
+    } finally {
+      running.delete(controller);
+    }
+  }
+
+  const exec = callOperation(Exec, async (params, context, signal) => {
+    const target = displayLine(
+      commandLine(
+        params.command,
+        params.args.map((arg) => arg.slice(0, 2_048)),
+      ),
+      2_048,
+    );
+    const facts = { args_digest: sha256(canonicalJson(params.args.map((arg) => arg.toWellFormed()))) };
+    try {
+      const { result, bytes, data } = await run(params, context, signal);
+      deps.report(context, { target, bytes, data: { ...facts, ...data } });
+      const { code, signal: endedBy, truncated, stdout, stderr } = result;
+      return {
+        code,
+        signal: endedBy,
+        stdout: stdout.toString("base64"),
+        stderr: stderr.toString("base64"),
+        truncated,
+      };
+    } catch (error) {
+      deps.report(context, { target, bytes: 0, data: facts }, error);
+      throw error;
+    }
+  });
+
+  return {
+    operations: { exec },
+    end(callId) {
+      for (const [controller, owner] of running) if (callId === undefined || owner === callId) controller.abort();
+    },
+  };
+}
+
+function checkArguments(args: readonly string[], { argBytes, argsBytes }: ExecLimits): void {
+  let total = 0;
+  for (const arg of args) {
+    if (!arg.isWellFormed() || arg.includes("\0")) throw new SallyportError("usage", "An argument is no text.");
+    const bytes = Buffer.byteLength(arg);
+    total += bytes;
+    if (bytes > argBytes) throw new SallyportError("limit_exceeded", `An argument has at most ${argBytes} bytes.`);
+  }
+  if (total > argsBytes)
+    throw new SallyportError("limit_exceeded", `All arguments together have at most ${argsBytes} bytes.`);
+}
+
+/** The grant that admits this, with the file that was approved. What the manifest asks for and the ceiling have to admit it too. */
+function permitted(
+  { reach, granted }: ExecDeps,
+  command: string,
+  args: readonly string[],
+): { readonly scope: ExecScope; readonly file: NonNullable<ExecScope["file"]> } {
+  for (const scope of granted) {
+    if (scope.capability !== "exec" || scope.file === undefined || !commandMatches(command, scope.command)) continue;
+    const wish = { capability: "exec", command: scope.command, args } as const;
+    if (covers(scope, wish) && reach.allows(wish)) return { scope, file: scope.file };
+  }
+  throw new PolicyViolationError(
+    "permission_denied",
+    `The plugin may not run ${displayLine(command, 100)} like this.`,
+    {
+      detail: "No grant covers this command with these arguments.",
+      fix: "Declare it under permissions.exec and have an operator approve it.",
+      data: { capability: "exec" },
+    },
+  );
+}
