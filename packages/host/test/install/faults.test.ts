@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -10,12 +10,13 @@ import { readLock, writeLock } from "../../src/registry/index.ts";
 import { createSettings, openDatabase } from "../../src/store/index.ts";
 import { temporaryFolder } from "../registry/plugin-folder.ts";
 import { addArchive, index, KEEPER } from "../registry-index/support.ts";
-import { installed, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
+import { AGENT, installed, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
 import { needsNamespace } from "../support/namespace.ts";
 
 needsNamespace();
 
 const CHILD = fileURLToPath(new URL("./fault-child.mjs", import.meta.url));
+const UPGRADE = fileURLToPath(new URL("./upgrade-child.mjs", import.meta.url));
 let home: TestHome;
 let host: Host;
 beforeEach(async () => {
@@ -35,11 +36,11 @@ function written(id: string, version: string, more: Readonly<Record<string, stri
   });
 }
 
-/** Runs the child, perhaps under a limit of the shell's, to its end. */
-function run(source: string, step: string, limit = ""): Promise<string> {
+/** Runs a child, perhaps under a limit of the shell's, to its end. */
+function run(source: string, step: string, { limit = "", child = CHILD } = {}): Promise<string> {
   const command = `${limit}exec "$0" "$@"`;
   return new Promise((resolve) => {
-    execFile("/bin/bash", ["-c", command, process.execPath, CHILD, home.path, source, step], (error, stdout) =>
+    execFile("/bin/bash", ["-c", command, process.execPath, child, home.path, source, step], (error, stdout) =>
       resolve(error?.signal ?? stdout),
     );
   });
@@ -115,6 +116,39 @@ describe("an install that brings another plugin along and is killed with -9", ()
   });
 });
 
+describe("an upgrade that is killed with -9", () => {
+  it("after any of its events leaves the old version or the new one, whole, and is finished by upgrading again", async () => {
+    await installed(host, await written("t", "1.0.0"), { allowTools: ["look"] });
+    await host.close();
+    const source = await written("t", "2.0.0");
+    const before = join(home.path, "..", "before");
+    await cp(home.path, before, { recursive: true });
+    const ends = new Set<string>();
+    for (let fatal = 1, done = false; !done; fatal += 3) {
+      await rm(home.path, { recursive: true });
+      await cp(before, home.path, { recursive: true });
+      done = (await run(source, String(fatal), { child: UPGRADE })).startsWith("upgraded");
+      const after = await home.open();
+      try {
+        const [plugin, ...others] = await after.plugins.list();
+        expect(others).toEqual([]);
+        const version = plugin?.version ?? "";
+        ends.add(version);
+        expect(await after.plugins.lock()).toMatchObject({ state: "intact" });
+        await after.plugins.load(OPERATOR, "t");
+        expect(await after.invoke(AGENT, { tool: "t__look", input: {} })).toMatchObject({ result: { version } });
+        if (done || fatal % 2 === 0) continue;
+        const { digest } = await after.plugins.upgrade(OPERATOR, "t", { source, dryRun: true });
+        await after.plugins.upgrade(OPERATOR, "t", { source, approve: digest });
+        expect(await after.plugins.info("t")).toMatchObject({ version: "2.0.0", state: "running" });
+      } finally {
+        await after.close();
+      }
+    }
+    expect([...ends].toSorted()).toEqual(["1.0.0", "2.0.0"]);
+  }, 120_000);
+});
+
 describe("an install without room on the disk", () => {
   it("leaves the old version, its lock and nothing else", async () => {
     await installed(host, await written("t", "1.0.0"));
@@ -122,7 +156,7 @@ describe("an install without room on the disk", () => {
     await host.close();
     const source = await written("t", "2.0.0", { "data.txt": "x".repeat(12 * 1024 * 1024) });
     // In blocks of 1024 bytes: the database fits, the plugin does not.
-    expect(await run(source, "none", "ulimit -f 8192; ")).toMatch(/^failed /);
+    expect(await run(source, "none", { limit: "ulimit -f 8192; " })).toMatch(/^failed /);
     host = await home.open();
     expect(await host.plugins.list()).toMatchObject([{ id: "t", version: "1.0.0" }]);
     expect(await readFile(lockPath(), "utf8")).toBe(before.lock);
