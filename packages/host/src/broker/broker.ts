@@ -1,8 +1,10 @@
 import { displayLine, PolicyViolationError, SallyportError, toSallyportError } from "../kernel/index.ts";
 import type { CallContext } from "../supervisor/index.ts";
+import { createAgent } from "./agent.ts";
 import { createEgress, EGRESS_LIMITS, wholeHosts } from "./egress.ts";
 import { createExec } from "./exec.ts";
 import { EXEC_LIMITS } from "./exec-limits.ts";
+import { createEvents } from "./events.ts";
 import { createFiles } from "./files.ts";
 import { FILE_LIMITS } from "./files-limits.ts";
 import { createKv } from "./kv.ts";
@@ -63,7 +65,7 @@ function createSession(
 ): PluginSession {
   const { plugin } = authority;
   const reach = createReach(authority);
-  const secrets = createRequestSecrets(reach, deps.secrets);
+  const secrets = createRequestSecrets(reach, deps.secrets, authority.space);
   const report = (
     context: CallContext | null,
     action: Omit<BrokerAction, "plugin" | "callId" | "agent" | "tool" | "outcome" | "reason">,
@@ -81,6 +83,10 @@ function createSession(
       ...(failure === undefined ? {} : { reason: failure.code }),
     });
   };
+
+  // A value that a process is told is used from then on, whenever it likes.
+  for (const name of secrets.exposed)
+    report(null, { capability: "secrets", target: name, method: "expose", bytes: 0, secrets: [name] });
 
   const gateDeps = {
     resolve: deps.resolve ?? systemResolver,
@@ -164,6 +170,23 @@ function createSession(
   });
   const operations = new Map<string, Operation>(
     Object.entries({
+      ...createAgent({
+        reach,
+        port: deps.agent?.(plugin),
+        notes: state.notes,
+        redactor: deps.redactor,
+        report: (context, method, target, bytes, error) =>
+          report(context, { capability: "agent", target, method, bytes }, error),
+      }),
+      ...createEvents({
+        authority,
+        reach,
+        port: deps.events?.(plugin),
+        rate: state.published,
+        redactor: deps.redactor,
+        report: (context, method, target, bytes, error) =>
+          report(context, { capability: "events", target, method, bytes }, error),
+      }),
       ...network.operations,
       ...sockets.operations,
       ...files.operations,
@@ -206,8 +229,9 @@ function createSession(
       }
       flooded = false;
       const operation = operations.get(method);
-      if (closed || operation === undefined || (context === null && !operation.outsideCall)) {
-        const error = refused(method, context === null && operation !== undefined);
+      const isLimited = context === null || context.limited === true;
+      if (closed || operation === undefined || (isLimited && !operation.outsideCall)) {
+        const error = refused(method, isLimited && operation !== undefined);
         report(
           context,
           { capability: "broker", target: displayLine(method, 64), method: displayLine(method, 64), bytes: 0 },
@@ -236,6 +260,8 @@ function createSession(
 
 function refused(method: string, outsideCall: boolean): PolicyViolationError {
   return new PolicyViolationError("permission_denied", `The host does not answer ${displayLine(method, 64)} here.`, {
-    detail: outsideCall ? "Outside a call only kv and log are served." : "There is no such method.",
+    detail: outsideCall
+      ? "Outside a call, and in hooks and events without `background: true`, only kv and log are served."
+      : "There is no such method.",
   });
 }

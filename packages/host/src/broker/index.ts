@@ -6,4 +6,13 @@ export type { FileLimits } from "./files-limits.ts";
 export { KV_LIMITS } from "./kv.ts";
 export type { NetworkLimits } from "./network-limits.ts";
 export type { Resolver } from "./resolve.ts";
-export type { Authority, Broker, BrokerAction, BrokerDeps, BrokerLogLine, PluginSession } from "./types.ts";
+export type {
+  AgentPort,
+  Authority,
+  Broker,
+  BrokerAction,
+  BrokerDeps,
+  BrokerLogLine,
+  EventsPort,
+  PluginSession,
+} from "./types.ts";

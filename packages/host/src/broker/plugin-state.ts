@@ -1,4 +1,6 @@
 import type { Clock } from "../kernel/index.ts";
+import { NOTE_LIMITS } from "./agent.ts";
+import { EVENT_LIMITS } from "./events.ts";
 import { createDataUsage, type DataUsage } from "./data-usage.ts";
 import type { NetworkLimits } from "./network-limits.ts";
 import type { ExecLimits } from "./exec-limits.ts";
@@ -16,6 +18,10 @@ export interface PluginState {
   readonly files: Queue;
   readonly kv: Queue;
   readonly dataUsage: DataUsage;
+  /** Notes to the operators. */
+  readonly notes: RateLimit;
+  /** Events for other plugins. */
+  readonly published: RateLimit;
   /** Starts of commands. */
   readonly commands: RateLimit;
   /** WebSockets that are open, or were not read to their end. */
@@ -40,6 +46,8 @@ export function createPluginState(
     files: createQueue(),
     kv: createQueue(),
     dataUsage: createDataUsage(),
+    notes: createRateLimit(clock, NOTE_LIMITS.perMinute / 60, NOTE_LIMITS.burst),
+    published: createRateLimit(clock, EVENT_LIMITS.perSecond, EVENT_LIMITS.burst),
     commands: createRateLimit(clock, commands.perSecond, commands.burst),
     sockets: new Set(),
     sending: createRateLimit(clock, sockets.perSecond, sockets.burst),

@@ -2,7 +2,7 @@ import type { Scope } from "../capability/index.ts";
 import type { Clock, IsolationLevel, PluginRef } from "../kernel/index.ts";
 import type { Redactor, SecretSource } from "../secrets/index.ts";
 import type { KvStore } from "../store/index.ts";
-import type { BrokerSession } from "../supervisor/index.ts";
+import type { BrokerSession, CallContext } from "../supervisor/index.ts";
 import type { EgressLimits } from "./egress.ts";
 import type { ExecLimits } from "./exec-limits.ts";
 import type { CommandWalls } from "./exec-run.ts";
@@ -63,6 +63,30 @@ export interface BrokerLogLine {
   readonly callId: string | null;
 }
 
+/** Where one plugin's calls of other tools, and its notes, go. */
+export interface AgentPort {
+  /** The output as any caller gets it. @throws {SallyportError} as the gates of a call; `callId` is the plugin's call that asks. */
+  callTool(wanted: {
+    readonly tool: string;
+    readonly input: unknown;
+    readonly callId: string;
+    readonly signal: AbortSignal;
+  }): Promise<unknown>;
+  /** `text` is escaped and redacted. */
+  notify(note: { readonly text: string; readonly context: CallContext }): void;
+}
+
+/** Where one plugin's events go; the topic was granted, the payload is redacted. */
+export interface EventsPort {
+  /** @throws {SallyportError} `permission_denied` where nothing may be published, `limit_exceeded` for an event about an event about … */
+  publish(event: {
+    readonly topic: string;
+    readonly payload: unknown;
+    readonly bytes: number;
+    readonly callId: string;
+  }): void;
+}
+
 export interface BrokerDeps {
   /** Real path of this host's home. */
   readonly home: string;
@@ -70,6 +94,9 @@ export interface BrokerDeps {
   readonly redactor: Redactor;
   readonly kv: KvStore;
   readonly clock: Clock;
+  /** Absent: refused. */
+  readonly agent?: (plugin: PluginRef) => AgentPort;
+  readonly events?: (plugin: PluginRef) => EventsPort;
   /** Called once for each action, when it is over. Must not throw. */
   readonly onAction: (action: BrokerAction) => void;
   readonly onLog: (line: BrokerLogLine) => void;

@@ -13,9 +13,6 @@ type Handlers = {
 export function createFakeAgent({ agentTools = {}, notify, publish = [], consume = [] }: Fakes) {
   const published: Pick<EventsPublishParams, "topic" | "payload">[] = [];
   const notes: string[] = [];
-  const require = (granted: boolean, what: string): void => {
-    if (!granted) throw sallyportError("permission_denied", `This plugin has no grant for ${what}.`);
-  };
   const handlers: Handlers = {
     async "agent.call"({ tool, input }) {
       require(Object.hasOwn(agentTools, tool), tool);
@@ -42,6 +39,10 @@ export function createFakeAgent({ agentTools = {}, notify, publish = [], consume
     },
   };
   return { handlers, published, notes };
+}
+
+function require(granted: boolean, what: string): void {
+  if (!granted) throw sallyportError("permission_denied", `This plugin has no grant for ${what}.`);
 }
 
 function covers(patterns: readonly string[], topic: string): boolean {
