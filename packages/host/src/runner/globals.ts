@@ -4,7 +4,6 @@ import { createProcess } from "./process.ts";
 
 /** Constructors that need what a plugin has not, and what to use instead. */
 const REFUSED = {
-  WebSocket: "Use fetch.",
   Worker: "A plugin has one thread.",
   BroadcastChannel: "A plugin has one thread.",
 };
@@ -16,8 +15,9 @@ const REMOVED = ["alert", "confirm", "prompt", "close", "localStorage", "session
  * Makes the globals what a plugin may rely on. This keeps accidents off the wire and gives clear errors; it holds nobody
  * in: the walls are the operating system's, and whatever the plugin changes here breaks the plugin only.
  */
-export function prepareGlobals(fetch: typeof globalThis.fetch, sink: LogSink): void {
+export function prepareGlobals(fetch: typeof globalThis.fetch, webSocket: unknown, sink: LogSink): void {
   define("fetch", fetch);
+  define("WebSocket", webSocket);
   define("EventSource", createEventSource(fetch));
   define("console", createConsole(sink));
   define("process", createProcess(sink));

@@ -1,4 +1,4 @@
-import { createFetch, logParams } from "@sallyport/sdk/runtime";
+import { createFetch, createWebSocket, logParams } from "@sallyport/sdk/runtime";
 import { createCalls } from "./calls.ts";
 import type { LogSink } from "./console.ts";
 import { keepRunning, prepareGlobals } from "./globals.ts";
@@ -25,7 +25,7 @@ export async function run(load: (url: string) => Promise<unknown>): Promise<void
   };
   const prepare = (): void => {
     keepRunning(log);
-    prepareGlobals(createFetch(peer, calls.current), log);
+    prepareGlobals(createFetch(peer, calls.current), createWebSocket(peer, calls.current), log);
   };
   const receive = createSession({ peer, calls, log, places, load, prepare, exit: leave });
 

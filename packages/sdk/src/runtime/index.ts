@@ -15,4 +15,5 @@ export { createEventStreamParser, type ServerEvent } from "./event-stream.ts";
 export { type Deferred, deferred } from "./deferred.ts";
 export { createFetch } from "./fetch.ts";
 export type { HostPort } from "./port.ts";
+export { createWebSocket, type WebSocketInit } from "./websocket.ts";
 export { isSallyportError, type LoadedPlugin, type LoadedTool, loadPlugin, sallyportError } from "../plugin/index.ts";

@@ -12,6 +12,7 @@ import type { HostPort } from "../runtime/index.ts";
 import { createFakeAgent } from "./fake-agent.ts";
 import { createFakeFiles } from "./fake-files.ts";
 import { createFakeNetwork } from "./fake-network.ts";
+import { createFakeSockets } from "./fake-socket.ts";
 import type { Fakes } from "./fakes.ts";
 
 type Notes = { readonly [Method in PluginNotificationMethod]: (params: Notifications[Method]) => unknown };
@@ -39,6 +40,7 @@ export interface FakeHost extends HostPort {
 /** The host's side of protocol v1, in memory. Everything passes as JSON, as it does on the wire. */
 export function createFakeHost(fakes: Fakes): FakeHost {
   const network = createFakeNetwork(fakes);
+  const sockets = createFakeSockets(fakes);
   const files = createFakeFiles(fakes);
   const kv = new Map<string, Json>(Object.entries(fakes.kv ?? {}));
   const agent = createFakeAgent(fakes);
@@ -51,6 +53,10 @@ export function createFakeHost(fakes: Fakes): FakeHost {
     "body.read": network.read,
     "body.cancel": ({ stream }) => (network.cancel(stream), {}),
     "body.write": (params) => (network.write(params), {}),
+    "ws.open": sockets.open,
+    "ws.receive": sockets.receive,
+    "ws.send": (params) => (sockets.send(params), {}),
+    "ws.close": (params) => (sockets.close(params), {}),
     "files.read": files.read,
     "files.write": (params) => ({ bytes: files.write(params) }),
     "files.list": ({ path }) => files.list(path),

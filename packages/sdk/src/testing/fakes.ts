@@ -3,6 +3,19 @@ import type { Json } from "../protocol/v1/index.ts";
 /** Answers one request of the plugin; `undefined` means that the plugin has no grant for it. */
 export type FakeFetch = (request: Request) => Response | undefined | Promise<Response | undefined>;
 
+/** The server's end of a WebSocket that the plugin opened. */
+export interface FakeSocket {
+  send(data: string | Uint8Array): void;
+  /** 1000 unless told. */
+  close(code?: number, reason?: string): void;
+}
+
+/** Gives what takes the plugin's messages; `undefined` means that the plugin has no grant for it. */
+export type FakeWebSocket = (
+  socket: FakeSocket,
+  request: { readonly url: string; readonly protocols: readonly string[] },
+) => ((data: string | Uint8Array) => void) | undefined;
+
 /** What the host grants in a test, and what is behind each grant. What is not here is refused, as in real life. */
 export interface Fakes {
   /**
@@ -10,6 +23,8 @@ export interface Fakes {
    * `{ "GET https://api.example.com/data/*": Response.json({ celsius: 21 }) }`.
    */
   readonly fetch?: FakeFetch | Readonly<Record<string, Response | FakeFetch>>;
+  /** Answers the WebSockets that the plugin opens. */
+  readonly webSocket?: FakeWebSocket;
   /** Files that are there, by path (`${data}/…` or absolute). Each may be read. */
   readonly files?: Readonly<Record<string, string | Uint8Array>>;
   /** Granted directories and files, as in the manifest. */

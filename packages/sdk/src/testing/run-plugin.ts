@@ -4,6 +4,7 @@ import {
   createContext,
   createFetch,
   createToolContext,
+  createWebSocket,
   isSallyportError,
   loadPlugin,
   sallyportError,
@@ -51,7 +52,7 @@ export interface RunningPlugin {
   emit(topic: string, payload?: Json, publisher?: { readonly id: string; readonly version: string }): Promise<boolean>;
   /** Calls a function of `hooks` and gives what it returns. @throws {SallyportError} `not_found`. */
   hook(name: string, event: HookEvent): Promise<unknown>;
-  /** Runs `shutdown` and gives the global `fetch` back. */
+  /** Runs `shutdown` and gives the globals `fetch` and `WebSocket` back. */
   close(): Promise<void>;
 }
 
@@ -60,7 +61,7 @@ let open: RunningPlugin | undefined;
 /**
  * Runs a plugin in a test, against fakes of what the host grants. `plugin` is the entry's default export. The code is the
  * runner's own, so loading, contexts, `fetch` and failures behave as in production; there is no sandbox, no schema and no
- * deadline. The global `fetch` is the plugin's until `close()`; only one plugin runs at a time.
+ * deadline. The globals `fetch` and `WebSocket` are the plugin's until `close()`; only one plugin runs at a time.
  * @throws {SallyportError} `load_failed`, `undeclared_tool`, `missing_tool`, `initialize_failed`.
  */
 export async function runPlugin(plugin: unknown, options: RunOptions = {}): Promise<RunningPlugin> {
@@ -76,7 +77,7 @@ export async function runPlugin(plugin: unknown, options: RunOptions = {}): Prom
   };
   const outside = { id: null, signal: new AbortController().signal };
   const inFlight = new Set<CallId>();
-  const realFetch = globalThis.fetch;
+  const { fetch: realFetch, WebSocket: realWebSocket } = globalThis;
   let lastCall = 0;
 
   const loaded = await loadPlugin(plugin, declaredTools ?? []).catch((thrown: unknown) => {
@@ -87,6 +88,7 @@ export async function runPlugin(plugin: unknown, options: RunOptions = {}): Prom
 
   const restore = (): void => {
     globalThis.fetch = realFetch;
+    Object.assign(globalThis, { WebSocket: realWebSocket });
     open = undefined;
   };
 
@@ -139,12 +141,14 @@ export async function runPlugin(plugin: unknown, options: RunOptions = {}): Prom
 
   open = running;
   /* In production async context tells which call a request belongs to; here nothing depends on it but the record. */
-  globalThis.fetch = createFetch(host, () => {
+  const current = (): CallId => {
     const [only = null] = inFlight;
     if (only === null)
       throw sallyportError("permission_denied", "This runs outside a tool call, where the host serves no requests.");
     return inFlight.size === 1 ? only : null;
-  });
+  };
+  globalThis.fetch = createFetch(host, current);
+  Object.assign(globalThis, { WebSocket: createWebSocket(host, current) });
   try {
     inFlight.add("initialize");
     const { ok, returned } = await loaded.initialize(

@@ -46,6 +46,13 @@ export type {
   ProgressParams,
   Requests,
   ShutdownParams,
+  WsCloseParams,
+  WsMessage,
+  WsOpenParams,
+  WsOpenResult,
+  WsReceiveResult,
+  WsSendParams,
+  WsSocketParams,
 } from "./messages.ts";
 export {
   CHUNK_BYTES,

@@ -154,6 +154,50 @@ export interface BodyWriteParams {
   readonly done: boolean;
 }
 
+export interface WsOpenParams {
+  readonly call: CallId;
+  /** `ws:` or `wss:`. */
+  readonly url: string;
+  /** Subprotocols, in the order of preference. */
+  readonly protocols: readonly string[];
+  /** Names of secrets that the host writes into the handshake where the manifest says. */
+  readonly secrets: readonly string[];
+}
+
+export interface WsOpenResult {
+  /** Id of the socket, of the host's making; it belongs to the call. */
+  readonly socket: string;
+  /** The subprotocol that the server chose, or an empty text. */
+  readonly protocol: string;
+}
+
+export interface WsSocketParams {
+  readonly call: CallId;
+  readonly socket: string;
+}
+
+export interface WsMessage {
+  readonly binary: boolean;
+  /** In base64; UTF-8 unless `binary`. */
+  readonly data: string;
+}
+
+/** Answered once something came. The messages are at most 256 KiB, or one. */
+export interface WsReceiveResult {
+  readonly messages: readonly WsMessage[];
+  /** Set with the last messages, or alone: the socket is over, and its id too. */
+  readonly close: { readonly code: number; readonly reason: string; readonly clean: boolean } | null;
+}
+
+export interface WsSendParams extends WsSocketParams, WsMessage {}
+
+export interface WsCloseParams extends WsSocketParams {
+  /** 1000, 3000 to 4999, or null for none. */
+  readonly code: number | null;
+  /** At most 123 bytes. */
+  readonly reason: string;
+}
+
 export interface FilesReadParams {
   readonly call: CallId;
   /** An absolute path, or one that starts with `${data}/`. */
@@ -228,50 +272,6 @@ export interface KvListResult {
   readonly keys: readonly string[];
 }
 
-export interface LogParams {
-  readonly call: CallId;
-  readonly level: LogLevel;
-  readonly message: string;
-  readonly fields?: { readonly [key: string]: Json };
-}
-
-export interface ProgressParams {
-  readonly call: CallId;
-  readonly progress: number;
-  readonly total?: number;
-  readonly message?: string;
-}
-
-type Empty = { readonly [key: string]: never };
-
-/** Every request: what it carries and what answers it. */
-export interface Requests {
-  hello: { params: HelloParams; result: HelloResult };
-  bind: { params: BindParams; result: BindResult };
-  initialize: { params: InitializeParams; result: InitializeResult };
-  call: { params: CallParams; result: CallResult };
-  ping: { params: Empty; result: Empty };
-  shutdown: { params: ShutdownParams; result: Empty };
-  fetch: { params: FetchParams; result: FetchResult };
-  "body.read": { params: BodyReadParams; result: BodyReadResult };
-  "body.cancel": { params: BodyCancelParams; result: Empty };
-  "body.write": { params: BodyWriteParams; result: Empty };
-  "files.read": { params: FilesReadParams; result: FilesReadResult };
-  "files.write": { params: FilesWriteParams; result: FilesWriteResult };
-  "files.list": { params: FilesPathParams; result: FilesListResult };
-  "files.stat": { params: FilesPathParams; result: FilesStatResult };
-  "files.remove": { params: FilesPathParams; result: Empty };
-  "files.mkdir": { params: FilesPathParams; result: Empty };
-  "kv.get": { params: KvKeyParams; result: KvGetResult };
-  "kv.set": { params: KvSetParams; result: Empty };
-  "kv.delete": { params: KvKeyParams; result: KvDeleteResult };
-  "kv.list": { params: KvListParams; result: KvListResult };
-}
-
-/** Every notification: what it carries. */
-export interface Notifications {
-  cancel: CancelParams;
-  log: LogParams;
 export interface AgentCallParams {
   readonly call: CallId;
   /** `<plugin>__<tool>`. */
@@ -299,11 +299,59 @@ export interface EventsSubscribeParams {
   readonly topic: string;
 }
 
-  progress: ProgressParams;
+export interface LogParams {
+  readonly call: CallId;
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly fields?: { readonly [key: string]: Json };
 }
+
+export interface ProgressParams {
+  readonly call: CallId;
+  readonly progress: number;
+  readonly total?: number;
+  readonly message?: string;
+}
+
+type Empty = { readonly [key: string]: never };
+
+/** Every request: what it carries and what answers it. */
+export interface Requests {
+  hello: { params: HelloParams; result: HelloResult };
+  bind: { params: BindParams; result: BindResult };
+  initialize: { params: InitializeParams; result: InitializeResult };
+  call: { params: CallParams; result: CallResult };
   hook: { params: HookParams; result: HookResult };
   event: { params: EventParams; result: EventResult };
+  ping: { params: Empty; result: Empty };
+  shutdown: { params: ShutdownParams; result: Empty };
+  fetch: { params: FetchParams; result: FetchResult };
+  "body.read": { params: BodyReadParams; result: BodyReadResult };
+  "body.cancel": { params: BodyCancelParams; result: Empty };
+  "body.write": { params: BodyWriteParams; result: Empty };
+  "ws.open": { params: WsOpenParams; result: WsOpenResult };
+  "ws.receive": { params: WsSocketParams; result: WsReceiveResult };
+  "ws.send": { params: WsSendParams; result: Empty };
+  "ws.close": { params: WsCloseParams; result: Empty };
+  "files.read": { params: FilesReadParams; result: FilesReadResult };
+  "files.write": { params: FilesWriteParams; result: FilesWriteResult };
+  "files.list": { params: FilesPathParams; result: FilesListResult };
+  "files.stat": { params: FilesPathParams; result: FilesStatResult };
+  "files.remove": { params: FilesPathParams; result: Empty };
+  "files.mkdir": { params: FilesPathParams; result: Empty };
+  "kv.get": { params: KvKeyParams; result: KvGetResult };
+  "kv.set": { params: KvSetParams; result: Empty };
+  "kv.delete": { params: KvKeyParams; result: KvDeleteResult };
+  "kv.list": { params: KvListParams; result: KvListResult };
   "agent.call": { params: AgentCallParams; result: AgentCallResult };
   "agent.notify": { params: AgentNotifyParams; result: Empty };
   "events.publish": { params: EventsPublishParams; result: Empty };
   "events.subscribe": { params: EventsSubscribeParams; result: Empty };
+}
+
+/** Every notification: what it carries. */
+export interface Notifications {
+  cancel: CancelParams;
+  log: LogParams;
+  progress: ProgressParams;
+}

@@ -21,6 +21,10 @@ export const PLUGIN_REQUESTS = [
   "body.read",
   "body.cancel",
   "body.write",
+  "ws.open",
+  "ws.receive",
+  "ws.send",
+  "ws.close",
   "files.read",
   "files.write",
   "files.list",
@@ -31,13 +35,13 @@ export const PLUGIN_REQUESTS = [
   "kv.set",
   "kv.delete",
   "kv.list",
-] as const;
-export type PluginRequestMethod = (typeof PLUGIN_REQUESTS)[number];
-
-/** Notifications of the plugin. */
   "agent.call",
   "agent.notify",
   "events.publish",
   "events.subscribe",
+] as const;
+export type PluginRequestMethod = (typeof PLUGIN_REQUESTS)[number];
+
+/** Notifications of the plugin. */
 export const PLUGIN_NOTIFICATIONS = ["log", "progress"] as const;
 export type PluginNotificationMethod = (typeof PLUGIN_NOTIFICATIONS)[number];

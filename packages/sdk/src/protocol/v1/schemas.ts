@@ -21,6 +21,8 @@ const empty = object({});
 const call = orNull(text({ minLength: 1 }));
 const headers = list({ type: "array", prefixItems: [text(), text()], items: false, minItems: 2 });
 const path = text({ minLength: 1 });
+const message = { binary: boolean, data: base64 };
+const closed = { code: integer(1000), reason: text(), clean: boolean };
 const file = { kind: oneOf("file", "directory"), size: integer(), modified_ms: number };
 
 /** Params and result of every request. */
@@ -53,8 +55,6 @@ export const REQUEST_SCHEMAS: {
     }),
     result: object({ output: anything }),
   },
-  ping: { params: empty, result: empty },
-  shutdown: { params: object({ grace_ms: number }), result: empty },
   hook: {
     params: object({
       call_id: text({ minLength: 1 }),
@@ -78,6 +78,8 @@ export const REQUEST_SCHEMAS: {
     }),
     result: object({ output: object({ handled: boolean }) }),
   },
+  ping: { params: empty, result: empty },
+  shutdown: { params: object({ grace_ms: number }), result: empty },
   fetch: {
     params: object({
       call,
@@ -102,6 +104,19 @@ export const REQUEST_SCHEMAS: {
   "body.read": { params: object({ call, stream: text() }), result: object({ data: base64, done: boolean }) },
   "body.cancel": { params: object({ call, stream: text() }), result: empty },
   "body.write": { params: object({ call, upload: text(), data: base64, done: boolean }), result: empty },
+  "ws.open": {
+    params: object({ call, url: text(), protocols: list(text()), secrets: list(text()) }),
+    result: object({ socket: text(), protocol: text() }),
+  },
+  "ws.receive": {
+    params: object({ call, socket: text() }),
+    result: object({ messages: list(object(message)), close: orNull(object(closed)) }),
+  },
+  "ws.send": { params: object({ call, socket: text(), ...message }), result: empty },
+  "ws.close": {
+    params: object({ call, socket: text(), code: orNull(integer(1000)), reason: text() }),
+    result: empty,
+  },
   "files.read": {
     params: object({ call, path, offset: integer(), length: integer(1) }),
     result: object({ data: base64, size: integer(), done: boolean }),
@@ -121,6 +136,10 @@ export const REQUEST_SCHEMAS: {
   "kv.set": { params: object({ call, key: text(), value: anything }), result: empty },
   "kv.delete": { params: object({ call, key: text() }), result: object({ deleted: boolean }) },
   "kv.list": { params: object({ call, prefix: text() }), result: object({ keys: list(text()) }) },
+  "agent.call": { params: object({ call, tool: text(), input: anything }), result: object({ output: anything }) },
+  "agent.notify": { params: object({ call, text: text() }), result: empty },
+  "events.publish": { params: object({ call, topic: text(), payload: anything }), result: empty },
+  "events.subscribe": { params: object({ call, topic: text() }), result: empty },
 };
 
 /** Params of every notification. */
@@ -136,10 +155,6 @@ export const NOTIFICATION_SCHEMAS: { readonly [Method in keyof Notifications]: S
 const pluginFailed = object({
   code: { const: RPC_ERRORS.pluginFailed },
   message: text(),
-  "agent.call": { params: object({ call, tool: text(), input: anything }), result: object({ output: anything }) },
-  "agent.notify": { params: object({ call, text: text() }), result: empty },
-  "events.publish": { params: object({ call, topic: text(), payload: anything }), result: empty },
-  "events.subscribe": { params: object({ call, topic: text() }), result: empty },
   data: object({ kind: oneOf("tool_failed", "load_failed", "initialize_failed") }),
 });
 const hostRefused = object({
