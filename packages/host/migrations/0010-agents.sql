@@ -13,6 +13,8 @@ CREATE TABLE tokens (
   kind TEXT NOT NULL,
   name TEXT NOT NULL,
   scopes TEXT NOT NULL,
+  -- Whether the operators' passphrase was asked for when it was made.
+  guarded INTEGER NOT NULL,
   created_by TEXT NOT NULL,
   created_at INTEGER NOT NULL,
   expires_at INTEGER,

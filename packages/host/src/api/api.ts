@@ -2,8 +2,8 @@ import { Hono } from "hono";
 import type { Host } from "../host-api.ts";
 import { httpStatusOf, SallyportError, toSallyportError } from "../kernel/index.ts";
 import { toFailure } from "../wire/index.ts";
-import type { Principal } from "./principal.ts";
-import { operatorOf, type Answer, type Route, routeRequest } from "./route.ts";
+import { operatorOf, type Principal, requireScope } from "./principal.ts";
+import { type Answer, needsOf, type Route, routeRequest } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 import { ndjson } from "./stream.ts";
 
@@ -41,6 +41,7 @@ export function createApi(host: Host, options: ApiOptions): Hono {
       const principal = route.audience === "open" ? ANYBODY : await options.identify(context.req.raw);
       const request = routeRequest(host, principal, parts);
       if (route.audience === "operator") operatorOf(principal);
+      if (route.audience !== "open") requireScope(principal, needsOf(route));
       if (route.needsPassphrase) await request.requirePassphrase();
       return respond(await route.handle(request));
     });
@@ -62,5 +63,5 @@ const NO_STORE = { "cache-control": "no-store" };
 function respond(answer: Answer): Response {
   return "lines" in answer
     ? ndjson(answer.lines, (thrown) => toFailure(toSallyportError(thrown)))
-    : Response.json(answer.json, { status: answer.status, headers: NO_STORE });
+    : Response.json(answer.json, { status: answer.status, headers: { ...NO_STORE, ...answer.headers } });
 }

@@ -1,8 +1,8 @@
 import type { z } from "zod";
-import type { Host, Operator } from "../host-api.ts";
-import { type Caller, PolicyViolationError, SallyportError } from "../kernel/index.ts";
+import type { Host, Operator, OperatorScope } from "../host-api.ts";
+import { type Caller, SallyportError } from "../kernel/index.ts";
 import { checked, readJsonBody } from "./body.ts";
-import { callerOf, type Principal } from "./principal.ts";
+import { callerOf, type Needs, operatorOf, type Principal, requireScope } from "./principal.ts";
 
 /**
  * Who may use a route. `agent`: agents and operators; `operator`: never an agent, nor an operator who acts as one;
@@ -12,7 +12,7 @@ export type Audience = "agent" | "operator" | "open";
 
 /** One line of the table that the whole API is built from. A route that is not in the table does not exist. */
 export interface Route {
-  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** `:name` is one percent-encoded segment. */
   readonly path: string;
   /** `<object>.<verb>`, unique. */
@@ -20,12 +20,18 @@ export interface Route {
   readonly audience: Audience;
   /** It widens what somebody may do: the operator's passphrase is asked for when one is set. */
   readonly needsPassphrase: boolean;
+  /** What an operator's token needs for it; see `needsOf` for those that do not say. */
+  readonly needs?: Needs;
   handle(request: RouteRequest): Promise<Answer>;
 }
 
 /** What a handler answers: a JSON document with its status, or lines of JSON. */
 export type Answer =
-  | { readonly status: number; readonly json: Readonly<Record<string, unknown>> }
+  | {
+      readonly status: number;
+      readonly json: Readonly<Record<string, unknown>>;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
   | { readonly lines: AsyncIterable<unknown> };
 
 export interface RouteRequest {
@@ -39,8 +45,11 @@ export interface RouteRequest {
   readonly wantsLines: boolean;
   /** @throws {PolicyViolationError} `forbidden` when the sender is no operator. */
   operator(): Operator;
-  /** @throws {PolicyViolationError} `passphrase_required`. For verbs that widen only with some inputs. */
-  requirePassphrase(): Promise<void>;
+  /**
+   * For verbs that widen only with some inputs. An operator's token needs the scope instead, and the passphrase unless that was
+   * asked for when it was made. @throws {PolicyViolationError} `passphrase_required`, `forbidden`.
+   */
+  requirePassphrase(scope?: OperatorScope): Promise<void>;
   body<T extends z.ZodType>(schema: T): Promise<z.infer<T>>;
   query<T extends z.ZodType>(schema: T): z.infer<T>;
   /** A path parameter, decoded and matched. */
@@ -65,7 +74,11 @@ export function routeRequest(host: Host, principal: Principal, parts: RequestPar
     },
     wantsLines: raw.headers.get("accept") === "application/x-ndjson",
     operator: () => operatorOf(principal),
-    requirePassphrase: async () => host.operators.authenticate(passphraseOf(raw)),
+    async requirePassphrase(scope) {
+      if (scope !== undefined) requireScope(principal, scope);
+      if (principal.kind === "operator" && principal.token?.guarded === true) return;
+      await host.operators.authenticate(passphraseOf(raw));
+    },
     body: async (schema) => checked(schema, await readJsonBody(raw), "body"),
     query: (schema) => checked(schema, queryOf(url), "query"),
     param: (name, schema) => checked(schema, parts.param(name), "path"),
@@ -86,14 +99,6 @@ function passphraseOf(raw: Request): string | undefined {
   }
 }
 
-export function operatorOf(principal: Principal): Operator {
-  if (principal.kind === "operator" && principal.actingAs === undefined) return { name: principal.name };
-  throw new PolicyViolationError("forbidden", "Only an operator may do this.", {
-    detail: "Agents list and call tools; they never install, approve, grant, or read the audit and secrets.",
-    fix: "Ask the operator to do it.",
-  });
-}
-
 /* A repeated key becomes an array, which no schema accepts: two readers can never pick different values. */
 function queryOf(url: URL): Record<string, unknown> {
   const query: Record<string, unknown> = Object.create(null);
@@ -106,4 +111,9 @@ function queryOf(url: URL): Record<string, unknown> {
 
 export function done(result: unknown, extra: Readonly<Record<string, unknown>> = {}): Answer {
   return { status: 200, json: { success: true, ...extra, result } };
+}
+
+/** What an operator's token needs for a route that does not say: what widens is an administrator's. */
+export function needsOf(route: Route): Needs {
+  return route.needs ?? (route.needsPassphrase ? "admin" : "operate");
 }

@@ -59,6 +59,7 @@ export const keyRoutes: readonly Route[] = [
     audience: "operator",
     // It takes authority away, as unloading does: whoever is in a hurry must not look for a passphrase.
     needsPassphrase: false,
+    needs: "operate",
     handle: async (request) => {
       const { key } = await request.body(z.strictObject({ key: keyOrName }));
       return done(await request.host.keys.untrust(request.operator(), key));
@@ -70,6 +71,7 @@ export const keyRoutes: readonly Route[] = [
     verb: "key.revoke",
     audience: "operator",
     needsPassphrase: false,
+    needs: "operate",
     handle: async (request) => {
       const { key, reason } = await request.body(
         z.strictObject({ key: keyOrName, reason: z.string().max(2000).optional() }),

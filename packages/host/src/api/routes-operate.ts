@@ -36,6 +36,7 @@ export const operateRoutes: readonly Route[] = [
     verb: "approval.list",
     audience: "operator",
     needsPassphrase: false,
+    needs: "any",
     handle: async (request) => {
       const { state } = request.query(
         z.strictObject({ state: z.enum(["pending", "approved", "denied", "expired", "consumed"]).optional() }),
@@ -50,6 +51,7 @@ export const operateRoutes: readonly Route[] = [
     verb: "approval.approve",
     audience: "operator",
     needsPassphrase: true,
+    needs: "approve",
     handle: async (request) => {
       const options = await request.body(
         z.strictObject({ expires_at: timeMs.optional(), uses: z.number().int().min(1).max(1_000_000).optional() }),
@@ -67,6 +69,7 @@ export const operateRoutes: readonly Route[] = [
     verb: "approval.deny",
     audience: "operator",
     needsPassphrase: false,
+    needs: "approve",
     handle: async (request) => {
       const { reason: why } = await request.body(reason);
       const approval = await request.host.approvals.deny(request.operator(), request.param("id", handle), why);
@@ -166,6 +169,7 @@ export const operateRoutes: readonly Route[] = [
     audience: "operator",
     // The handler's own check: the current passphrase is part of the request.
     needsPassphrase: false,
+    needs: "user",
     handle: async (request) => {
       const { current, next } = await request.body(
         z.strictObject({ current: z.string().max(5000).optional(), next: z.string().max(5000) }),

@@ -64,6 +64,7 @@ export const pluginRoutes: readonly Route[] = [
     verb: "plugin.list",
     audience: "operator",
     needsPassphrase: false,
+    needs: "any",
     handle: async ({ host }) => done((await host.plugins.list()).map(toPluginSummary)),
   },
   {
@@ -96,6 +97,7 @@ export const pluginRoutes: readonly Route[] = [
     verb: "plugin.info",
     audience: "operator",
     needsPassphrase: false,
+    needs: "any",
     handle: async (request) =>
       done(toPluginInfo(await request.host.plugins.info(id(request), request.query(ofVersion).version))),
   },
@@ -105,6 +107,7 @@ export const pluginRoutes: readonly Route[] = [
     verb: "plugin.approve",
     audience: "operator",
     needsPassphrase: true,
+    needs: "approve",
     handle: async (request) => {
       const wanted = toApproveRequest(await request.body(approveBody));
       const info = toPluginInfo(await request.host.plugins.approve(request.operator(), id(request), wanted));
@@ -117,6 +120,7 @@ export const pluginRoutes: readonly Route[] = [
     verb: "plugin.deny",
     audience: "operator",
     needsPassphrase: false,
+    needs: "approve",
     handle: async (request) => {
       const { reason: why, version: of } = await request.body(denyBody);
       return plugin(await request.host.plugins.deny(request.operator(), id(request), why, of));
@@ -133,7 +137,7 @@ export const pluginRoutes: readonly Route[] = [
         z.strictObject({ version: version.optional(), config: jsonObject.optional() }),
       );
       // Loading uses what was approved; values for its configuration are an operator's decision like `plugin config`.
-      if (options.config !== undefined) await request.requirePassphrase();
+      if (options.config !== undefined) await request.requirePassphrase("admin");
       return plugin(
         await request.host.plugins.load(request.operator(), id(request), {
           ...(options.version !== undefined && { version: options.version }),
@@ -158,6 +162,7 @@ export const pluginRoutes: readonly Route[] = [
     verb: "plugin.enable",
     audience: "operator",
     needsPassphrase: true,
+    needs: "operate",
     handle: async (request) => {
       await request.body(nothing);
       return plugin(await request.host.plugins.enable(request.operator(), id(request)));

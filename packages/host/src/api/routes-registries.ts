@@ -56,6 +56,7 @@ export const registryRoutes: readonly Route[] = [
     audience: "operator",
     // Removing one and adding it again forgets what was seen of it; adding asks.
     needsPassphrase: false,
+    needs: "admin",
     handle: async (request) => {
       await request.body(nothing);
       const removed = request.param("name", name);

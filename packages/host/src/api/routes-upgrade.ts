@@ -55,6 +55,7 @@ export const upgradeRoutes: readonly Route[] = [
     verb: "plugin.rollback",
     audience: "operator",
     needsPassphrase: true,
+    needs: "operate",
     handle: async (request) => {
       const { to } = await request.body(z.strictObject({ to: version.optional() }));
       const plugin = toPluginSummary(await request.host.plugins.rollback(request.operator(), id(request), to));
@@ -97,7 +98,8 @@ export const upgradeRoutes: readonly Route[] = [
 async function upgrade(request: RouteRequest): Promise<Answer> {
   const operator = request.operator();
   const body = await request.body(upgradeBody);
-  if (!body.dry_run) await request.requirePassphrase();
+  const answers = body.approve !== undefined || body.allow_tools !== undefined;
+  if (!body.dry_run) await request.requirePassphrase(answers ? "approve" : undefined);
   const wanted: UpgradeRequest = {
     dryRun: body.dry_run,
     allowDowngrade: body.allow_downgrade,

@@ -6,12 +6,18 @@ import type { OwnerClient } from "./owner-client.ts";
 export const MCP_PROTOCOL = "sallyport-mcp";
 
 /**
- * Connects an MCP client on standard input and output to the owner, as one agent. Nothing but the session's own lines goes to
+ * Connects an MCP client on standard input and output to the owner, as one agent: that of the token, or the one named. Nothing but the session's own lines goes to
  * standard output. Resolves when either side has ended.
  * @throws {SallyportError} what the owner answered instead of a session.
  */
-export async function runMcp(io: Io, owner: OwnerClient, agent: string): Promise<void> {
-  const connection = await owner.upgrade(`/mcp-session?agent=${encodeURIComponent(agent)}`, MCP_PROTOCOL);
+export async function runMcp(
+  io: Io,
+  owner: OwnerClient,
+  agent: string | undefined,
+  credentials: Readonly<Record<string, string>>,
+): Promise<void> {
+  const query = agent === undefined ? "" : `?agent=${encodeURIComponent(agent)}`;
+  const connection = await owner.upgrade(`/mcp-session${query}`, MCP_PROTOCOL, credentials);
   // A client that closed its end of the pipe is an end of the session, not a failure.
   const hangUp = (): void => void connection.destroy();
   io.stdout.on("error", hangUp);

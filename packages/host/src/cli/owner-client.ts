@@ -1,7 +1,8 @@
 import { type ClientRequest, type IncomingMessage, request as httpRequest } from "node:http";
 import type { Duplex } from "node:stream";
 import { createInterface } from "node:readline";
-import { LIMITS, parseBoundedJson, SallyportError } from "../kernel/index.ts";
+import { isErrorCode, LIMITS, parseBoundedJson, SallyportError } from "../kernel/index.ts";
+import { failureAnswer } from "../wire/index.ts";
 import { openHome } from "../home/index.ts";
 import { startOwner } from "./owner-start.ts";
 import { ownerNote, socketPath } from "./socket-path.ts";
@@ -19,7 +20,7 @@ export interface OwnerClient {
   /** The lines of an answer that streams; a failure is one line, or the only one. */
   lines(method: string, path: string, options?: OwnerRequest): AsyncIterable<string>;
   /** Leaves HTTP and returns the raw connection. @throws {SallyportError} what the owner answered instead. */
-  upgrade(path: string, protocol: string): Promise<Duplex>;
+  upgrade(path: string, protocol: string, headers?: Readonly<Record<string, string>>): Promise<Duplex>;
 }
 
 /** Largest JSON answer that a client takes, in bytes. */
@@ -64,11 +65,11 @@ function ownerAt(socket: string): OwnerClient {
       const accept = { ...options?.headers, accept: "application/x-ndjson" };
       yield* createInterface({ input: await send(socket, method, path, { ...options, headers: accept }) });
     },
-    async upgrade(path, protocol) {
+    async upgrade(path, protocol, headers = {}) {
       const request = httpRequest({
         socketPath: socket,
         path,
-        headers: { connection: "Upgrade", upgrade: protocol },
+        headers: { ...headers, connection: "Upgrade", upgrade: protocol },
         agent: false,
       });
       return new Promise((resolve, reject) => {
@@ -120,8 +121,12 @@ export function parseAnswer(text: string): unknown {
 }
 
 function refusal(answer: unknown): SallyportError {
-  const text = typeof answer === "object" && answer !== null && "error" in answer ? String(answer.error) : "No reason.";
-  return new SallyportError("forbidden", "The owner of the home refused the session.", { detail: text });
+  const read = failureAnswer.safeParse(answer);
+  const { error = "No reason.", code = "", fix } = read.success ? read.data : {};
+  return new SallyportError(isErrorCode(code) ? code : "forbidden", "The owner of the home refused the session.", {
+    detail: error,
+    ...(fix !== undefined && { fix }),
+  });
 }
 
 function gone(cause: unknown): SallyportError {

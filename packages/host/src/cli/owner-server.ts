@@ -1,12 +1,13 @@
 import { chmodSync, lstatSync, rmSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import { userInfo } from "node:os";
 import type { Duplex } from "node:stream";
 import { getRequestListener } from "@hono/node-server";
-import { agentName, createApi, done, type Principal, type Route } from "../api/index.ts";
+import { agentName, callerOf, createApi, done, type Principal, principalOfToken, type Route } from "../api/index.ts";
 import type { Host } from "../host-api.ts";
-import { SallyportError, toSallyportError } from "../kernel/index.ts";
+import { type Caller, httpStatusOf, PolicyViolationError, SallyportError, toSallyportError } from "../kernel/index.ts";
+import { toFailure } from "../wire/index.ts";
 import { serveMcpSession } from "../mcp/index.ts";
 import { MCP_PROTOCOL } from "./mcp.ts";
 import { ownerNote, prepareSocketFolder, socketPath } from "./socket-path.ts";
@@ -43,7 +44,8 @@ const MAX_CONNECTIONS = 512;
 export async function serveOwner(host: Host, options: OwnerOptions): Promise<Owner> {
   const path = socketPath(options.home, options.env);
   const connections = new Set<Socket>();
-  const sessions = new Set<Duplex>();
+  /** Each with the token that opened it, if one did. */
+  const sessions = new Map<Duplex, string | undefined>();
   const closing = new AbortController();
   let idleTimer: NodeJS.Timeout | undefined;
   let stopping: Promise<void> | undefined;
@@ -51,7 +53,7 @@ export async function serveOwner(host: Host, options: OwnerOptions): Promise<Own
   const stopped = new Promise<void>((resolve) => (finished = resolve));
 
   const app = createApi(host, {
-    identify: (request) => identify(request.headers.get("x-sallyport-agent")),
+    identify: ({ headers }) => identify(host, headers.get("authorization"), headers.get("x-sallyport-agent")),
     onDefect: options.onDefect,
     closing: closing.signal,
     extraRoutes: ownerRoutes(host, options, () => void stop()),
@@ -68,9 +70,12 @@ export async function serveOwner(host: Host, options: OwnerOptions): Promise<Own
     });
   });
   server.on("upgrade", (request, connection, head) => {
-    sessions.add(connection);
+    sessions.set(connection, undefined);
     connection.once("close", () => sessions.delete(connection));
-    openSession(host, request, connection, head);
+    void openSession(host, request, connection, head, (token) => sessions.set(connection, token));
+  });
+  const stopListening = host.tokens.onEnded((id) => {
+    for (const [connection, token] of sessions) if (token === id) connection.end(() => connection.destroy());
   });
 
   function watchIdle(): void {
@@ -82,7 +87,8 @@ export async function serveOwner(host: Host, options: OwnerOptions): Promise<Own
   function stop(): Promise<void> {
     if (!stopping) {
       closing.abort();
-      for (const session of sessions) session.end();
+      stopListening();
+      for (const session of sessions.keys()) session.end();
       stopping = drain(server, connections).finally(() => {
         clearTimeout(idleTimer);
         ownerNote.remove(options.home);
@@ -101,8 +107,10 @@ export async function serveOwner(host: Host, options: OwnerOptions): Promise<Own
   return { socket: path, stop, stopped };
 }
 
-/* Only this user can reach the socket (0700 folder, 0600 file): who speaks on it is the operator. */
-function identify(agent: string | null): Principal {
+/* Only this user can reach the socket (0700 folder, 0600 file): who speaks on it without a token is the operator. */
+function identify(host: Host, authorization: string | null, agent: string | null): Principal {
+  const proved = principalOfToken(host.tokens, authorization, agent);
+  if (proved) return proved;
   const name = userInfo().username;
   return agent === null ? { kind: "operator", name } : { kind: "operator", name, actingAs: agentName(agent) };
 }
@@ -142,25 +150,46 @@ export function ownerRoutes(
 }
 
 /** The one upgrade: an agent's MCP session. It speaks MCP and nothing else from here on. */
-function openSession(host: Host, request: IncomingMessage, connection: Duplex, head: Buffer): void {
+async function openSession(
+  host: Host,
+  request: IncomingMessage,
+  connection: Duplex,
+  head: Buffer,
+  onToken: (id: string | undefined) => void,
+): Promise<void> {
   connection.on("error", () => connection.destroy());
   try {
     const url = new URL(request.url ?? "/", "http://owner");
     if (url.pathname !== "/mcp-session" || request.headers.upgrade !== MCP_PROTOCOL) {
       throw new SallyportError("not_found", "There is no such session.");
     }
-    const agent = agentName(url.searchParams.get("agent") ?? "");
+    const caller = sessionCaller(host, request.headers.authorization, url.searchParams.get("agent"));
+    onToken(caller.token);
+    // An agent that is not admitted here is told so now, and not at its first call.
+    await host.tools.list(caller, { most: 1 });
     connection.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${MCP_PROTOCOL}\r\n\r\n`);
     if (head.length > 0) connection.unshift(head);
-    const session = serveMcpSession(host, { kind: "agent", agent }, connection);
+    const session = serveMcpSession(host, caller, connection);
     void session.closed.finally(() => connection.destroy());
   } catch (thrown) {
-    const { message, code } = toSallyportError(thrown);
-    const body = JSON.stringify({ success: false, error: message, code });
+    const error = toSallyportError(thrown);
+    const { code } = error;
+    const body = JSON.stringify(toFailure(error));
+    const status = httpStatusOf(code);
     connection.end(
-      `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
     );
   }
+}
+
+/** The agent of a session: that of its token, else the one that the operator names. */
+function sessionCaller(host: Host, authorization: string | undefined, agent: string | null): Caller {
+  const principal = principalOfToken(host.tokens, authorization ?? null, agent);
+  if (principal === undefined) return { kind: "agent", agent: agentName(agent ?? "") };
+  if (principal.kind === "agent") return callerOf(principal);
+  throw new PolicyViolationError("forbidden", "An operator's token opens no agent's session.", {
+    fix: "Use an agent's: sallyport token create --agent NAME",
+  });
 }
 
 function removeStale(path: string): void {

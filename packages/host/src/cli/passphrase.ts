@@ -13,15 +13,20 @@ export async function findPassphrase(io: Io, file: string | undefined, question:
   return isInteractive(io) ? askHidden(io, question) : undefined;
 }
 
-/** First line of a file that nobody else can read. */
+/** The operator's passphrase from a file. @throws {SallyportError} `usage`, also when other users can read it. */
 export function readPassphraseFile(file: string): string {
+  return readPrivateLine(file, "passphrase");
+}
+
+/** First line of a file that nobody else can read. */
+export function readPrivateLine(file: string, what: string): string {
   let text: string;
   try {
     const descriptor = openSync(file, "r");
     try {
       const stat = fstatSync(descriptor);
       if (stat.isFile() && (stat.mode & 0o077) !== 0) {
-        throw new SallyportError("usage", "Other users can read the passphrase file.", {
+        throw new SallyportError("usage", `Other users can read the ${what} file.`, {
           fix: `Run: chmod 600 '${file}'`,
         });
       }
@@ -31,14 +36,14 @@ export function readPassphraseFile(file: string): string {
     }
   } catch (cause) {
     if (cause instanceof SallyportError) throw cause;
-    throw new SallyportError("usage", "The passphrase file cannot be read.", {
+    throw new SallyportError("usage", `The ${what} file cannot be read.`, {
       fix: `Check that ${file} exists.`,
       cause,
     });
   }
-  const passphrase = text.split(/\r?\n/, 1)[0] ?? "";
-  if (passphrase === "") throw new SallyportError("usage", "The passphrase file is empty.");
-  return passphrase;
+  const line = text.split(/\r?\n/, 1)[0] ?? "";
+  if (line === "") throw new SallyportError("usage", `The ${what} file is empty.`);
+  return line;
 }
 
 export async function askHidden(io: Io, question: string): Promise<string> {

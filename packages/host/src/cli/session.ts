@@ -6,11 +6,13 @@ import type { Io } from "./io.ts";
 import { connectOwner, type OwnerClient, parseAnswer } from "./owner-client.ts";
 import { findPassphrase } from "./passphrase.ts";
 import { createStyle, safeJson, type Style } from "./render/index.ts";
+import { findToken, tokenHeaders } from "./token.ts";
 
 export interface GlobalOptions {
   readonly home?: string;
   readonly json?: boolean;
   readonly passphraseFile?: string;
+  readonly tokenFile?: string;
 }
 
 export interface CallOptions {
@@ -28,6 +30,8 @@ export interface Session {
   readonly home: string;
   readonly passphraseFile: string | undefined;
   owner(): Promise<OwnerClient>;
+  /** Headers with the token that this run comes with, if it does. @throws {SallyportError} `usage` for a file that cannot be read. */
+  credentials(): Readonly<Record<string, string>>;
   /**
    * One request to the owner, which is started when there is none. Asks for the passphrase when the verb needs it.
    * @returns the whole answer (`{success: true, …}`).
@@ -49,12 +53,20 @@ export function createSession(io: Io, options: GlobalOptions): Session {
   const json = options.json === true;
   let connection: Promise<OwnerClient> | undefined;
   let passphrase: string | undefined;
+  let token: string | undefined;
+  let tokenRead = false;
+  const credentials = (): Readonly<Record<string, string>> => {
+    if (!tokenRead) token = findToken(io, options.tokenFile);
+    tokenRead = true;
+    return tokenHeaders(token);
+  };
   const owner = (): Promise<OwnerClient> => (connection ??= connectOwner(home, io.env));
 
   async function send(method: string, path: string, call: CallOptions): Promise<Record<string, unknown>> {
     const request = {
       body: call.body,
       headers: {
+        ...credentials(),
         ...(call.agent !== undefined && { "x-sallyport-agent": call.agent }),
         // A header holds bytes; the passphrase may be any text.
         ...(passphrase !== undefined && { "x-sallyport-passphrase": encodeURIComponent(passphrase) }),
@@ -78,6 +90,7 @@ export function createSession(io: Io, options: GlobalOptions): Session {
     home,
     passphraseFile: options.passphraseFile,
     owner,
+    credentials,
     async call(method, path, call = {}) {
       try {
         return await send(method, path, call);
@@ -96,7 +109,7 @@ export function createSession(io: Io, options: GlobalOptions): Session {
       return parsed.data;
     },
     async *lines(path) {
-      for await (const line of (await owner()).lines("GET", path)) {
+      for await (const line of (await owner()).lines("GET", path, { headers: credentials() })) {
         if (line.startsWith('{"success":false')) answerOf(parseAnswer(line));
         yield line;
       }

@@ -40,6 +40,8 @@ export interface TokenView {
   readonly name: string;
   /** Empty for an agent's token, which lists and calls tools. */
   readonly scopes: readonly OperatorScope[];
+  /** Whether the operators' passphrase was asked for when it was made; then it need not be said again with it. */
+  readonly guarded: boolean;
   readonly state: "valid" | "expired" | "revoked";
   readonly createdBy: string;
   readonly createdAt: number;

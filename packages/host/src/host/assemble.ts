@@ -123,7 +123,11 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     grantOf: (record) => state.decisions.grantOf(record),
     presence: runtime.presence,
   });
-  const { agents, tokens } = await openAgents(parts, state, catalog, options.onDefect);
+  const { agents, tokens } = await openAgents(parts, state, {
+    catalog,
+    isGuarded: () => operators.passphraseSet,
+    onDefect: options.onDefect,
+  });
   const toolListeners = new Set<() => void>();
   const routes = createRouteTable({
     tools,

@@ -5,18 +5,25 @@ import type { HomeParts } from "./parts.ts";
 import { pluginOfTool, toolName } from "./route.ts";
 import { createTokens, type Tokens } from "./tokens.ts";
 
+export interface AgentsSources {
+  readonly catalog: Pick<Catalog, "versions">;
+  /** Whether operators are asked for a passphrase. */
+  isGuarded(): boolean;
+  readonly onDefect: (error: unknown) => void;
+}
+
 /** The agents of an open home, and the credentials of its agents and operators. */
 export async function openAgents(
   { db, audit, clock }: HomeParts,
   state: ConfigState,
-  catalog: Pick<Catalog, "versions">,
-  onDefect: (error: unknown) => void,
+  { catalog, isGuarded, onDefect }: AgentsSources,
 ): Promise<{ readonly agents: Agents; readonly tokens: Tokens }> {
   const tokens = await createTokens({
     db,
     audit,
     clock,
     onDefect,
+    isGuarded,
     admits: (agent) => state.decisions.agents.admits(agent),
   });
   const agents = createAgents({

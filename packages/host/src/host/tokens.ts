@@ -20,6 +20,8 @@ export interface TokensDeps {
   readonly db: Database;
   readonly audit: Pick<AuditLog, "commit" | "note">;
   readonly clock: Clock;
+  /** Whether the operators' passphrase is asked for now. */
+  isGuarded(): boolean;
   /** Whether an agent of this name is admitted. */
   admits(agent: string): boolean;
   readonly onDefect: (error: unknown) => void;
@@ -126,6 +128,7 @@ export async function createTokens(deps: TokensDeps): Promise<Tokens> {
     kind: token.kind,
     name: token.name,
     scopes: OPERATOR_SCOPES.filter((scope) => token.scopes.includes(scope)),
+    guarded: token.guarded,
     state: stateOf(token),
     createdBy: token.createdBy,
     createdAt: token.createdAt,
@@ -146,6 +149,7 @@ export async function createTokens(deps: TokensDeps): Promise<Tokens> {
         kind: request.kind,
         name: request.name,
         scopes: request.kind === "operator" ? OPERATOR_SCOPES.filter((scope) => request.scopes.includes(scope)) : [],
+        guarded: deps.isGuarded(),
         createdBy: operator.name,
         createdAt: clock.now(),
         expiresAt: request.expiresAt ?? null,

@@ -219,6 +219,7 @@ export interface TokensTable {
   kind: string;
   name: string;
   scopes: string;
+  guarded: number;
   created_by: string;
   created_at: number;
   expires_at: number | null;

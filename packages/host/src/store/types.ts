@@ -250,6 +250,8 @@ export interface StoredToken {
   /** The agent or operator whose it is. */
   readonly name: string;
   readonly scopes: readonly string[];
+  /** Whether the operators' passphrase was asked for when it was made. */
+  readonly guarded: boolean;
   readonly createdBy: string;
   readonly createdAt: number;
   readonly expiresAt: number | null;

@@ -51,6 +51,7 @@ export const TOKEN_VIEW: TokenView = {
   kind: "agent",
   name: "research",
   scopes: [],
+  guarded: false,
   state: "valid",
   createdBy: "ada",
   createdAt: 1000,

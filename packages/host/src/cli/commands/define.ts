@@ -22,7 +22,8 @@ export function globalOptions(command: Command): Command {
   return command
     .option("--home <dir>", "folder that holds everything of this host (SALLYPORT_HOME, else ~/.sallyport)")
     .option("--json", "answer with one JSON document, for scripts")
-    .option("--passphrase-file <file>", "file with the operator's passphrase (or set SALLYPORT_PASSPHRASE)");
+    .option("--passphrase-file <file>", "file with the operator's passphrase (or set SALLYPORT_PASSPHRASE)")
+    .option("--token-file <file>", "come with the token in this file, not as the home's user (or set SALLYPORT_TOKEN)");
 }
 
 /** One verb: its action gets the session, its arguments as text, and its options. */
@@ -47,10 +48,12 @@ export function readGlobals(command: Command): GlobalOptions {
   const all: Readonly<Record<string, unknown>> = command.optsWithGlobals();
   const home = text(all, "home");
   const passphraseFile = text(all, "passphraseFile");
+  const tokenFile = text(all, "tokenFile");
   return {
     json: all["json"] === true,
     ...(home !== undefined && { home }),
     ...(passphraseFile !== undefined && { passphraseFile }),
+    ...(tokenFile !== undefined && { tokenFile }),
   };
 }
 

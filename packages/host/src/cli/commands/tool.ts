@@ -91,7 +91,7 @@ function call(context: CommandContext) {
     const owner = await session.owner();
     const { json } = await owner.request("POST", `${path("/api/tools", name)}/call`, {
       body: { input, ...(approval !== undefined && { approval }) },
-      headers: agent === undefined ? {} : { "x-sallyport-agent": agent },
+      headers: { ...session.credentials(), ...(agent !== undefined && { "x-sallyport-agent": agent }) },
     });
     const parsed = callAnswer.safeParse(json);
     if (!parsed.success) {
