@@ -1,9 +1,9 @@
-import type { Capability } from "../kernel/index.ts";
+import { type Capability, type IsolationLevel, satisfiesFloor } from "../kernel/index.ts";
 import type { Scope } from "../capability/index.ts";
 import type { Manifest } from "../manifest/index.ts";
 
 /** Capabilities that the broker of this version serves. A grant of any other would be a promise that nothing keeps. */
-const SERVED: readonly Capability[] = ["network", "filesystem", "secrets", "tools"];
+const SERVED: readonly Capability[] = ["network", "filesystem", "secrets", "exec", "system", "tools"];
 
 /** What the manifest contributes, or the grant allows, that this version does not enforce yet, in plain words. */
 export function unenforceable(manifest: Manifest, granted: readonly Scope[]): readonly string[] {
@@ -35,9 +35,16 @@ export function unenforceableScopes(manifest: Manifest, granted: readonly Scope[
   return problems;
 }
 
+/** What a level does not enforce: a command has no other wall than the kernel's. */
+export function unenforceableAt(level: IsolationLevel, granted: readonly Scope[]): string | undefined {
+  if (satisfiesFloor(level, "kernel") || !granted.some((scope) => scope.capability === "exec")) return undefined;
+  return `commands (exec), and at the level \`${level}\` nothing would contain them`;
+}
+
 function beyondProxy(scope: Scope): readonly string[] {
   if (scope.capability === "secrets") return ["secrets for an MCP server"];
   if (scope.capability === "filesystem") return ["files for an MCP server"];
+  if (scope.capability === "exec" || scope.capability === "system") return [`${scope.capability} for an MCP server`];
   if (scope.capability !== "network" || scope.scheme !== "https") return [];
   const whole = scope.methods.includes("*") && scope.paths.includes("/**");
   return whole

@@ -8,7 +8,7 @@ import {
   LIMITS,
   PolicyViolationError,
 } from "../kernel/index.ts";
-import { unenforceable } from "./enforceable.ts";
+import { unenforceable, unenforceableAt } from "./enforceable.ts";
 import { assertMayBeInProcess, assertSignedForInProcess } from "./in-process.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import type { TrustDecision } from "../trust/index.ts";
@@ -118,7 +118,17 @@ export const LOAD_GATES: readonly Gate[] = [
       assertSignedForInProcess(question.record, await question.trustOf(question.record));
     },
   },
-  { name: "isolation", check: (question) => void question.levelFor(question.record, question.grant) },
+  {
+    name: "isolation",
+    check: (question) => {
+      const { record, grant } = question;
+      const problem = unenforceableAt(question.levelFor(record, grant), grant?.scopes ?? []);
+      if (problem === undefined) return;
+      refuse("not_enforceable", `${record.ref.id} was granted ${problem}.`, {
+        fix: "Make a kernel level available (`sallyport doctor` says how), or approve the plugin without it: --only.",
+      });
+    },
+  },
 ];
 
 /** @throws {PolicyViolationError} with the code of the first gate that refuses; `data.gate` names it. */

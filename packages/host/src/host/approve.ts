@@ -15,7 +15,7 @@ import {
   type Statement,
   type StoredPlugin,
 } from "../store/index.ts";
-import { assertGrantable } from "./grantable.ts";
+import { grantable } from "./grantable.ts";
 import { actorOf, eventOf, pendingApproval, type PluginsDeps, withdrawal } from "./plugins-deps.ts";
 import { toolName } from "./route.ts";
 
@@ -128,8 +128,7 @@ async function readAnswer(
       fix: "Give a time to come.",
     });
   }
-  const scopes = await scopesOf(deps, operator, record, request);
-  await assertGrantable(scopes, deps.places);
+  const scopes = await grantable(await scopesOf(deps, operator, record, request), deps.places);
   const inProcess = request.inProcess === true;
   if (inProcess) {
     assertMayBeInProcess(record, deps.config());

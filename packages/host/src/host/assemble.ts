@@ -3,7 +3,7 @@ import { createCallApprovals } from "../approval/index.ts";
 import { isNeverGrantable, sweepEgressPlaces } from "../broker/index.ts";
 import { createTurns, isLive } from "../catalog/index.ts";
 import { hasFolder, realPathOf, removeFolder, watchConfigFile } from "../home/index.ts";
-import { createInterpreters } from "../isolation/index.ts";
+import { createInterpreters, findCommand } from "../isolation/index.ts";
 import type { Host } from "../host-api.ts";
 import { type IsolationLevel, LIMITS, newId, type PluginRef, PolicyViolationError } from "../kernel/index.ts";
 import { findManifest, readManifest } from "../manifest/index.ts";
@@ -243,7 +243,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     verifyAll: lookAtStore,
     revokeKey: (operator, key, reason) => keys.revoke(operator, key, reason),
     inTurn: createTurns(),
-    places: { realPath: realPathOf, neverGrantable: (path) => isNeverGrantable(path, forbiddenPaths) },
+    places: { realPath: realPathOf, neverGrantable: (path) => isNeverGrantable(path, forbiddenPaths), findCommand },
   };
   const plugins = createPluginsApi(pluginsDeps);
   const keys = createKeysApi({

@@ -15,7 +15,7 @@ import {
 } from "../store/index.ts";
 import { admission } from "./approve.ts";
 import { derivedScopes } from "./difference.ts";
-import { assertGrantable } from "./grantable.ts";
+import { grantable } from "./grantable.ts";
 import { definitionsOf } from "./lock-entry.ts";
 import { actorOf, eventOf, pendingApproval, type PluginsDeps } from "./plugins-deps.ts";
 import { toolName } from "./route.ts";
@@ -37,8 +37,7 @@ export async function grantUpgrade(
   const added = next.manifest.permissions.flatMap(({ key, scope }): readonly Scope[] =>
     scope && keys.has(key) ? [scope] : [],
   );
-  const scopes = [...derivedScopes(next.manifest.permissions, before), ...added];
-  await assertGrantable(scopes, deps.places);
+  const scopes = await grantable([...derivedScopes(next.manifest.permissions, before), ...added], deps.places);
   const now = deps.clock.now();
   const grant: Grant = {
     id: newId("grt"),

@@ -1,5 +1,6 @@
 import { type Catalog, unenforceableScopes } from "../catalog/index.ts";
 import {
+  answersRequest,
   computeEffect,
   type Grant,
   type PermissionRequest,
@@ -7,7 +8,6 @@ import {
   type Scope,
   scopeKey,
   sentenceOf,
-  withinScope,
 } from "../capability/index.ts";
 import type { PermissionView, PluginInfo, PluginSummary, SignerView, ToolSummary, TrustView } from "../host-api.ts";
 import {
@@ -134,15 +134,15 @@ function permissionOf(
 function belongsTo(scope: Scope, request: PermissionRequest): boolean {
   if (scope.capability !== request.capability) return false;
   if (request.scope === null || scopeKey(scope) === request.key) return true;
-  if (scope.capability !== "network" || request.scope.capability !== "network")
-    return withinScope(scope, request.scope);
-  return withinScope(scope, { ...request.scope, private: true, loopback: true });
+  return answersRequest(scope, request);
 }
 
 const ENFORCED_BY: Readonly<Record<string, string>> = {
   network:
     "no network in the process; each request passes the broker, which checks host, port, method, path and address",
   filesystem: "no files in the process; each access passes the broker, which walks the path without following links",
+  exec: "no process can be started in the plugin's own; the host starts the approved file, with arguments that fit, in a jail of its own",
+  system: "nothing of the machine in the process; the host tells the granted fact",
   secrets: "the value stays in the vault; the host writes it into requests to the bound origin only",
   tools: "calls pass invoke()",
 };

@@ -156,7 +156,10 @@ const BREAKS: readonly (readonly [string, ErrorCode, Partial<LoadQuestion>, read
   [
     "enforceable",
     "not_enforceable",
-    { grant: grant({ scopes: [parseScopeArgument("exec=ls")] }) },
+    {
+      record: { ...record(), manifest: { ...record().manifest, mcpServers: [{ name: "words" }] } },
+      grant: grant({ scopes: [parseScopeArgument("exec=ls")] }),
+    },
     ["bytes", "evidence", "configuration"],
   ],
   [
@@ -236,6 +239,22 @@ describe("the gates of a load", () => {
     const refused = await refusal(question({ ...FRIENDLY, ...change }));
     expect(refused).toBeInstanceOf(PolicyViolationError);
     expect([refused.code, refused.fix]).toEqual([code, expect.stringMatching(/\S/)]);
+  });
+});
+
+describe("a grant of commands", () => {
+  const commands = grant({ scopes: [parseScopeArgument("exec=ls")] });
+  it.each(["runtime", "in-process"] as const)(
+    "does not start a plugin at %s, where nothing would contain them",
+    async (level) => {
+      expect(await refusal(question({ grant: commands, levelFor: () => level }))).toMatchObject({
+        code: "not_enforceable",
+      });
+      await passGates(question({ levelFor: () => level }));
+    },
+  );
+  it.each(["namespace", "landlock"] as const)("starts it at %s", async (level) => {
+    await passGates(question({ grant: commands, levelFor: () => level }));
   });
 });
 
