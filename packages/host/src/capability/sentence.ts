@@ -61,7 +61,9 @@ function network(scope: NetworkScope): string {
     .filter(Boolean)
     .join(" and");
   const paths = scope.paths.includes("/**") ? "" : `, only at ${displayLine(listed(scope.paths), 400)}`;
-  return `may contact ${host}${local} over ${protocol}${port}, ${methods(scope.methods)}${paths}`;
+  // A WebSocket has no methods: what is open sends and receives.
+  const doing = methods(scope.scheme === "ws" || scope.scheme === "wss" ? ["*"] : scope.methods);
+  return `may contact ${host}${local} over ${protocol}${port}, ${doing}${paths}`;
 }
 
 function methods(list: readonly string[]): string {

@@ -29,9 +29,6 @@ export function unenforceableScopes(manifest: Manifest, granted: readonly Scope[
   if (granted.some((scope) => scope.capability === "secrets" && scope.name.startsWith("config:"))) {
     problems.push("sensitive configuration values");
   }
-  if (granted.some((scope) => scope.capability === "network" && (scope.scheme === "ws" || scope.scheme === "wss"))) {
-    problems.push("WebSocket connections");
-  }
   return problems;
 }
 
@@ -45,7 +42,8 @@ function beyondProxy(scope: Scope): readonly string[] {
   if (scope.capability === "secrets") return ["secrets for an MCP server"];
   if (scope.capability === "filesystem") return ["files for an MCP server"];
   if (scope.capability === "exec" || scope.capability === "system") return [`${scope.capability} for an MCP server`];
-  if (scope.capability !== "network" || scope.scheme !== "https") return [];
+  if (scope.capability !== "network" || scope.scheme === "http") return [];
+  if (scope.scheme !== "https") return ["WebSocket connections for an MCP server"];
   const whole = scope.methods.includes("*") && scope.paths.includes("/**");
   return whole
     ? []

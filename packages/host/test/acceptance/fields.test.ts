@@ -141,7 +141,6 @@ describe("what this version does not serve", () => {
     ["agent", "permissions: { agent: [{ tools: [echo__echo] }] }", "agent", ""],
     ["events", "permissions: { events: [{ direction: publish, topic: a.b }] }", "events", ""],
     ["system", "permissions: { system: [{ facet: hostname }] }", "system", ""],
-    ["WebSocket", "permissions: { network: [{ host: api.example.com, scheme: wss }] }", "WebSocket", ""],
   ])("%s: is refused at load, by name, and never ignored", async (_name, more, word, contribution) => {
     const yml = manifestOf("field", [toolLine("hello")], more);
     const source = await home.plugin(`unserved-${++n}`, {
