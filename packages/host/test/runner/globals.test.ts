@@ -77,12 +77,11 @@ describe("what a plugin finds", () => {
     ]);
   });
 
-  it("refuses WebSocket and Worker in words, and has nothing that reads stdin, writes stdout or keeps data", async () => {
+  it("refuses Worker in words, and has nothing that reads stdin, writes stdout or keeps data", async () => {
     expect(
       await evaluate(`const why = (run) => { try { run() } catch (e) { return e.message } };
-        return [why(() => new WebSocket("wss://a")), why(() => new Worker("data:,")), why(() => new BroadcastChannel("x")), typeof alert, typeof prompt, typeof confirm, typeof close, typeof localStorage, typeof sessionStorage, typeof caches]`),
+        return [why(() => new Worker("data:,")), why(() => new BroadcastChannel("x")), typeof alert, typeof prompt, typeof confirm, typeof close, typeof localStorage, typeof sessionStorage, typeof caches]`),
     ).toEqual([
-      "WebSocket is not available to a plugin. Use fetch.",
       "Worker is not available to a plugin. A plugin has one thread.",
       "BroadcastChannel is not available to a plugin. A plugin has one thread.",
       ...Array(7).fill("undefined"),
