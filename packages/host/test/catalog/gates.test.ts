@@ -157,7 +157,7 @@ const BREAKS: readonly (readonly [string, ErrorCode, Partial<LoadQuestion>, read
     "enforceable",
     "not_enforceable",
     {
-      record: { ...record(), manifest: { ...record().manifest, mcpServers: [{ name: "words" }] } },
+      record: { ...NEEDY, manifest: { ...NEEDY.manifest, mcpServers: [{ name: "words" }] } },
       grant: grant({ scopes: [parseScopeArgument("exec=ls")] }),
     },
     ["bytes", "evidence", "configuration"],
