@@ -36,4 +36,26 @@ export async function buildRunner(outfile = at("../dist/runner/runner.mjs")) {
   return outfile;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await buildRunner();
+/** Bundles what opens a database, behind walls of its own, into one text. */
+export async function buildDatabaseChild(outfile = at("../dist/runner/database-child.mjs")) {
+  await build({
+    entryPoints: [at("../src/runner/database-child.ts")],
+    bundle: true,
+    outfile,
+    format: "esm",
+    platform: "neutral",
+    external: ["node:sqlite"],
+    target: "esnext",
+    minify: true,
+    tsconfigRaw: {},
+    alias: { "@sallyport/sdk/runtime": at("../../sdk/src/runtime/base64.ts") },
+    absWorkingDir: at("../../.."),
+    logLevel: "warning",
+  });
+  return outfile;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await buildRunner();
+  await buildDatabaseChild();
+}

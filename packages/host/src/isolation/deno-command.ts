@@ -1,7 +1,7 @@
 import type { SandboxSpec } from "./types.ts";
 
 /** Nothing outside the process is asked or loaded: no prompt, configuration, lock file, npm, or remote module. */
-const CLOSED = ["--no-prompt", "--no-config", "--no-lock", "--no-npm", "--no-remote", "--cached-only"];
+export const CLOSED = ["--no-prompt", "--no-config", "--no-lock", "--no-npm", "--no-remote", "--cached-only"];
 
 /** The environment of the runtime, whole. Its cache is where nothing can be made, so that nothing is kept or left behind. */
 export const RUNTIME_ENVIRONMENT: Readonly<Record<string, string>> = {

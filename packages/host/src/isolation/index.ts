@@ -12,6 +12,7 @@ export { NOBODY } from "./namespace.ts";
 export { type Probe, probeIsolation, type ProbeOptions } from "./probe.ts";
 export { requireLevel } from "./require-level.ts";
 export { spawnSandboxed } from "./spawn.ts";
+export { planSqlite, type SqliteSpec } from "./sqlite.ts";
 export type {
   EnginePaths,
   Interpreter,

@@ -9,13 +9,15 @@ export interface JailOptions {
   readonly landlock: LandlockOrders | null;
   /** What a program may do with sockets; absent for the engine. */
   readonly sockets?: ProgramSockets;
+  /** See `SeccompOptions`. */
+  readonly locks?: true;
 }
 
 /**
  * What the helper reads from descriptor 3 before it becomes a plugin's process. It must be a child of this process where
  * it has no pids of its own.
  */
-export function jailOrders({ ownPids, limits, landlock, sockets }: JailOptions): Buffer {
+export function jailOrders({ ownPids, limits, landlock, sockets, locks }: JailOptions): Buffer {
   const programFd = limits.find(([name]) => name === "nofile")?.[1];
   if (programFd === undefined) throw new SallyportError("internal", "A jail without a limit on descriptors.");
   return encodeOrders({
@@ -23,7 +25,12 @@ export function jailOrders({ ownPids, limits, landlock, sockets }: JailOptions):
     programFd,
     limits,
     landlock,
-    seccomp: buildSeccompProgram(seccompArch(), { shared: !ownPids, programFd, ...(sockets && { sockets }) }),
+    seccomp: buildSeccompProgram(seccompArch(), {
+      shared: !ownPids,
+      programFd,
+      ...(sockets && { sockets }),
+      ...(locks && { locks }),
+    }),
   });
 }
 

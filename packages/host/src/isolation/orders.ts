@@ -25,6 +25,8 @@ const PATH_RIGHTS = {
   execute: READ_FILE | (1 << 0),
   /** Reading and writing a file or device that is there. */
   write: READ_FILE | (1 << 1),
+  /** The same, and making the file shorter. */
+  change: READ_FILE | (1 << 1) | (1 << 14),
   /** Reading all files below a directory, and listing it. */
   tree: READ_FILE | (1 << 3),
 } as const;

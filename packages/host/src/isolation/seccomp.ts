@@ -88,6 +88,8 @@ export interface SeccompOptions {
   /** Descriptor of the one program that may be started; the limit on descriptors puts it out of reach afterwards. */
   readonly programFd: number;
   readonly sockets?: ProgramSockets;
+  /** Locks on files are real. For a program that shares a file with others and is trusted not to bother them with locks. */
+  readonly locks?: true;
 }
 
 export interface SeccompProgram {
@@ -130,8 +132,8 @@ export function buildSeccompProgram(arch: SeccompArch, options: SeccompOptions):
     ...onlyFor(FILTERED_SYSCALLS.clone[column], threadsOnly()),
     ...onlyFor(FILTERED_SYSCALLS.mmap[column], countedMemoryOnly()),
     ...onlyFor(FILTERED_SYSCALLS.fcntl[column], [
-      ...answeredFor(1, FCNTL_LOCKS, NOTHING),
-      ...oneOf(1, FCNTL_ALLOWED, EPERM),
+      ...(options.locks === true ? [] : answeredFor(1, FCNTL_LOCKS, NOTHING)),
+      ...oneOf(1, options.locks === true ? [...FCNTL_ALLOWED, ...FCNTL_LOCKS] : FCNTL_ALLOWED, EPERM),
     ]),
     ...onlyFor(FILTERED_SYSCALLS.flock[column], [answer(NOTHING)]),
     ...onlyFor(FILTERED_SYSCALLS.close_range[column], oneOf(2, CLOSE_RANGE_ALLOWED, EPERM)),

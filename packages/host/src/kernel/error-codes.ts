@@ -108,6 +108,7 @@ export const ERROR_CODES = {
   permission_denied: entry("denied", 403, "The plugin has no grant for this."),
   address_refused: entry("denied", 403, "The host name resolves to an address that plugins may not reach."),
   network_failed: entry("failed", 502, "The remote server could not be reached or answered wrongly."),
+  database_failed: entry("failed", 502, "A database, or the connection to it, failed or refused a statement."),
   secret_missing: entry("failed", 409, "The secret has no value in the vault."),
   secret_misuse: entry("denied", 403, "A secret was used where its grant does not allow."),
   vault_unavailable: entry("failed", 503, "The vault cannot be opened."),

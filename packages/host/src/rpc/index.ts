@@ -1,3 +1,4 @@
+export { createLineReader, type LineReader } from "./lines.ts";
 export { createPeer } from "./peer.ts";
 export { isRecord, type RemoteError } from "./messages.ts";
 export { createRateCap, type RateCap } from "./rate-cap.ts";

@@ -1,0 +1,141 @@
+import { z } from "zod";
+import { PolicyViolationError, SallyportError, sha256 } from "../kernel/index.ts";
+import type { CallContext } from "../supervisor/index.ts";
+import { canonicalBase64 } from "./base64.ts";
+import { statementKind } from "./database-statement.ts";
+import type {
+  DatabaseAnswer,
+  DatabaseConnection,
+  DatabaseLimits,
+  DatabaseLink,
+  DatabaseMode,
+  DatabaseValue,
+} from "./database-types.ts";
+import { callOperation, type Operation, wire } from "./operation.ts";
+import type { Reach } from "./reach.ts";
+
+const INTEGER = /^-?\d{1,19}$/;
+
+const Value = z.union([
+  z.null(),
+  z.boolean(),
+  z.number(),
+  z.string(),
+  z.strictObject({ integer: z.string().regex(INTEGER) }),
+  z.strictObject({ base64: z.string() }),
+]);
+
+const Query = wire({ connection: z.string().min(1).max(128), sql: z.string(), params: z.array(Value) });
+
+export interface DatabaseReport {
+  readonly target: string;
+  /** How the statement begins. */
+  readonly method: string;
+  readonly bytes: number;
+  readonly rows?: number;
+  readonly changes?: number;
+  /** sha256 of the statement's text, which may hold values. */
+  readonly statement?: string;
+}
+
+export interface DatabaseOperationDeps {
+  readonly reach: Reach;
+  readonly limits: DatabaseLimits;
+  /** The operator's connection of that name, as the configuration is now. */
+  find(name: string): DatabaseConnection | undefined;
+  open(connection: DatabaseConnection, mode: DatabaseMode): DatabaseLink;
+  report(context: CallContext, report: DatabaseReport, error?: unknown): void;
+}
+
+export interface DatabaseOperations {
+  readonly operations: Readonly<Record<string, Operation>>;
+  close(): void;
+}
+
+/** `database.query`: one statement with parameters, on a connection that the operator named and granted. */
+export function createDatabase(deps: DatabaseOperationDeps): DatabaseOperations {
+  const { limits, reach } = deps;
+  const links = new Map<string, { readonly connection: DatabaseConnection; readonly link: DatabaseLink }>();
+
+  /** @throws {PolicyViolationError} `permission_denied` without a grant; `not_found` when it is no longer configured. */
+  function linkTo(name: string, mode: DatabaseMode, connection: DatabaseConnection): DatabaseLink {
+    const key = `${mode} ${name}`;
+    const held = links.get(key);
+    if (held && JSON.stringify(held.connection) === JSON.stringify(connection)) return held.link;
+    held?.link.close();
+    const link = deps.open(connection, mode);
+    links.set(key, { connection, link });
+    return link;
+  }
+
+  return {
+    operations: {
+      "database.query": callOperation(Query, async ({ connection: name, sql, params }, context, signal) => {
+        let report: DatabaseReport = { target: name, method: "query", bytes: 0 };
+        try {
+          if (!reach.allows({ capability: "database", connection: name, mode: "r" })) throw notGranted(name);
+          const connection = deps.find(name);
+          if (connection === undefined) throw unknown(name);
+          const bytes = checkSize(sql, params, limits);
+          report = { ...report, bytes, statement: sha256(sql) };
+          report = { ...report, method: statementKind(sql, connection.kind) };
+          const mayWrite = reach.allows({ capability: "database", connection: name, mode: "w" });
+          const mode = mayWrite && connection.mode === "rw" ? "rw" : "r";
+          const answer = await linkTo(name, mode, connection).query({ sql, params }, signal);
+          report = { ...report, bytes: bytes + sizeOf(answer), rows: answer.rows.length, changes: answer.changes };
+          deps.report(context, report);
+          return answer;
+        } catch (error) {
+          deps.report(context, report, error);
+          throw error;
+        }
+      }),
+    },
+    close() {
+      for (const { link } of links.values()) link.close();
+      links.clear();
+    },
+  };
+}
+
+function checkSize(sql: string, params: readonly DatabaseValue[], limits: DatabaseLimits): number {
+  const sqlBytes = Buffer.byteLength(sql);
+  if (sqlBytes > limits.sqlBytes) throw tooMuch(`A statement has at most ${limits.sqlBytes} bytes.`);
+  if (params.length > limits.params) throw tooMuch(`A statement has at most ${limits.params} parameters.`);
+  let bytes = 0;
+  for (const value of params) {
+    if (typeof value === "string") {
+      bytes += Buffer.byteLength(value);
+      if (!value.isWellFormed()) throw new SallyportError("usage", "A parameter holds half a character.");
+    } else if (typeof value === "object" && value !== null && "base64" in value) {
+      bytes += canonicalBase64(value.base64, limits.paramBytes).length;
+    } else if (typeof value === "object" && value !== null && "integer" in value) {
+      const integer = BigInt(value.integer);
+      if (BigInt.asIntN(64, integer) !== integer)
+        throw new SallyportError("usage", "An integer has more than 64 bits.");
+    }
+  }
+  if (bytes > limits.paramBytes) throw tooMuch(`The parameters have at most ${limits.paramBytes} bytes.`);
+  return sqlBytes + bytes;
+}
+
+function sizeOf(answer: DatabaseAnswer): number {
+  return answer.rows.length === 0 ? 0 : Buffer.byteLength(JSON.stringify(answer.rows));
+}
+
+function tooMuch(message: string): SallyportError {
+  return new SallyportError("limit_exceeded", message, { fix: "Send it in parts." });
+}
+
+function notGranted(name: string): PolicyViolationError {
+  return new PolicyViolationError("permission_denied", `The plugin has no grant for this database connection.`, {
+    detail: `Asked for: ${JSON.stringify(name.slice(0, 60))}`,
+    fix: "Ask for it under permissions.database of the manifest.",
+  });
+}
+
+function unknown(name: string): SallyportError {
+  return new SallyportError("not_found", `The host has no database connection ${JSON.stringify(name.slice(0, 60))}.`, {
+    fix: "The operator names connections under databases in config.yml.",
+  });
+}
