@@ -115,6 +115,9 @@ function trust(change: Partial<TrustDecision> = {}): TrustDecision {
   };
 }
 
+const NEEDY = record(
+  'permissions: {}\nengines: { sallyport: ">=0.1" }\ndependencies: { geo: ^2.0.0 }\nlimits: { memory_mb: 512 }',
+);
 const PINNED = lockEntryOf(record());
 
 const UNSIGNED = trust({
@@ -176,9 +179,6 @@ const BREAKS: readonly (readonly [string, ErrorCode, Partial<LoadQuestion>, read
   ],
 ];
 
-const NEEDY = record(
-  'permissions: {}\nengines: { sallyport: ">=0.1" }\ndependencies: { geo: ^2.0.0 }\nlimits: { memory_mb: 512 }',
-);
 const FRIENDLY = { record: NEEDY, installed: new Map([["geo", "2.1.0"]]) };
 
 describe("the gates of a load", () => {
