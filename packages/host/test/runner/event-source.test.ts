@@ -61,3 +61,24 @@ it("closes on an answer that is no event stream, and asks nothing more after clo
   expect((await client.call("bad")).result.output).toBe("TypeError");
   expect(client.lines.filter((line) => line.method === "fetch")).toHaveLength(2);
 });
+
+it("sends the last id as UTF-8, and waits no longer and no shorter for an absurd retry", async () => {
+  client = await startRunner(`export default { tools: { go: () => new Promise((done) => {
+    const waits = []; const real = globalThis.setTimeout; globalThis.setTimeout = (run, ms) => { waits.push(ms); return real(run, 0); };
+    const source = new EventSource("https://a.example/events");
+    source.onerror = () => { if (source.readyState === EventSource.CLOSED) done(waits); };
+  }) } }`);
+  await client.bind(["go"]);
+  const ids: unknown[] = [];
+  client.answers.fetch = ({ headers }) => {
+    ids.push(Object.fromEntries(headers)["last-event-id"]);
+    if (ids.length > 1) throw { code: "cancelled", message: "the call is over" };
+    return { ...STREAM, stream: "s" };
+  };
+  client.answers["body.read"] = () => ({
+    data: Buffer.from("retry: 99999999999\nid: grüezi\ndata: x\n\n").toString("base64"),
+    done: true,
+  });
+  expect((await client.call("go")).result.output).toEqual([600_000]);
+  expect(ids).toEqual([undefined, Buffer.from("grüezi").toString("latin1")]);
+});

@@ -1,6 +1,8 @@
 import { createEventStreamParser } from "./event-stream.ts";
 
 const RETRY_MS = 3000;
+/** A server may ask for more; beyond what a timer can count, the wait would be none at all. */
+const LONGEST_RETRY_MS = 600_000;
 
 type Handler = ((event: Event) => unknown) | null;
 
@@ -56,7 +58,7 @@ export function createEventSource(fetch: typeof globalThis.fetch): new (url: str
 
     async #connect(): Promise<void> {
       const headers: Record<string, string> = { accept: "text/event-stream", "cache-control": "no-store" };
-      if (this.#lastEventId !== "") headers["last-event-id"] = this.#lastEventId;
+      if (this.#lastEventId !== "") headers["last-event-id"] = asBytes(this.#lastEventId);
       const response = await fetch(this.url, { headers, signal: this.#abort.signal });
       const isStream =
         response.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase() === "text/event-stream";
@@ -73,7 +75,7 @@ export function createEventSource(fetch: typeof globalThis.fetch): new (url: str
             this.dispatchEvent(new MessageEvent(type, { data, lastEventId, origin: new URL(this.url).origin }));
         },
         (ms) => {
-          this.#retry = ms;
+          this.#retry = Math.min(ms, LONGEST_RETRY_MS);
         },
         this.#lastEventId,
       );
@@ -83,6 +85,11 @@ export function createEventSource(fetch: typeof globalThis.fetch): new (url: str
         parser.push(decoder.decode(piece.value, { stream: true }));
     }
   };
+}
+
+/** The UTF-8 of a text, one character a byte, as a header carries it. */
+function asBytes(text: string): string {
+  return String.fromCharCode(...new TextEncoder().encode(text));
 }
 
 /* A refusal of the host stays one: only a broken connection is tried again. */
