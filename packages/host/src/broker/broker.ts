@@ -5,6 +5,7 @@ import { createEgress, EGRESS_LIMITS, wholeHosts } from "./egress.ts";
 import { createExec } from "./exec.ts";
 import { EXEC_LIMITS } from "./exec-limits.ts";
 import { createEvents } from "./events.ts";
+import { createPlaces } from "./file-place.ts";
 import { createFiles } from "./files.ts";
 import { FILE_LIMITS } from "./files-limits.ts";
 import { createKv } from "./kv.ts";
@@ -164,9 +165,12 @@ function createSession(
     granted: authority.granted,
     level: authority.level,
     walls: deps.commandWalls,
+    home: deps.home,
+    places: createPlaces({ reach, dataDir: authority.dataDir, forbidden: deps.forbiddenPaths }),
     limits: execLimits,
     rate: state.commands,
     report: (context, action, error) => report(context, { capability: "exec", method: "exec", ...action }, error),
+    onRead: (context, target, bytes) => report(context, { capability: "filesystem", target, method: "read", bytes }),
   });
   const operations = new Map<string, Operation>(
     Object.entries({

@@ -11,8 +11,11 @@ import {
 } from "../kernel/index.ts";
 import type { CallContext } from "../supervisor/index.ts";
 import { canonicalBase64 } from "./base64.ts";
+import { type CommandFolder, type HandedFile, makeCommandFolder } from "./exec-folder.ts";
 import { EXEC_LIMITS, type ExecLimits } from "./exec-limits.ts";
 import { type CommandResult, type CommandWalls, runCommand } from "./exec-run.ts";
+import { fileFailure } from "./file-failure.ts";
+import type { Places } from "./file-place.ts";
 import { callOperation, type Operation, wire } from "./operation.ts";
 import type { RateLimit } from "./rate.ts";
 import type { Reach } from "./reach.ts";
@@ -21,6 +24,9 @@ const Exec = wire({
   command: z.string().min(1).max(1024),
   args: z.array(z.string()).max(EXEC_LIMITS.args),
   stdin: z.string().nullable(),
+  files: z
+    .array(z.strictObject({ name: z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/), path: z.string().max(4096) }))
+    .max(EXEC_LIMITS.files),
   timeout_ms: z.number().int().positive().nullable(),
 });
 
@@ -38,9 +44,13 @@ export interface ExecDeps {
   readonly level: IsolationLevel;
   /** Absent: no command runs. */
   readonly walls: CommandWalls | undefined;
+  readonly home: string;
+  /** What the plugin may read; a command is handed no more. */
+  readonly places: Places;
   readonly limits: ExecLimits;
   readonly rate: RateLimit;
   readonly report: (context: CallContext, report: ExecReport, error?: unknown) => void;
+  readonly onRead: (context: CallContext, path: string, bytes: number) => void;
 }
 
 export interface ExecOperations {
@@ -55,7 +65,7 @@ export function createExec(deps: ExecDeps): ExecOperations {
   const running = new Map<AbortController, string>();
 
   async function run(
-    { command, args, stdin, timeout_ms: wanted }: z.output<typeof Exec>,
+    { command, args, stdin, files, timeout_ms: wanted }: z.output<typeof Exec>,
     context: CallContext,
     signal: AbortSignal,
   ): Promise<{ result: CommandResult; bytes: number; data: object }> {
@@ -73,10 +83,19 @@ export function createExec(deps: ExecDeps): ExecOperations {
     }
     const controller = new AbortController();
     running.set(controller, context.callId);
+    let folder: CommandFolder | null = null;
     try {
       await checkCommand(file);
+      if (files.length > 0) folder = await handOver(files, context, walls.hostIsRoot);
       const timeoutMs = Math.min(wanted ?? limits.timeoutMs, limits.mostTimeoutMs);
-      const order = { level, file: file.path, argv: [scope.command, ...args], folder: null, stdin: input, timeoutMs };
+      const order = {
+        level,
+        file: file.path,
+        argv: [scope.command, ...args],
+        folder: folder?.path ?? null,
+        stdin: input,
+        timeoutMs,
+      };
       const started = performance.now();
       const either = AbortSignal.any([controller.signal, signal, context.signal]);
       const result = await runCommand(walls, limits, order, either);
@@ -94,8 +113,25 @@ export function createExec(deps: ExecDeps): ExecOperations {
         },
       };
     } finally {
+      await folder?.remove();
       running.delete(controller);
     }
+  }
+
+  async function handOver(
+    files: readonly HandedFile[],
+    context: CallContext,
+    hostIsRoot: boolean,
+  ): Promise<CommandFolder> {
+    if (new Set(files.map(({ name }) => name)).size < files.length)
+      throw new SallyportError("usage", "Two files for a command have the same name.");
+    const { home, places } = deps;
+    const onRead = (path: string, bytes: number): void => deps.onRead(context, path, bytes);
+    return makeCommandFolder(files, { home, places, hostIsRoot, mostBytes: limits.filesBytes, onRead }).catch(
+      (error: unknown) => {
+        throw fileFailure(error, "A file for the command");
+      },
+    );
   }
 
   const exec = callOperation(Exec, async (params, context, signal) => {

@@ -1,6 +1,7 @@
 export { type AddressClass, classifyAddress } from "./addresses.ts";
 export { createBroker } from "./broker.ts";
 export { sweepEgressPlaces } from "./egress-place.ts";
+export { sweepCommandFolders } from "./exec-folder.ts";
 export { isNeverGrantable } from "./forbidden.ts";
 export type { FileLimits } from "./files-limits.ts";
 export { KV_LIMITS } from "./kv.ts";

@@ -1,6 +1,5 @@
 import { join } from "node:path";
-import { createCallApprovals } from "../approval/index.ts";
-import { isNeverGrantable, sweepEgressPlaces } from "../broker/index.ts";
+import { isNeverGrantable, sweepCommandFolders, sweepEgressPlaces } from "../broker/index.ts";
 import { createTurns, isLive } from "../catalog/index.ts";
 import { hasFolder, realPathOf, removeFolder, watchConfigFile } from "../home/index.ts";
 import { createInterpreters, findCommand } from "../isolation/index.ts";
@@ -301,6 +300,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   }
 
   /** A change of config.yml is in force at once: what it no longer admits stops. */
+  await sweepCommandFolders(parts.home).catch(options.onDefect);
   async function reload(): Promise<void> {
     if (await state.reload()) await stopRefused();
   }
