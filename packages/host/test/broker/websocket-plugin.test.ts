@@ -52,7 +52,9 @@ describe("a plugin's WebSocket", () => {
   };
 
   it("talks to what was granted, to nothing else, and the audit has both ends of it [S1-17] [S3-72]", async () => {
-    const server = await proper((socket) => socket.on("message", (data) => socket.send(`echo ${String(data)}`)));
+    const server = await proper((socket) =>
+      socket.on("message", (data) => socket.send(`echo ${Buffer.isBuffer(data) ? data.toString() : ""}`)),
+    );
     await load("talker", [server.port]);
     const answer = await call("talker__talk", { url: `${server.url}/feed`, texts: ["a", "b"] });
     expect(answer).toMatchObject({
