@@ -1,11 +1,11 @@
-import { parseDocument } from "yaml";
 import { canonicalHostPattern, splitPort } from "../capability/index.ts";
 import { SallyportError, toSallyportError } from "../kernel/index.ts";
-import type { PolicyDefaults, PolicyRule } from "../policy/index.ts";
+import { type PolicyDefaults, type PolicyLayer, toLayer } from "../policy/index.ts";
 import { parseKeyScope, type TrustPolicy } from "../trust/index.ts";
 import { type AgentsConfig, toAgentsConfig } from "./agents.ts";
 import { type ConfigFile, configSchema } from "./schema.ts";
 
+import { type LinedDocument, parseLined } from "./yaml-lines.ts";
 export interface AllowListEntry {
   readonly id: string;
   readonly version?: string | undefined;
@@ -56,22 +56,22 @@ export interface HostConfig {
   /** How long a version of a registry must have been published before it is chosen. */
   readonly minimumAgeMs: number;
   readonly agents: AgentsConfig;
-  readonly policy: { readonly defaults: PolicyDefaults; readonly rules: readonly PolicyRule[] };
+  readonly policy: { readonly defaults: PolicyDefaults; readonly layer: PolicyLayer };
 }
 
 const FILE = "config.yml";
 
-/** @throws {SallyportError} `config_invalid` with the key's path, the line for YAML errors, and the fix. */
+/** @throws {SallyportError} `config_invalid` with the key's path, its line, and the fix. */
 export function parseConfig(text: string): HostConfig {
-  const document = parseDocument(text, { uniqueKeys: true, merge: false });
-  const [syntaxError] = document.errors;
-  if (syntaxError) throw notYaml(syntaxError.message, syntaxError.linePos?.[0].line ?? 1);
-  const parsed = configSchema.safeParse(valueOf(document));
-  if (!parsed.success) throw invalid(parsed.error.issues);
-  return fromFile(parsed.data);
+  const lined = parseLined(text);
+  const parsed = configSchema.safeParse(valueOf(lined));
+  if (!parsed.success) throw invalid(parsed.error.issues, lined);
+  return fromFile(parsed.data, lined);
 }
 
-function valueOf(document: ReturnType<typeof parseDocument>): unknown {
+function valueOf({ document }: LinedDocument): unknown {
+  const [syntaxError] = document.errors;
+  if (syntaxError) throw notYaml(syntaxError.message, syntaxError.linePos?.[0].line ?? 1);
   try {
     return document.toJS({ maxAliasCount: 0 }) ?? {};
   } catch (error) {
@@ -87,17 +87,27 @@ function notYaml(problem: string, line: number): SallyportError {
   });
 }
 
-function invalid(issues: readonly { path: readonly PropertyKey[]; message: string }[]): SallyportError {
-  const problems = issues.map((issue) => ({ path: issue.path.map(String).join("."), problem: issue.message }));
-  const first = problems[0] ?? { path: "", problem: "invalid" };
-  return new SallyportError("config_invalid", `${FILE}: ${first.path || "(top level)"}: ${first.problem}.`, {
+interface Issue {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
+function invalid(issues: readonly Issue[], { lineOf }: LinedDocument): SallyportError {
+  const problems = issues.map(({ path, message }) => ({
+    path: path.map(String).join("."),
+    problem: message,
+    line: lineOf(path),
+  }));
+  const first = problems[0] ?? { path: "", problem: "invalid", line: undefined };
+  const at = first.line === undefined ? "" : ` line ${first.line}`;
+  return new SallyportError("config_invalid", `${FILE}${at}: ${first.path || "(top level)"}: ${first.problem}.`, {
     detail: `${problems.length} problem(s); unknown keys are errors, so that a misspelt rule never goes unnoticed.`,
     fix: `Mend ${first.path || "the file"} in ${FILE}; docs/configuration.md lists every key.`,
     data: { file: FILE, problems },
   });
 }
 
-function fromFile(file: ConfigFile): HostConfig {
+function fromFile(file: ConfigFile, { lineOf }: LinedDocument): HostConfig {
   return {
     mode: file.mode,
     plugins: {
@@ -129,14 +139,7 @@ function fromFile(file: ConfigFile): HostConfig {
       provenance: file.trust.provenance.map((entry) => ({ ...entry, plugins: entry.plugins.map(keyScope) })),
     },
     agents: toAgentsConfig(file.agents),
-    policy: {
-      defaults: file.policy.defaults,
-      rules: file.policy.rules.map(({ effect, ...rule }, index) => ({
-        ...rule,
-        effect: typeof effect === "string" ? [effect] : effect,
-        id: `${FILE} policy.rules[${index}]`,
-      })),
-    },
+    policy: toLayer(file.policy, FILE, (index) => lineOf(["policy", "rules", index])),
   };
 }
 

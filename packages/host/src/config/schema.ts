@@ -1,26 +1,7 @@
 import { z } from "zod";
-import { EFFECTS, LIMITS } from "../kernel/index.ts";
+import { LIMITS } from "../kernel/index.ts";
+import { policyShape } from "../policy/index.ts";
 import { agentsShape } from "./agents.ts";
-
-const decision = z.enum(["allow", "require_approval", "deny"]);
-
-const rule = z
-  .strictObject({
-    tool: z.string().min(1).max(200).optional(),
-    plugin: z.string().min(1).max(100).optional(),
-    agent: z.string().min(1).max(100).optional(),
-    effect: z.union([z.enum(EFFECTS), z.array(z.enum(EFFECTS)).min(1)]).optional(),
-    decision,
-    reason: z.string().max(500).optional(),
-  })
-  .refine(
-    (value) =>
-      value.tool === undefined || value.tool.indexOf("*") === -1 || value.tool.indexOf("*") === value.tool.length - 1,
-    {
-      message: "a tool pattern may hold one * and only at its end",
-      path: ["tool"],
-    },
-  );
 
 const requirement = z.enum(["required", "preferred"]);
 
@@ -115,12 +96,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   agents: agentsShape,
-  policy: z
-    .strictObject({
-      defaults: z.partialRecord(z.enum(EFFECTS), decision).default({}),
-      rules: z.array(rule).max(10_000).default([]),
-    })
-    .default({ defaults: {}, rules: [] }),
+  policy: policyShape,
 });
 
 export type ConfigFile = z.infer<typeof configSchema>;

@@ -22,6 +22,7 @@ import { examine } from "./doctor.ts";
 import { createDataSpaces } from "./data-spaces.ts";
 import { createEnforcement } from "./enforcement.ts";
 import { createGatekeeper } from "./gatekeeper.ts";
+import { openFlow } from "./policy-state.ts";
 import { createHolds } from "./holds.ts";
 import { takeBackUnfinished } from "./install-needed.ts";
 import { createInvoke } from "./invoke.ts";
@@ -83,12 +84,14 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   const dataDirOf = (space: string): string => join(options.dataRoot, space.replace("/", "@"));
   const { broker, forbiddenPaths } = openBroker(parts, {
     dataRoot: options.dataRoot,
+  const flow = await openFlow(audit, state);
     redactor,
     kv,
     logs,
     refusals,
     levelOf: (plugin) => runtime.levelOf(plugin),
   });
+    flow,
   const { permit, levelFor } = createGatekeeper({
     db,
     clock,
@@ -133,6 +136,8 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     policy: () => state.decisions.policy,
     hides: (agent, tool, effect) => state.decisions.agents.hides(agent, tool, effect),
     maxTimeoutMs: () => state.config.limits.timeoutMs ?? LIMITS.maxTimeoutMs,
+    time: state.time.read,
+    flow: flow.memory,
   });
   function changed(): void {
     routes.invalidate();
@@ -176,13 +181,14 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     effectiveConfig: configs.effective,
     signerOf: trust.signerOf,
     trustOf: async (record) => trustView(await trust.decideFor(record)),
-    toolsOf: (record) => declaredTools(record, state.decisions, levelOf(record.ref)),
+    toolsOf: (record) => declaredTools(record, state.decisions, levelOf(record.ref), state.time.read()),
   };
   const invoke = createInvoke({
     gate: agents.gate,
     clock,
     audit,
     routes,
+    flow,
     approvals: createCallApprovals(db, audit, clock),
     running: runtime.running,
     wake: runtime.wake,

@@ -12,6 +12,7 @@ import {
   newId,
   SallyportError,
 } from "../kernel/index.ts";
+import type { PolicyDecision } from "../policy/index.ts";
 import type { CallRoute } from "./route.ts";
 
 /** One call, from the request to its outcome. Caller and request are copies: nobody else can change them meanwhile. */
@@ -28,6 +29,8 @@ export interface Call {
   /** An event said before what the call would do. */
   announced: boolean;
   route?: CallRoute;
+  /** By which it runs or does not. */
+  decision?: PolicyDecision;
   input?: CallInput;
   outputDigest?: string;
   approval?: string;
@@ -83,7 +86,8 @@ export interface EventFacts {
 export function invokedEvent(call: Call, facts: EventFacts): AuditEvent {
   const { caller, route, request } = call;
   const refused = call.outcome === "not_started" && facts.reason !== undefined;
-  const decision = route?.decision.decision ?? "deny";
+  const policy = call.decision ?? route?.decision;
+  const decision = policy?.decision ?? "deny";
   const shown = (name: string): string => (call.named ? name : displayLine(name, NAME_CHARS));
   const agent = shown(caller.agent);
   return {
@@ -99,7 +103,8 @@ export function invokedEvent(call: Call, facts: EventFacts): AuditEvent {
     decision: refused && decision === "allow" ? "deny" : decision,
     plugin: route?.plugin,
     scope: route?.scope,
-    rule: route?.decision.rule,
+    rule: policy?.rule,
+    data: policy === undefined ? undefined : factsOf(policy),
     policy_snapshot: route?.policySnapshot,
     approval: call.approval,
     isolation: call.level,
@@ -112,6 +117,11 @@ export function invokedEvent(call: Call, facts: EventFacts): AuditEvent {
     duration_ms: facts.durationMs === undefined ? undefined : Math.round(facts.durationMs * 1000) / 1000,
     outcome: facts.phase === "outcome" ? call.outcome : undefined,
   };
+}
+
+/** What of the call itself decided; of a data-flow rule the calls that led to it. */
+function factsOf({ because, unclear, after }: PolicyDecision): AuditEvent["data"] {
+  return because === undefined ? undefined : { because, unclear, after };
 }
 
 export function fitsAudit(input: CallInput): boolean {

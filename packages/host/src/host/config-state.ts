@@ -2,13 +2,17 @@ import { createTurns } from "../catalog/index.ts";
 import { type HostConfig, parseConfig } from "../config/index.ts";
 import { readConfigFile } from "../home/index.ts";
 import { toSallyportError } from "../kernel/index.ts";
+import type { PolicyClock } from "../policy/index.ts";
 import type { HomeParts } from "./parts.ts";
+import { openPolicyClock } from "./policy-state.ts";
 import { type Decisions, readDecisions } from "./state.ts";
 
 /** The configuration and the operators' decisions that are in force now. */
 export interface ConfigState {
   readonly config: HostConfig;
   readonly decisions: Decisions;
+  /** Time as rules see it. */
+  readonly time: PolicyClock;
   /** Why config.yml as it is now is not in force; `null` when it is. */
   readonly problem: string | null;
   /** Reads the operators' decisions again. */
@@ -23,6 +27,7 @@ export async function createConfigState(parts: HomeParts): Promise<ConfigState> 
   let text = await readConfigFile(parts.home);
   let problem: string | null = null;
   let decisions = await readDecisions(parts.db, config);
+  const time = await openPolicyClock(parts.audit, parts.clock);
   const listeners: (() => void)[] = [];
 
   /** Changes of the file are read one after the other, so that the last one read is the last one written. */
@@ -52,6 +57,7 @@ export async function createConfigState(parts: HomeParts): Promise<ConfigState> 
     get config() {
       return config;
     },
+    time,
     get decisions() {
       return decisions;
     },

@@ -1,4 +1,6 @@
 import { type ErrorCode, LIMITS, PolicyViolationError, SallyportError } from "../kernel/index.ts";
+import type { PolicyDecision } from "../policy/index.ts";
+import type { Call } from "./call.ts";
 import type { CallRoute } from "./route.ts";
 
 /** What a caller is told when a call does not run, or its answer does not get out. */
@@ -14,6 +16,21 @@ export function denied(route: CallRoute): SallyportError {
   return new PolicyViolationError("policy_denied", `Policy denies ${route.name}.`, {
     detail: `Rule ${route.decision.rule}${route.decision.reason === undefined ? "" : `: ${route.decision.reason}`}.`,
     fix: "An operator can add a rule to config.yml, or approve the plugin again with --allow-tools.",
+  });
+}
+
+/** Something about this one call is why: an agent is told what, and the operator's reason; an operator the rule too. */
+export function deniedCall({ caller }: Call, route: CallRoute, decision: PolicyDecision): SallyportError {
+  const about = decision.because?.join(" and ") ?? "tool";
+  const why = decision.unclear === true ? `Its ${about} cannot be compared with certainty` : `Because of its ${about}`;
+  const reason = decision.reason === undefined ? "" : ` ${decision.reason}`;
+  const rule = caller.operator === undefined ? "" : ` Rule ${decision.rule}.`;
+  return new PolicyViolationError("policy_denied", `Policy denies this call of ${route.name}.`, {
+    detail: `${why}.${reason}${rule}`,
+    fix:
+      caller.operator === undefined
+        ? "Do it another way, or ask the operator."
+        : `See why: sallyport policy explain ${route.name} --agent ${caller.agent} --input JSON`,
   });
 }
 

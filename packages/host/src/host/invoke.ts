@@ -15,6 +15,7 @@ import {
   sha256,
   toSallyportError,
 } from "../kernel/index.ts";
+import type { PolicyDecision } from "../policy/index.ts";
 import { systemTimers, type Timers } from "../rpc/index.ts";
 import type { PluginProcess } from "../supervisor/index.ts";
 import type { AgentGate } from "./agents.ts";
@@ -25,6 +26,7 @@ import {
   cancelledBefore,
   changedMeanwhile,
   denied,
+  deniedCall,
   invalidInput,
   invalidOutput,
   outputTooLarge,
@@ -32,6 +34,7 @@ import {
   unknownTool,
   unreadableOutput,
 } from "./invoke-errors.ts";
+import type { FlowTracker } from "./flow.ts";
 import type { CallRoute, RouteTable } from "./route.ts";
 
 export interface InvokeDeps {
@@ -41,6 +44,7 @@ export interface InvokeDeps {
   readonly audit: AuditLog;
   readonly routes: RouteTable;
   readonly approvals: CallApprovals;
+  readonly flow: Pick<FlowTracker, "began" | "ended">;
   /** The plugin's process, if it runs; else starts it through the gates of a load. */
   running(plugin: PluginRef, agent: string): PluginProcess | undefined;
   wake(plugin: PluginRef, agent: string): Promise<PluginProcess>;
@@ -83,6 +87,7 @@ export function createInvoke(deps: InvokeDeps): (caller: Caller, request: Invoke
       return fail(deps, call, error);
     } finally {
       if (call.entered) deps.gate.leave(call.caller);
+      deps.flow.ended(call.id);
     }
   };
 }
@@ -99,7 +104,8 @@ async function run(deps: InvokeDeps, call: Call): Promise<unknown> {
   if (!checked.ok) throw invalidInput(decided, checked.problems);
   if (!deps.audit.healthy) throw auditUnavailable();
 
-  const approved = decided.decision.decision === "require_approval" ? await approval(deps, call, decided, input) : null;
+  const asks = decideCall(call, decided, input).decision === "require_approval";
+  const approved = asks ? await approval(deps, call, decided, input) : null;
   const signal = request.signal ?? NEVER_ABORTED;
   let process = deps.running(decided.plugin, caller.agent) ?? (await started(deps, call, decided, signal));
   if (approved !== null) await deps.approvals.consume((call.approval = approved), input.digest);
@@ -110,12 +116,14 @@ async function run(deps: InvokeDeps, call: Call): Promise<unknown> {
   call.level = process.level;
 
   // From here to the call nothing waits, so that what is decided now is what is executed.
-  const route = decideAgain(deps, call, decided);
+  const route = decideAgain(deps, call, decided, input);
   if (isExpired(deps, route)) return deps.expired(route.plugin);
   if (signal.aborted) throw cancelledBefore();
   if (!deps.audit.healthy) throw auditUnavailable();
   const intent = writeIntent(deps, call, route, input);
   call.outcome = "unknown";
+  const { agent } = caller;
+  deps.flow.began({ agent, plugin: route.plugin.id, tool: route.name, effect: route.effect, call: call.id });
   const answer = await process.call({
     callId: call.id,
     agent: caller.agent,
@@ -146,12 +154,19 @@ function exposedRoute(deps: InvokeDeps, call: Call): CallRoute {
   throw caller.operator === undefined ? unknownTool(request.tool, "policy_denied") : denied(route);
 }
 
+/** What policy decides of this call, by what is in it. @throws {PolicyViolationError} `policy_denied`. */
+function decideCall(call: Call, route: CallRoute, input: CallInput): PolicyDecision {
+  const decision = (call.decision = route.decide(input.value));
+  if (decision.decision === "deny") throw deniedCall(call, route, decision);
+  return decision;
+}
+
 /** After a wait the current policy decides again, on the same tool of the same bytes; the stricter decision wins. */
-function decideAgain(deps: InvokeDeps, call: Call, before: CallRoute): CallRoute {
+function decideAgain(deps: InvokeDeps, call: Call, before: CallRoute, input: CallInput): CallRoute {
   const now = exposedRoute(deps, call);
-  if (now === before) return now;
-  const same = now.definitionDigest === before.definitionDigest && now.plugin.digest === before.plugin.digest;
-  const covered = now.decision.decision === "allow" || call.approval !== undefined;
+  const same =
+    now === before || (now.definitionDigest === before.definitionDigest && now.plugin.digest === before.plugin.digest);
+  const covered = decideCall(call, now, input).decision === "allow" || call.approval !== undefined;
   if (same && covered) return now;
   throw changedMeanwhile(now);
 }

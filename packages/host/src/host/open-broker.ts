@@ -4,6 +4,7 @@ import type { IsolationLevel, PluginRef } from "../kernel/index.ts";
 import type { Redactor } from "../secrets/index.ts";
 import type { KvStore } from "../store/index.ts";
 import { brokerEvent } from "./broker-event.ts";
+import type { FlowTracker } from "./flow.ts";
 import type { LogBook } from "./logs.ts";
 import type { HomeParts } from "./parts.ts";
 import type { Refusals } from "./refusals.ts";
@@ -14,13 +15,14 @@ export interface BrokerSources {
   readonly kv: KvStore;
   readonly logs: LogBook;
   readonly refusals: Refusals;
+  readonly flow: Pick<FlowTracker, "acted">;
   levelOf(plugin: PluginRef): IsolationLevel | undefined;
 }
 
 /** The broker of an open home: each action goes into the audit, each line of a plugin's into its log. */
 export function openBroker(
   parts: HomeParts,
-  { dataRoot, redactor, kv, logs, refusals, levelOf }: BrokerSources,
+  { dataRoot, redactor, kv, logs, refusals, flow, levelOf }: BrokerSources,
 ): { readonly broker: Broker; readonly forbiddenPaths: readonly string[] } {
   const { audit, clock, engine } = parts;
   const forbiddenPaths = [parts.home, dataRoot, parts.storePath, dirname(engine.deno), dirname(engine.runner)];
@@ -33,6 +35,7 @@ export function openBroker(
     clock,
     onAction(action) {
       refusals.note(action);
+      flow.acted(action);
       audit.note(brokerEvent(clock.now(), action, levelOf(action.plugin)));
     },
     onLog: ({ plugin, time, level, message, callId }) =>

@@ -2,7 +2,8 @@ import { computeEffect, scopeKey, type Scope } from "../capability/index.ts";
 import { definitionDigest as definitionDigestOf } from "./lock-entry.ts";
 import { type Caller, type Effect, type PluginRef } from "../kernel/index.ts";
 import { compileSchema, type CompiledSchema, type ToolDefinition } from "../manifest/index.ts";
-import type { Policy, PolicyDecision } from "../policy/index.ts";
+import { policyQuery } from "./policy-state.ts";
+import type { FlowMemory, Policy, PolicyDecision, PolicyTime, ToolPolicy } from "../policy/index.ts";
 
 export type Checker = Pick<CompiledSchema, "check">;
 
@@ -14,7 +15,10 @@ export interface CallRoute {
   readonly tool: ToolDefinition;
   /** The computed effect. */
   readonly effect: Effect;
+  /** The mildest decision that a call may get now, whatever is in it; `deny`: the tool is not there. */
   readonly decision: PolicyDecision;
+  /** The decision of one call, by its canonical input after the schema, and by what this agent did before. */
+  decide(input: unknown): PolicyDecision;
   readonly policySnapshot: string;
   /** What the audit says the call may reach: effect and grant. */
   readonly scope: string;
@@ -55,6 +59,8 @@ export interface RouteSources {
   policy(): Policy;
   /** Why a tool is not there for an agent, whatever policy says; `undefined`: policy decides. */
   hides(agent: string, tool: string, effect: Effect): PolicyDecision | undefined;
+  time(): PolicyTime;
+  readonly flow: FlowMemory;
   /** The operator's longest deadline, milliseconds. */
   maxTimeoutMs(): number;
 }
@@ -119,12 +125,17 @@ function buildRoute(
   const policy = sources.policy();
   const { outputSchema } = tool;
   let definitionDigest: string | undefined;
+  const hidden = sources.hides(agent, name, effect);
+  const rules = hidden ? always(hidden) : policy.forTool(policyQuery(agent, plugin.id, name, effect, scopes));
   return {
     name,
     plugin,
     tool,
     effect,
-    decision: sources.hides(agent, name, effect) ?? policy.decide({ agent, plugin: plugin.id, tool: name, effect }),
+    get decision() {
+      return rules.fixed ?? rules.exposed(sources.time());
+    },
+    decide: (input) => rules.fixed ?? rules.decide({ input, time: sources.time(), flow: sources.flow }),
     policySnapshot: policy.snapshot,
     scope: [effect, ...scopes.map(scopeKey)].join(" ").slice(0, SCOPE_CHARS),
     // Like the schemas: a tool that is only listed must not pay for what its first call needs.
@@ -141,5 +152,9 @@ function buildRoute(
 /** Compiling costs milliseconds; ten thousand listed tools must not pay for it before they are called. */
 function lazily(compile: () => CompiledSchema): Checker {
   let compiled: CompiledSchema | undefined;
+function always(fixed: PolicyDecision): ToolPolicy {
+  return { fixed, exposed: () => fixed, decide: () => fixed };
+}
+
   return { check: (value) => (compiled ??= compile()).check(value) };
 }

@@ -1,7 +1,8 @@
 import type { Grant, Scope } from "../capability/index.ts";
 import type { AllowListEntry, HostConfig } from "../config/index.ts";
 import type { Catalog } from "../catalog/index.ts";
-import { compilePolicy, type Policy, type PolicyRule } from "../policy/index.ts";
+import { toSallyportError } from "../kernel/index.ts";
+import { compilePolicy, denyEverything, type Policy, type PolicyLayer } from "../policy/index.ts";
 import {
   type Database,
   listAgents,
@@ -11,6 +12,7 @@ import {
   listGrants,
   listToolRules,
   type StoredPlugin,
+  type ToolRule,
 } from "../store/index.ts";
 import { type AgentProfiles, compileProfiles } from "./agent-profiles.ts";
 
@@ -40,12 +42,7 @@ export async function readDecisions(db: Database, config: HostConfig): Promise<D
     if (known) known.push(grant);
     else grantsOf.set(grant.pluginId, [grant]);
   }
-  const rules = toolRules.map((rule): PolicyRule => ({
-    id: `tool rule ${rule.tool}${rule.agent === null ? "" : ` for ${rule.agent}`}`,
-    tool: rule.tool,
-    agent: rule.agent ?? undefined,
-    decision: rule.decision,
-  }));
+  const layers = [config.policy.layer, toolRuleLayer(toolRules)];
   return {
     allowList: [
       ...config.plugins.allowList,
@@ -56,13 +53,34 @@ export async function readDecisions(db: Database, config: HostConfig): Promise<D
         publisher: entry.publisher ?? undefined,
       })),
     ],
-    policy: compilePolicy([...config.policy.rules, ...rules], config.policy.defaults),
+    policy: policyOf(layers, config),
     agents: compileProfiles(config.agents, agents, enabledTools),
     ceilingOf: (pluginId) => ceilingOf.get(pluginId),
     // Newest first: the first one of the same bytes is the one in force.
     grantOf: ({ ref }) =>
       grantsOf.get(ref.id)?.find((grant) => grant.version === ref.version && grant.treeDigest === ref.digest),
   };
+}
+
+function toolRuleLayer(rules: readonly ToolRule[]): PolicyLayer {
+  return {
+    name: "tool rules",
+    rules: rules.map((rule) => ({
+      id: `tool rule ${rule.tool}${rule.agent === null ? "" : ` for ${rule.agent}`}`,
+      tool: rule.tool,
+      agent: rule.agent ?? undefined,
+      decision: rule.decision,
+    })),
+  };
+}
+
+/** What cannot be compiled must not be left out: a rule that denies may be in it. */
+function policyOf(layers: readonly PolicyLayer[], config: HostConfig): Policy {
+  try {
+    return compilePolicy(layers, config.policy.defaults);
+  } catch (error) {
+    return denyEverything(`The policy cannot be evaluated: ${toSallyportError(error).message}`);
+  }
 }
 
 /** The active version of each plugin, when it is approved or live: what a dependant may count on. */

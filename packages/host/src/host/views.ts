@@ -20,7 +20,8 @@ import {
 } from "../kernel/index.ts";
 import { maskConfig } from "../manifest/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
-import type { PolicyDecision } from "../policy/index.ts";
+import type { PolicyDecision, PolicyTime } from "../policy/index.ts";
+import { policyQuery } from "./policy-state.ts";
 import { programEnforcement, wishSentence } from "./program.ts";
 import { type CallRoute, toolName } from "./route.ts";
 import type { Decisions } from "./state.ts";
@@ -169,6 +170,7 @@ export function declaredTools(
   record: StoredPlugin,
   decisions: Decisions,
   level: IsolationLevel | null,
+  time: PolicyTime,
 ): readonly ToolSummary[] {
   const asked = record.manifest.permissions.flatMap((request) => (request.scope ? [request.scope] : []));
   const scopes = decisions.grantOf(record)?.scopes ?? asked;
@@ -177,7 +179,7 @@ export function declaredTools(
     const effect = computeEffect(tool.effect, scopes);
     const { decision } =
       decisions.agents.hides("local", name, effect) ??
-      decisions.policy.decide({ agent: "local", plugin: record.ref.id, tool: name, effect });
+      decisions.policy.forTool(policyQuery("local", record.ref.id, name, effect, scopes)).exposed(time);
     return toolOf({ name, plugin: record.ref, tool, effect, decision: { decision } }, level);
   });
 }

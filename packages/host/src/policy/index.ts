@@ -1,3 +1,4 @@
+export { EVERY, parseArgumentPath, type Segment } from "./argument-path.ts";
 export {
   compileConditions,
   type CompiledConditions,
@@ -7,5 +8,19 @@ export {
 } from "./conditions.ts";
 export { checkConditions, type ConditionProblem } from "./conditions-check.ts";
 export { conditionsSchema, parseConditionArguments, readConditions } from "./conditions-shape.ts";
-export { compilePolicy } from "./policy.ts";
-export type { Policy, PolicyDecision, PolicyDefaults, PolicyLayer, PolicyQuery, PolicyRule } from "./types.ts";
+export type { FlowCondition, FlowLabel, FlowMemory } from "./flow.ts";
+export { createFlowMemory, type FlowLimits, type FlowRecord } from "./flow-memory.ts";
+export { compilePolicy, denyEverything } from "./policy.ts";
+export { type PolicyFile, policyShape, type RuleFile, ruleShape, toLayer } from "./rule-shape.ts";
+export { createPolicyClock, type PolicyClock, type PolicyTime, type TimeWindow } from "./time.ts";
+export type {
+  CallFacts,
+  Names,
+  Policy,
+  PolicyDecision,
+  PolicyDefaults,
+  PolicyLayer,
+  PolicyQuery,
+  PolicyRule,
+  ToolPolicy,
+} from "./types.ts";

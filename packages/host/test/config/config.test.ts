@@ -13,7 +13,7 @@ describe("config.yml", () => {
   it("turns plugins off and denies every tool when it is empty", () => {
     const config = parseConfig("");
     expect(config.plugins).toEqual({ enabled: false, allowList: [] });
-    expect(config.policy).toEqual({ defaults: {}, rules: [] });
+    expect(config.policy).toEqual({ defaults: {}, layer: { name: "config.yml", rules: [] } });
     expect(config.isolation.minimum).toBe("kernel");
   });
 

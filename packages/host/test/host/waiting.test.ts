@@ -4,7 +4,7 @@ import { createInvoke, type InvokeDeps } from "../../src/host/invoke.ts";
 import { createRouteTable, type LoadedTool } from "../../src/host/route.ts";
 import { type Decision, PolicyViolationError, SallyportError } from "../../src/kernel/index.ts";
 import { readManifest } from "../../src/manifest/index.ts";
-import { compilePolicy } from "../../src/policy/index.ts";
+import { compilePolicy, createFlowMemory } from "../../src/policy/index.ts";
 import type { PluginProcess, ToolCall } from "../../src/supervisor/index.ts";
 import { AGENT, manifestOf, toolLine } from "../support/home.ts";
 import { gate } from "./runtime-parts.ts";
@@ -40,7 +40,10 @@ function held(start: { decision?: Decision } = {}) {
   };
   const routes = createRouteTable({
     tools: { find: (name) => (name === "t__look" ? loaded : undefined), behind: () => (loaded ? [loaded] : []) },
-    policy: () => compilePolicy([{ id: "rule", decision }], {}),
+    policy: () => compilePolicy([{ name: "test", rules: [{ id: "rule", decision }] }], {}),
+    hides: () => undefined,
+    time: () => ({ now, certain: true }),
+    flow: createFlowMemory(0),
     maxTimeoutMs: () => 1000,
   });
   const audit = {
@@ -55,6 +58,8 @@ function held(start: { decision?: Decision } = {}) {
   } satisfies Partial<AuditLog> as unknown as AuditLog;
   const deps: InvokeDeps = {
     clock: { now: () => now, monotonic: () => 0 },
+    gate: { admit: () => undefined, enter: () => undefined, leave: () => undefined },
+    flow: { began: () => undefined, ended: () => undefined },
     audit,
     routes,
     approvals: {

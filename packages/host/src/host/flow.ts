@@ -1,0 +1,100 @@
+import type { AuditLog, StoredAuditEvent } from "../audit/index.ts";
+import type { BrokerAction } from "../broker/index.ts";
+import { type Effect, EFFECTS } from "../kernel/index.ts";
+import { createFlowMemory, type FlowLabel, type FlowMemory, type PolicyClock } from "../policy/index.ts";
+
+/** What agents' calls did: fed by calls and the broker, asked by rules with `after`. */
+export interface FlowTracker {
+  readonly memory: FlowMemory;
+  /** From here on a call counts as an earlier one. */
+  began(call: Begun): void;
+  ended(callId: string): void;
+  /** What a plugin really did during a call, also for an agent that called it through another plugin. */
+  acted(action: BrokerAction): void;
+  /** Learns from the audit what was done before this host started, so far as rules look back. */
+  recall(audit: Pick<AuditLog, "query">, lookBackMs: number): Promise<void>;
+}
+
+export type Begun = Pick<FlowLabel, "agent" | "plugin" | "tool" | "effect" | "call">;
+
+type Target = NonNullable<FlowLabel["target"]>;
+/** An agent whose plugin touches thousands of files in one call is known by the first of them. */
+const MOST_EVENTS = 50_000;
+const PAGE = 1000;
+
+export function createFlowTracker(time: PolicyClock): FlowTracker {
+  const started = time.read().now;
+  const memory = createFlowMemory(started);
+  const inFlight = new Map<string, Begun>();
+  let recalledMs = 0;
+
+  return {
+    memory,
+    began(begun) {
+      inFlight.set(begun.call, begun);
+      memory.note({ ...begun, time: time.read().now });
+    },
+    ended: (callId) => void inFlight.delete(callId),
+    acted(action) {
+      const begun = action.callId === null ? undefined : inFlight.get(action.callId);
+      const target = action.outcome === "denied" ? undefined : targetOf(action.capability, action.target);
+      if (begun && target) memory.note({ ...begun, time: time.read().now, target });
+    },
+    async recall(audit, lookBackMs) {
+      if (lookBackMs <= recalledMs) return;
+      recalledMs = lookBackMs;
+      const { events, since } = await readBack(audit, started - lookBackMs, started);
+      for (const label of labelsOf(events)) memory.note(label);
+      memory.completeSince(since);
+    },
+  };
+}
+
+/** Newest first, and the moment since which they are all. */
+async function readBack(audit: Pick<AuditLog, "query">, since: number, until: number) {
+  const events: StoredAuditEvent[] = [];
+  let to = until;
+  const seen = new Set<number>();
+  while (events.length < MOST_EVENTS) {
+    const page = await audit.query({ since, until: to, limit: PAGE, order: "desc" });
+    const fresh = page.filter(({ seq }) => !seen.has(seq));
+    for (const event of fresh) seen.add(event.seq);
+    events.push(...fresh);
+    const oldest = page.at(-1);
+    if (oldest === undefined || page.length < PAGE) return { events, since };
+    // A page full of one millisecond cannot be turned by time.
+    to = fresh.length === 0 ? oldest.time - 1 : oldest.time;
+  }
+  return { events, since: (events.at(-1)?.time ?? until) + 1 };
+}
+
+function* labelsOf(newestFirst: readonly StoredAuditEvent[]): Generator<FlowLabel> {
+  const events = newestFirst.toReversed();
+  const effects = new Map<string, Effect>();
+  for (const { type, call_id: call, scope } of events) {
+    if (type === "plugin_tool.invoked" && call !== undefined) effects.set(call, effectOf(scope));
+  }
+  for (const event of events) {
+    const { agent, plugin, tool, call_id: call, time } = event;
+    if (agent === undefined || plugin === undefined || tool === undefined || call === undefined) continue;
+    const label = { agent, plugin: plugin.id, tool, call, time, effect: effects.get(call) ?? "destructive" } as const;
+    if (event.type === "plugin_tool.invoked" && event.outcome !== "not_started") yield label;
+    if (event.type !== "broker.action" || event.decision === "deny") continue;
+    const target = targetOf(event.capability ?? "", event.target ?? "");
+    if (target) yield { ...label, target };
+  }
+}
+
+/** The audit's scope begins with the computed effect. One that cannot be read counts as the strongest. */
+function effectOf(scope: string | undefined): Effect {
+  const word = scope?.split(" ")[0];
+  return EFFECTS.find((effect) => effect === word) ?? "destructive";
+}
+
+function targetOf(capability: string, target: string): Target | undefined {
+  if (capability === "network") {
+    const origin = /^[a-z]+:\/\/[^/]+/.exec(target);
+    return origin ? { kind: "origin", text: origin[0] } : undefined;
+  }
+  return capability === "filesystem" && target !== "" ? { kind: "path", text: target } : undefined;
+}
