@@ -61,6 +61,8 @@ export type {
   OperatorsApi,
   PolicyApi,
   SecretsApi,
+  SecretView,
+  VaultView,
 } from "./host-api/operate.ts";
 export type {
   ApproveRequest,

@@ -14,7 +14,7 @@ export interface CreateHostOptions {
   readonly clock?: Clock;
   /** Told of defects that no caller sees; by default they are dropped. */
   readonly onDefect?: (error: unknown) => void;
-  /** `PLUGIN_SECRET_KEY`, `PLUGIN_SECRET_KEY_PREVIOUS` and `SALLYPORT_VAULT_KEY` are read from here; nothing else of the environment is. */
+  /** `PLUGIN_SECRET_KEY`, `SALLYPORT_VAULT_KEY` and each with `_PREVIOUS` are read from here; nothing else of the environment is. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** What stands in for the outside world in tests and benchmarks. */
   readonly overrides?: HostOverrides;
@@ -23,14 +23,17 @@ export interface CreateHostOptions {
 /**
  * Opens a home and becomes its owner: the only process that starts its plugins, reads its vault and appends to its audit.
  * @throws {SallyportError} `home_missing`, `home_unsafe`, `home_locked`, `config_invalid`, `schema_newer`,
- * `store_unavailable`, `vault_unavailable`, `isolation_unavailable` when the runtime is not installed.
+ * `store_unavailable`, `isolation_unavailable` when the runtime is not installed.
  */
 export async function createHost(options: CreateHostOptions): Promise<Host> {
   const home = openHome(options.home);
   const parts = await openHomeParts({
     home,
     clock: options.clock ?? systemClock,
-    vaultKey: options.env?.["SALLYPORT_VAULT_KEY"],
+    vaultKey: {
+      key: options.env?.["SALLYPORT_VAULT_KEY"],
+      previous: options.env?.["SALLYPORT_VAULT_KEY_PREVIOUS"],
+    },
     overrides: options.overrides ?? {},
   });
   try {

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { AuditFilter, StoredAuditEvent } from "../audit/index.ts";
-import { count, handle, reason, secretName, timeMs } from "./fields.ts";
+import { count, handle, nothing, reason, secretName, timeMs } from "./fields.ts";
 import { done, type Route, type RouteRequest } from "./route.ts";
 import { createFeed } from "./stream.ts";
 import { toApproval, toStats } from "./wire.ts";
@@ -84,7 +84,12 @@ export const operateRoutes: readonly Route[] = [
     needsPassphrase: false,
     handle: async ({ host }) =>
       done(
-        (await host.secrets.list()).map(({ name, origins, updatedAt }) => ({ name, origins, updated_at: updatedAt })),
+        (await host.secrets.list()).map(({ name, origins, version, updatedAt }) => ({
+          name,
+          origins,
+          version,
+          updated_at: updatedAt,
+        })),
       ),
   },
   {
@@ -112,6 +117,17 @@ export const operateRoutes: readonly Route[] = [
       const name = request.param("name", secretName);
       await request.host.secrets.remove(request.operator(), name);
       return done({ name });
+    },
+  },
+  {
+    method: "POST",
+    path: "/api/vault/rotate-key",
+    verb: "secret.rotate_key",
+    audience: "operator",
+    needsPassphrase: true,
+    handle: async (request) => {
+      await request.body(nothing);
+      return done({ ...(await request.host.secrets.rotateKey(request.operator())) });
     },
   },
   {

@@ -19,6 +19,8 @@ export type AuditEventType =
   | "key.trusted"
   | "key.rotated"
   | "key.untrusted"
+  | "vault.rekeyed"
+  | "vault.rolled_back"
   | "key.revoked"
   | "key.resealed"
   | "plugin.evidence"

@@ -15,6 +15,8 @@ export interface PlannedUse {
 export interface RequestSecrets {
   /** Name → placeholder, or the value under an `expose` grant. A secret without a value is not in it. */
   readonly view: Readonly<Record<string, string>>;
+  /** Names of those whose value is in `view`. */
+  readonly exposed: readonly string[];
   /**
    * Which secrets a request to this origin carries, and the request without their placeholders.
    * @throws {PolicyViolationError} `secret_misuse` for a placeholder, or a name, that no grant allows there.
@@ -40,19 +42,30 @@ export interface RequestSecrets {
   readonly longest: number;
 }
 
-export function createRequestSecrets(reach: Reach, source: SecretSource): RequestSecrets {
+/**
+ * @param space whose sensitive configuration values the names `config:KEY` stand for.
+ * @throws {SallyportError} `vault_unavailable` when a value is to be exposed and the vault could not be opened.
+ */
+export function createRequestSecrets(reach: Reach, source: SecretSource, space?: string): RequestSecrets {
   const placeholders = new Map<string, string>();
   const view: Record<string, string> = {};
+  const exposed: string[] = [];
   for (const [name, { expose }] of reach.secretNames()) {
-    const entry = source.use(name);
-    // No value, no placeholder: the plugin can see in initialize() that its credential is not there.
-    if (entry === undefined) continue;
-    if (!expose) placeholders.set(name, `sallyport-secret-${name}-${randomBytes(16).toString("hex")}`);
-    view[name] = placeholders.get(name) ?? entry.value;
+    if (expose) {
+      const entry = source.use(name, space);
+      if (entry === undefined) continue;
+      view[name] = entry.value;
+      exposed.push(name);
+    } else if (isSet(source, name, space)) {
+      const placeholder = `sallyport-secret-${name}-${randomBytes(16).toString("hex")}`;
+      view[name] = placeholder;
+      placeholders.set(name, placeholder);
+    }
   }
 
   return {
     view,
+    exposed,
     longest: Math.max(0, ...[...placeholders.values()].map((placeholder) => placeholder.length)),
     plan(origin, parts, names) {
       const granted = reach.usesAt(origin);
@@ -75,7 +88,7 @@ export function createRequestSecrets(reach: Reach, source: SecretSource): Reques
       const written: KnownSecret[] = [];
       let next = uses.length === 0 ? parts : { ...parts, headers: withoutHeader(parts.headers, "range", "if-range") };
       for (const { name, use } of uses) {
-        const entry = source.use(name);
+        const entry = source.use(name, space);
         if (entry === undefined) {
           throw new SallyportError("secret_missing", `The secret ${name} has no value in the vault.`, {
             fix: `An operator sets it: sallyport secret set ${name} --for ${origin}`,
@@ -94,6 +107,19 @@ export function createRequestSecrets(reach: Reach, source: SecretSource): Reques
       }
     },
   };
+}
+
+/**
+ * No value, no placeholder: the plugin can see in initialize() that its credential is not there. While the vault is closed one is
+ * given all the same: whoever uses it is told why it does not work.
+ */
+function isSet(source: SecretSource, name: string, space: string | undefined): boolean {
+  try {
+    return source.use(name, space) !== undefined;
+  } catch (error) {
+    if (error instanceof SallyportError && error.code === "vault_unavailable") return true;
+    throw error;
+  }
 }
 
 function useFor({ name, place }: Sighting, uses: readonly PlannedUse[]): PlannedUse | undefined {

@@ -27,6 +27,9 @@ const INHERITED = [
   "PLUGIN_SECRET_KEY",
   "PLUGIN_SECRET_KEY_PREVIOUS",
   "SALLYPORT_VAULT_KEY",
+  "SALLYPORT_VAULT_KEY_PREVIOUS",
+  // The way to the system's keyring, where the vault's key may be.
+  "DBUS_SESSION_BUS_ADDRESS",
   "NODE_EXTRA_CA_CERTS",
 ];
 

@@ -60,6 +60,7 @@ export const VERBS: Readonly<Record<string, "local" | readonly string[]>> = {
   "secret set": ["secret.set"],
   "secret list": ["secret.list"],
   "secret remove": ["secret.remove"],
+  "secret rotate-key": ["secret.rotate_key"],
   "audit list": ["audit.list"],
   "audit tail": ["audit.tail"],
   "audit verify": ["audit.verify"],

@@ -1,6 +1,7 @@
 import { canonicalHostPattern, splitPort } from "../capability/index.ts";
 import { SallyportError, toSallyportError } from "../kernel/index.ts";
 import { type PolicyDefaults, type PolicyLayer, toLayer } from "../policy/index.ts";
+import type { KeySource } from "../secrets/index.ts";
 import { parseKeyScope, type TrustPolicy } from "../trust/index.ts";
 import { type AgentsConfig, toAgentsConfig } from "./agents.ts";
 import { type ConfigFile, configSchema } from "./schema.ts";
@@ -55,6 +56,12 @@ export interface HostConfig {
   readonly trust: TrustPolicy;
   /** How long a version of a registry must have been published before it is chosen. */
   readonly minimumAgeMs: number;
+  /** Where the vault's key is kept; absent: the environment when it holds one, else a file of the home. */
+  readonly secrets: { readonly key: KeySource | undefined };
+  readonly outputs: {
+    /** Whether what looks like a credential of a well-known service is taken out of what plugins say. */
+    readonly credentials: "mask" | "off";
+  };
   readonly agents: AgentsConfig;
   readonly policy: { readonly defaults: PolicyDefaults; readonly layer: PolicyLayer };
 }
@@ -138,6 +145,8 @@ function fromFile(file: ConfigFile, { lineOf }: LinedDocument): HostConfig {
       unsignedDirectories: file.trust.unsigned_directories,
       provenance: file.trust.provenance.map((entry) => ({ ...entry, plugins: entry.plugins.map(keyScope) })),
     },
+    secrets: { key: file.secrets.key },
+    outputs: file.outputs,
     agents: toAgentsConfig(file.agents),
     policy: toLayer(file.policy, FILE, (index) => lineOf(["policy", "rules", index])),
   };

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { LIMITS } from "../kernel/index.ts";
+import { KEY_SOURCES } from "../secrets/index.ts";
 import { policyShape } from "../policy/index.ts";
 import { agentsShape } from "./agents.ts";
 
@@ -96,6 +97,8 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   agents: agentsShape,
+  secrets: z.strictObject({ key: z.enum(KEY_SOURCES).optional() }).default({}),
+  outputs: z.strictObject({ credentials: z.enum(["mask", "off"]).default("mask") }).prefault({}),
   policy: policyShape,
 });
 

@@ -33,13 +33,30 @@ export interface ApprovalsApi {
   deny(operator: Operator, id: string, reason?: string): Promise<ApprovalView>;
 }
 
+export interface SecretView {
+  readonly name: string;
+  readonly origins: readonly string[];
+  /** How often a value was set under this name, counted from 1. */
+  readonly version: number;
+  readonly updatedAt: number;
+}
+
+export interface VaultView {
+  readonly source: "file" | "env" | "keyring";
+  /** Id of the key that the vault is sealed with. */
+  readonly key: string;
+  /** How often the vault was changed. */
+  readonly revision: number;
+}
+
 export interface SecretsApi {
-  /** Names, bound origins and times; never values. */
-  list(): Promise<
-    readonly { readonly name: string; readonly origins: readonly string[]; readonly updatedAt: number }[]
-  >;
+  /** Names, bound origins, versions and times; never values. @throws {SallyportError} `vault_unavailable`, as all of these. */
+  list(): Promise<readonly SecretView[]>;
+  /** Sets a value or replaces it: requests carry it at once, and a plugin that is given the value itself is restarted. */
   set(operator: Operator, name: string, value: string, origins: readonly string[]): Promise<void>;
   remove(operator: Operator, name: string): Promise<void>;
+  /** Seals the vault with a new key. @throws {SallyportError} `usage` when the key is in the environment. */
+  rotateKey(operator: Operator): Promise<VaultView>;
 }
 
 export interface PolicyApi {

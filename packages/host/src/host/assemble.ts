@@ -42,7 +42,7 @@ import { createRefusals } from "./refusals.ts";
 import { refuseRevoked } from "./revoke.ts";
 import { createRouteTable } from "./route.ts";
 import { createSeals } from "./seals.ts";
-import { createSecretsApi } from "./secrets.ts";
+import { createSecretsApi, noteRollback } from "./secrets.ts";
 import { settleAfterStart } from "./settle.ts";
 import { createToolsApi } from "./tools.ts";
 import { createTrustState, trustView } from "./trust.ts";
@@ -294,6 +294,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   await sweepEgressPlaces(parts.home).catch(options.onDefect);
   // Beside the start and not before it: what it finds is stopped, and a load looks by itself.
   const ending = new AbortController();
+  await noteRollback(parts, parts.vaultRollback);
   const looking = lookAtStore(HOST_ACTOR, { full: false, signal: ending.signal }).catch(options.onDefect);
   const counting = setInterval(() => void counters.flush().catch(options.onDefect), COUNTS_MS);
   counting.unref();
@@ -332,8 +333,14 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     tools: toolsApi,
     agents: agents.api,
     tokens: tokens.api,
-    approvals: createApprovalsApi(pluginsDeps),
-    secrets: createSecretsApi(vault, audit, clock),
+    approvals: approvalsApi,
+    secrets: createSecretsApi({
+      ...parts,
+      catalog,
+      runtime,
+      grantOf: (record) => state.decisions.grantOf(record),
+      drainMs: () => state.config.isolation.drainMs,
+    }),
     audit,
     policy: { snapshot: () => state.decisions.policy.snapshot },
     operators,
@@ -369,6 +376,8 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
         registry: { totalPlugins: all.length, activePlugins: all.filter(({ state: now }) => now === "running").length },
         calls: { ...counters.totals },
       };
+        vault,
+        vaultRollback: parts.vaultRollback,
     },
     onToolsChanged(listener) {
       toolListeners.add(listener);

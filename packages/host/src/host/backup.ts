@@ -5,6 +5,7 @@ import type { Catalog } from "../catalog/index.ts";
 import type { BackupAnswer, BackupRequest, Operator } from "../host-api.ts";
 import { type Clock, SallyportError } from "../kernel/index.ts";
 import type { ContentStore } from "../registry/index.ts";
+import type { Vault } from "../secrets/index.ts";
 import { copyInto, type Database, removeStaging, stagingFolder, writeBackup } from "../store/index.ts";
 import { VERSION } from "../version.ts";
 import { actorOf, eventOf } from "./plugins-deps.ts";
@@ -17,6 +18,7 @@ export interface BackupDeps {
   readonly clock: Clock;
   readonly catalog: Catalog;
   readonly store: ContentStore;
+  readonly vault: Pick<Vault, "whileStill">;
   readonly signingKey: KeyObject;
 }
 
@@ -44,7 +46,10 @@ export async function backup(deps: BackupDeps, operator: Operator, request: Back
     await deps.db.backup(join(folder, "state.db"));
     for (const name of PLAIN_FILES) await copyInto(folder, name, join(deps.home, name));
     await copyInto(folder, "data", deps.dataRoot);
-    if (secrets) for (const name of SECRET_FILES) await copyInto(folder, name, join(deps.home, name));
+    if (secrets)
+      await deps.vault.whileStill(async () => {
+        for (const name of SECRET_FILES) await copyInto(folder, name, join(deps.home, name));
+      });
     if (store) await copyStore(deps, folder);
     const facts = { createdAt: deps.clock.now(), program: VERSION, head, secrets, store };
     const written = await writeBackup(file, folder, facts, deps.signingKey, passphrase);

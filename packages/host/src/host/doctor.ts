@@ -3,7 +3,9 @@ import type { HostConfig } from "../config/index.ts";
 import type { AuditLog } from "../audit/index.ts";
 import { HOST_RIGHTS, ISOLATION_LEVELS, satisfiesFloor } from "../kernel/index.ts";
 import { type Interpreters, lookAtInterpreters, type ProbeReport } from "../isolation/index.ts";
+import type { Vault } from "../secrets/index.ts";
 import { pluginChecks, type PluginCheckSources } from "./doctor-plugins.ts";
+import type { VaultRollback } from "./open-vault.ts";
 
 export interface DoctorSources {
   readonly probe: ProbeReport;
@@ -14,6 +16,8 @@ export interface DoctorSources {
   readonly plugins: PluginCheckSources;
   readonly passphraseSet: boolean;
   readonly sealsOn: boolean;
+  readonly vault: Vault;
+  readonly vaultRollback: VaultRollback | undefined;
 }
 
 type Check = DoctorReport["checks"][number];
@@ -29,6 +33,7 @@ export async function examine(sources: DoctorSources): Promise<DoctorReport> {
       groupCheck(sources),
       ...(await programChecks(sources)),
       ...switchChecks(sources),
+      vaultCheck(sources),
       ...(await pluginChecks(sources.plugins)),
       await auditCheck(sources.audit),
     ],
@@ -118,6 +123,33 @@ function switchChecks(sources: DoctorSources): readonly Check[] {
       "Set PLUGIN_SECRET_KEY to at least 32 random bytes and run: sallyport key reseal",
     ),
   ];
+}
+
+function vaultCheck({ vault, vaultRollback: rollback }: DoctorSources): Check {
+  const { state, problem } = vault;
+  if (state === undefined) {
+    const why = [problem?.message, problem?.detail].filter((text) => text !== undefined).join(" ");
+    return {
+      name: "vault",
+      ok: false,
+      detail: `it cannot be opened, so that everything that needs a secret is refused: ${why}`,
+      fix: problem?.fix ?? "Restore vault and key from one backup, then restart.",
+    };
+  }
+  if (rollback !== undefined) {
+    return {
+      name: "vault",
+      ok: false,
+      detail: `an older copy was put back: it was changed ${rollback.found} times, and this home saw ${rollback.seen}`,
+      fix: "Set again what was changed since, and see who can write the home: sallyport secret list",
+    };
+  }
+  const kept = vault.list().length;
+  return {
+    name: "vault",
+    ok: true,
+    detail: `${kept} secret${kept === 1 ? "" : "s"}, sealed with the key ${state.key} from ${state.source}`,
+  };
 }
 
 function check(name: string, ok: boolean, good: string, bad: string, fix: string): Check {

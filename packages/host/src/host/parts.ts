@@ -8,9 +8,16 @@ import { readConfigFile } from "../home/index.ts";
 import { type EnginePaths, placeEngine, type Probe, probeIsolation, storeRoot } from "../isolation/index.ts";
 import { type Clock, createForwardClock, type IsolationLevel } from "../kernel/index.ts";
 import { type ContentStore, createContentStore } from "../registry/index.ts";
-import { openVault, type Vault } from "../secrets/index.ts";
+import type { Keyring, Vault } from "../secrets/index.ts";
 import type { SupervisorLimits } from "../supervisor/index.ts";
-import { assertNoRestore, type Database, loadOrCreateSigningKey, openDatabase } from "../store/index.ts";
+import {
+  assertNoRestore,
+  createSettings,
+  type Database,
+  loadOrCreateSigningKey,
+  openDatabase,
+} from "../store/index.ts";
+import { openHomeVault, type VaultEnvironment, type VaultRollback } from "./open-vault.ts";
 
 export interface HostOverrides {
   /** Name resolution, connections, trusted certificate authorities and limits of the broker. */
@@ -21,6 +28,8 @@ export interface HostOverrides {
   readonly supervisor?: Partial<SupervisorLimits>;
   /** False: code is compiled at every start. For measurements. */
   readonly codeCache?: false;
+  /** Stands in for the system's keyring. */
+  readonly keyring?: () => Promise<Keyring>;
   /** Opens the runtime's own permissions in every plugin, so that only the outer layer holds. For attacks. */
   readonly openRuntimePermissions?: boolean;
 }
@@ -34,6 +43,7 @@ export interface HomeParts {
   readonly audit: OwnedAuditLog;
   readonly catalog: Catalog;
   readonly vault: Vault;
+  readonly vaultRollback: VaultRollback | undefined;
   readonly store: ContentStore;
   readonly storePath: string;
   /** Signs the audit's checkpoints, and backups. */
@@ -49,7 +59,7 @@ export interface HomeParts {
 export interface OpenOptions {
   readonly home: string;
   readonly clock: Clock;
-  readonly vaultKey: string | undefined;
+  readonly vaultKey: VaultEnvironment;
   readonly overrides: HostOverrides;
 }
 
@@ -74,14 +84,16 @@ export async function openHomeParts({ home, vaultKey, overrides, ...given }: Ope
     audit = await openAuditLog({ database: db, clock, signingKey });
     const storePath = storeRoot(home, { hostIsRoot });
     const engine = await placeEngine({ hostIsRoot });
-    const [found, store, vault, catalog] = await Promise.all([
+    const [found, store, { vault, rollback }, catalog] = await Promise.all([
       probeIsolation({ engine, hostIsRoot }),
       createContentStore(storePath, { readableByAll: hostIsRoot }),
-      openVault({
-        file: join(home, "vault"),
-        keyFile: join(home, "keys", "vault.key"),
+      openHomeVault({
+        home,
         clock,
-        ...(vaultKey === undefined ? {} : { key: vaultKey }),
+        source: config.secrets.key,
+        env: vaultKey,
+        keyring: overrides.keyring,
+        settings: createSettings(db),
       }),
       openCatalog(db, audit, clock),
     ]);
@@ -94,6 +106,7 @@ export async function openHomeParts({ home, vaultKey, overrides, ...given }: Ope
       audit,
       catalog,
       vault,
+      vaultRollback: rollback,
       store,
       storePath,
       signingKey,

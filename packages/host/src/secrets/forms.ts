@@ -1,22 +1,16 @@
 /**
- * The spellings in which a secret value turns up in text: raw, percent-encoded, form-encoded, JSON-escaped, HTML-escaped,
- * hexadecimal, and base64 (both alphabets, at each of the three alignments inside a longer encoded text).
- * Longest first, without duplicates. Finding them is hygiene; that only the bound origin receives the value is the wall.
+ * The spellings in which a secret value turns up in text: raw, percent-encoded (what must be, what may be, and every byte; either
+ * case), form-encoded, JSON-escaped (once, and inside JSON that is text of JSON), HTML-escaped, hexadecimal (either case), and
+ * base64 (both alphabets, at each of the three alignments inside a longer encoded text). Longest first, without duplicates. Finding them is hygiene; that only the bound origin receives the value is the wall.
  */
 export function secretForms(value: string): readonly string[] {
   const bytes = Buffer.from(value, "utf8");
-  const percent = encodeUriText(value);
-  const json = JSON.stringify(value).slice(1, -1);
-  const forms = new Set([
-    value,
-    percent,
-    lowerEscapes(percent),
-    percent.replaceAll("%20", "+"),
-    json,
-    json.replaceAll("/", "\\/"),
-    asciiJson(json),
-    htmlText(value),
-  ]);
+  const json = jsonText(value);
+  const forms = new Set([value, json, escapedSlashes(json), asciiJson(json), jsonText(json), htmlText(value)]);
+  for (const percent of percentForms(value, bytes)) {
+    forms.add(percent);
+    forms.add(lowerEscapes(percent));
+  }
   if (bytes.length >= MIN_ENCODED_BYTES) {
     const hex = bytes.toString("hex");
     forms.add(hex);
@@ -24,6 +18,7 @@ export function secretForms(value: string): readonly string[] {
     for (let shift = 0; shift < 3; shift++) {
       const inner = base64Inside(bytes, shift);
       forms.add(inner);
+      forms.add(escapedSlashes(inner));
       forms.add(inner.replaceAll("+", "-").replaceAll("/", "_"));
     }
   }
@@ -44,8 +39,25 @@ function base64Inside(bytes: Buffer, shift: number): string {
   return encoded.slice(first, end);
 }
 
-function encodeUriText(value: string): string {
-  return encodeURIComponent(value.toWellFormed());
+function percentForms(value: string, bytes: Buffer): readonly string[] {
+  const text = value.toWellFormed();
+  const component = encodeURIComponent(text);
+  const strict = component.replace(/[!'()*]/g, escapeOf);
+  const every = bytes.toString("latin1").replace(/[\s\S]/g, escapeOf);
+  return [component, component.replaceAll("%20", "+"), strict, strict.replaceAll("%20", "+"), encodeURI(text), every];
+}
+
+/** Of one byte, as its Latin-1 character. */
+function escapeOf(byte: string): string {
+  return `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
+}
+
+function jsonText(value: string): string {
+  return JSON.stringify(value).slice(1, -1);
+}
+
+function escapedSlashes(text: string): string {
+  return text.replaceAll("/", "\\/");
 }
 
 function lowerEscapes(text: string): string {

@@ -1,32 +1,97 @@
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
 import { lstat, mkdir, open, readFile, rename, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { SallyportError } from "../kernel/index.ts";
+import { z } from "zod";
+import { canonicalJson, parseBoundedJson, SallyportError } from "../kernel/index.ts";
 
-const AAD = Buffer.from("sallyport-vault-v1");
 const KEY_BYTES = 32;
+const MAGIC = "sallyport-vault";
+const MAX_HEADER = 512;
 
-/** `nonce (12) || tag (16) || ciphertext` of AES-256-GCM. */
-export function seal(key: Buffer, plain: Buffer): Buffer {
+/** What a vault file says of itself in clear; the seal covers it. */
+export interface VaultHeader {
+  readonly v: 2;
+  /** Which key it was sealed with; says nothing about the key. */
+  readonly key: string;
+  /** Grows by one with each change. */
+  readonly revision: number;
+}
+
+const Header = z.strictObject({
+  v: z.literal(2),
+  key: z.string().regex(/^[0-9a-f]{16}$/),
+  revision: z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER),
+});
+
+/** A name for a key: tells two keys apart and helps nobody to find one. */
+export function keyId(key: Buffer): string {
+  return createHash("sha256").update("sallyport-vault-key-id\0").update(key).digest("hex").slice(0, 16);
+}
+
+export function newKey(): Buffer {
+  return randomBytes(KEY_BYTES);
+}
+
+/**
+ * Two lines of text (`sallyport-vault`, the header as JSON), then nonce (12 bytes), tag (16) and ciphertext of AES-256-GCM, which
+ * authenticates both lines.
+ */
+export function seal(key: Buffer, revision: number, plain: Buffer): Buffer {
+  const header = headerBytes({ v: 2, key: keyId(key), revision });
   const nonce = randomBytes(12);
-  const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(AAD);
+  const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(header);
   const body = Buffer.concat([cipher.update(plain), cipher.final()]);
-  return Buffer.concat([nonce, cipher.getAuthTag(), body]);
+  return Buffer.concat([header, nonce, cipher.getAuthTag(), body]);
+}
+
+/** @throws {SallyportError} `vault_unavailable` when it is no vault, or one of another program version. */
+export function readHeader(sealed: Buffer): VaultHeader {
+  const text = sealed.subarray(0, MAX_HEADER).toString("latin1");
+  const [magic, json = "", ...rest] = text.split("\n", 3);
+  const header = magic === MAGIC && rest.length > 0 ? Header.safeParse(parsedOrNull(json)) : undefined;
+  if (header?.success === true && headerBytes(header.data).equals(sealed.subarray(0, headerLength(sealed))))
+    return header.data;
+  throw unavailable(
+    "The vault is not of a form that this program knows.",
+    "The file is damaged, or of another version.",
+  );
 }
 
 /** @throws {SallyportError} `vault_unavailable` when key or bytes are not the ones that were sealed. */
 export function unseal(key: Buffer, sealed: Buffer): Buffer {
-  try {
-    const decipher = createDecipheriv("aes-256-gcm", key, sealed.subarray(0, 12), { authTagLength: 16 })
-      .setAAD(AAD)
-      .setAuthTag(sealed.subarray(12, 28));
-    return Buffer.concat([decipher.update(sealed.subarray(28)), decipher.final()]);
-  } catch (cause) {
+  const { key: wanted } = readHeader(sealed);
+  if (keyId(key) !== wanted) {
     throw unavailable(
       "The vault does not open with this key.",
-      "The key is another one, or the file was changed.",
-      cause,
+      `It was sealed with the key ${wanted}; the one that is there is ${keyId(key)}.`,
     );
+  }
+  const length = headerLength(sealed);
+  const [header, body] = [sealed.subarray(0, length), sealed.subarray(length)];
+  try {
+    const decipher = createDecipheriv("aes-256-gcm", key, body.subarray(0, 12), { authTagLength: 16 })
+      .setAAD(header)
+      .setAuthTag(body.subarray(12, 28));
+    return Buffer.concat([decipher.update(body.subarray(28)), decipher.final()]);
+  } catch (cause) {
+    throw unavailable("The vault was changed.", "Its bytes are not the ones that were sealed.", cause);
+  }
+}
+
+function headerBytes({ v, key, revision }: VaultHeader): Buffer {
+  return Buffer.from(`${MAGIC}\n${canonicalJson({ v, key, revision })}\n`);
+}
+
+/** Up to and with the second line feed. */
+function headerLength(sealed: Buffer): number {
+  return sealed.indexOf(0x0a, sealed.indexOf(0x0a) + 1) + 1;
+}
+
+function parsedOrNull(json: string): unknown {
+  try {
+    return parseBoundedJson(json, { maxDepth: 2 });
+  } catch {
+    return null;
   }
 }
 
@@ -37,17 +102,6 @@ export function parseVaultKey(text: string): Buffer {
   if (key.length !== KEY_BYTES) {
     throw unavailable("The vault's key is malformed.", "It must be 32 bytes, as 64 hex digits or as base64.");
   }
-  return key;
-}
-
-/** The key of a key file, which is made when there is neither key nor vault yet. */
-export async function loadOrCreateKey(keyFile: string, vaultExists: boolean): Promise<Buffer> {
-  const existing = await readPrivate(keyFile);
-  if (existing !== undefined) return parseVaultKey(existing.toString("utf8"));
-  if (vaultExists)
-    throw unavailable("The vault's key file is missing.", "The vault was sealed with a key that is not there.");
-  const key = randomBytes(KEY_BYTES);
-  await writePrivate(keyFile, Buffer.from(`${key.toString("hex")}\n`));
   return key;
 }
 
@@ -94,10 +148,10 @@ export async function writePrivate(path: string, bytes: Buffer): Promise<void> {
   }
 }
 
-function unavailable(message: string, detail: string, cause?: unknown): SallyportError {
+export function unavailable(message: string, detail: string, cause?: unknown): SallyportError {
   return new SallyportError("vault_unavailable", message, {
     detail,
-    fix: "Check the vault file, keys/vault.key and SALLYPORT_VAULT_KEY, or restore them from a backup.",
+    fix: "Check the vault file, its key and secrets.key in config.yml, or restore vault and key from one backup; then restart.",
     cause,
   });
 }

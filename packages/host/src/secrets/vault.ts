@@ -1,7 +1,8 @@
-import { z } from "zod";
-import { canonicalJson, type Clock, parseBoundedJson, SallyportError } from "../kernel/index.ts";
+import { type Clock, SallyportError } from "../kernel/index.ts";
 import type { KnownSecret } from "./redactor.ts";
-import { loadOrCreateKey, parseVaultKey, readPrivate, seal, unseal, writePrivate } from "./vault-file.ts";
+import { keyOf, readContent, type StoredSecret, writeContent } from "./vault-content.ts";
+import { keyId, newKey, readHeader, readPrivate, seal, unseal, writePrivate } from "./vault-file.ts";
+import { keyFor, type KeyPlace, type KeySource } from "./vault-key.ts";
 import { bindableOrigin, checkSecretName, checkSecretValue } from "./vault-rules.ts";
 
 export interface SecretEntry {
@@ -14,103 +15,208 @@ export interface SecretEntry {
 export interface SecretListing {
   readonly name: string;
   readonly origins: readonly string[];
+  /** How often a value was set under this name, counted from 1. */
+  readonly version: number;
   readonly updatedAt: number;
 }
 
 /** What the broker needs of the vault. */
 export interface SecretSource {
-  use(name: string): SecretEntry | undefined;
+  /**
+   * An operator's secret by its name, or with `config:KEY` the sensitive value of the configuration that `space` owns.
+   * @throws {SallyportError} `vault_unavailable` when the vault could not be opened.
+   */
+  use(name: string, space?: string): SecretEntry | undefined;
+}
+
+export interface VaultState {
+  readonly source: KeySource;
+  /** Id of the key in force. */
+  readonly key: string;
+  /** Grows by one with each change; a smaller one than seen before means that an older copy was put back. */
+  readonly revision: number;
 }
 
 export interface Vault extends SecretSource {
-  /** Names, origins and times, in order of name; never values. */
+  /** `undefined` when it could not be opened: then `problem` says why, and whatever needs it throws that. */
+  readonly state: VaultState | undefined;
+  readonly problem: SallyportError | undefined;
+  /** Names, origins, versions and times, in order of name; never values. What belongs to configurations is not in it. */
   list(): readonly SecretListing[];
   /** @throws {SallyportError} `usage` for a name, value or origin that is refused; `vault_unavailable`. */
   set(name: string, value: string, origins: readonly string[]): Promise<void>;
   /** @throws {SallyportError} `not_found`; `vault_unavailable`. */
   remove(name: string): Promise<void>;
+  /** Sensitive values of one configuration, by key. */
+  configOf(space: string): ReadonlyMap<string, SecretEntry>;
+  /** Sets values of one configuration, or removes them with `null`, all at once. @throws {SallyportError} `usage` for a value. */
+  setConfig(space: string, values: ReadonlyMap<string, ConfigValue | null>): Promise<void>;
+  /** Forgets all values of these configurations. */
+  removeConfigs(spaces: readonly string[]): Promise<void>;
+  /** Seals everything with a new key. @throws {SallyportError} `usage` when the key is in the environment. */
+  rotateKey(): Promise<VaultState>;
+  /** Runs while neither vault nor key changes: for copying both. */
+  whileStill<T>(run: () => Promise<T>): Promise<T>;
   /** Every value this process has known, replaced and removed ones too: for `createRedactor`. Same array until a change. */
   known(): readonly KnownSecret[];
+}
+
+export interface ConfigValue {
+  readonly value: string;
+  /** Where it may be sent: that of its `x-use`, or none. */
+  readonly origins: readonly string[];
 }
 
 export interface VaultOptions {
   /** `<home>/vault`. */
   readonly file: string;
-  /** `<home>/keys/vault.key`; not read when `key` is given. */
-  readonly keyFile: string;
-  /** Text of `SALLYPORT_VAULT_KEY`: 32 bytes as hex or base64. */
-  readonly key?: string;
+  readonly key: KeyPlace;
   readonly clock: Clock;
+  /** Told after each change that is on disk. */
+  readonly onWritten?: (state: VaultState) => void;
 }
 
-type Edit = (next: Map<string, SecretEntry>) => void;
+type Edit = (next: Map<string, StoredSecret>) => void;
 
-const Content = z.strictObject({
-  v: z.literal(1),
-  secrets: z.array(
-    z.strictObject({ name: z.string(), value: z.string(), origins: z.array(z.string()), updatedAt: z.number() }),
-  ),
-});
+const CONFIG = "config:";
 
-/** @throws {SallyportError} `vault_unavailable` for a wrong key, unsafe modes, or bytes that were changed. */
+/** @throws {SallyportError} `vault_unavailable` for a missing or wrong key, unsafe modes, or bytes that were changed. */
 export async function openVault(options: VaultOptions): Promise<Vault> {
-  const sealed = await readPrivate(options.file);
-  const key =
-    options.key === undefined
-      ? await loadOrCreateKey(options.keyFile, sealed !== undefined)
-      : parseVaultKey(options.key);
-  let entries = sealed === undefined ? new Map<string, SecretEntry>() : parseContent(unseal(key, sealed));
-  let known: readonly KnownSecret[] = [...entries].map(([name, { value }]) => ({ name, value }));
-  let queue: Promise<void> = Promise.resolve();
+  const { file, clock, key: place } = options;
+  const sealed = await readPrivate(file);
+  const opening = await keyFor(place, sealed === undefined ? undefined : readHeader(sealed).key);
+  let { key } = opening;
+  let entries = sealed === undefined ? new Map<string, StoredSecret>() : readContent(unseal(key, sealed));
+  let revision = sealed === undefined ? 0 : readHeader(sealed).revision;
+  let known: readonly KnownSecret[] = [...entries.values()].map(({ name, value }) => ({ name, value }));
+  let queue: Promise<unknown> = Promise.resolve();
 
-  const changeNow = async (edit: Edit): Promise<void> => {
-    const next = new Map(entries);
-    edit(next);
-    const secrets = [...next].map(([name, entry]) => ({ name, ...entry }));
-    await writePrivate(options.file, seal(key, Buffer.from(canonicalJson({ v: 1, secrets }))));
-    entries = next;
-  };
-  // One change at a time, each on top of the one before.
-  const change = (edit: Edit): Promise<void> => {
-    const done = queue.then(() => changeNow(edit));
+  /** One after the other, each on top of the one before. */
+  const inTurn = <T>(run: () => Promise<T>): Promise<T> => {
+    const done = queue.then(run);
     queue = done.catch(() => undefined);
     return done;
   };
+  const state = (): VaultState => ({ source: place.source, key: keyId(key), revision });
+  const write = async (next: ReadonlyMap<string, StoredSecret>, newest: Buffer): Promise<void> => {
+    await writePrivate(file, seal(newest, revision + 1, writeContent(next.values())));
+    revision++;
+    key = newest;
+    entries = new Map(next);
+    options.onWritten?.(state());
+  };
+  const change = (edit: Edit): Promise<void> =>
+    inTurn(async () => {
+      const next = new Map(entries);
+      edit(next);
+      await write(next, key);
+    });
+
+  /** Known before it is stored: whatever fails from here on must not print it. */
+  const learn = (name: string, value: string): void => {
+    if (!known.some((secret) => secret.name === name && secret.value === value)) known = [...known, { name, value }];
+  };
+  const put = (next: Map<string, StoredSecret>, secret: Omit<StoredSecret, "version" | "updatedAt">): void => {
+    const version = (next.get(keyOf(secret))?.version ?? 0) + 1;
+    next.set(keyOf(secret), { ...secret, version, updatedAt: clock.now() });
+  };
+
+  if (opening.sealAnew !== undefined) await write(entries, opening.sealAnew);
 
   return {
-    use: (name) => entries.get(name),
+    get state() {
+      return state();
+    },
+    problem: undefined,
+    use(name, space) {
+      const found = entries.get(name.startsWith(CONFIG) ? keyOf({ space: space ?? "", name }) : name);
+      // A name with a line feed in it would be the place of some configuration's value.
+      return name.startsWith(CONFIG) || found?.space === null ? found : undefined;
+    },
     list: () =>
-      [...entries]
-        .map(([name, { origins, updatedAt }]) => ({ name, origins, updatedAt }))
+      [...entries.values()]
+        .filter(({ space }) => space === null)
+        .map(({ name, origins, version, updatedAt }) => ({ name, origins, version, updatedAt }))
         .toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     known: () => known,
     async set(name, value, origins) {
       checkSecretName(name);
       checkSecretValue(value);
-      if (origins.length === 0) {
-        throw new SallyportError("usage", `The secret ${name} is bound to no origin.`, {
-          detail: "A value is only ever sent to the origins it is bound to.",
-          fix: "Name at least one, as in: --for https://api.example.com",
-        });
-      }
+      if (origins.length === 0) throw unbound(name);
       const bound = [...new Set(origins.map(bindableOrigin))];
-      // Known before it is stored: whatever fails from here on must not print it.
-      if (!known.some((secret) => secret.name === name && secret.value === value)) known = [...known, { name, value }];
-      await change((next) => next.set(name, { value, origins: bound, updatedAt: options.clock.now() }));
+      learn(name, value);
+      await change((next) => put(next, { name, space: null, value, origins: bound }));
     },
     remove: (name) =>
       change((next) => {
-        if (!next.delete(name)) throw new SallyportError("not_found", `There is no secret ${name}.`);
+        if (next.get(name)?.space !== null || !next.delete(name))
+          throw new SallyportError("not_found", `There is no secret ${name}.`);
       }),
+    configOf: (space) =>
+      new Map(
+        [...entries.values()]
+          .filter((secret) => secret.space === space)
+          .map((secret) => [secret.name.slice(CONFIG.length), secret]),
+      ),
+    async setConfig(space, values) {
+      const changes = [...values].map(([property, value]) => {
+        if (value !== null) checkSecretValue(value.value);
+        const origins = value === null ? [] : value.origins.map(bindableOrigin);
+        return { name: `${CONFIG}${property}`, value: value?.value, origins };
+      });
+      for (const { name, value } of changes) if (value !== undefined) learn(name, value);
+      await change((next) => {
+        for (const { name, value, origins } of changes) {
+          if (value === undefined) next.delete(keyOf({ space, name }));
+          else put(next, { name, space, value, origins });
+        }
+      });
+    },
+    async removeConfigs(spaces) {
+      const isGone = ({ space }: StoredSecret): boolean => space !== null && spaces.includes(space);
+      if (![...entries.values()].some(isGone)) return;
+      await change((next) => {
+        for (const [id, secret] of next) if (isGone(secret)) next.delete(id);
+      });
+    },
+    rotateKey: () =>
+      inTurn(async () => {
+        const next = newKey();
+        await place.prepare(next);
+        await write(entries, next);
+        // From here on only the new key opens the vault; should this fail, the next start does it.
+        await place.promote();
+        return state();
+      }),
+    whileStill: inTurn,
   };
 }
 
-function parseContent(plain: Buffer): Map<string, SecretEntry> {
-  const content = Content.safeParse(parseBoundedJson(plain.toString("utf8"), { maxDepth: 8 }));
-  if (!content.success) {
-    throw new SallyportError("vault_unavailable", "The vault's content is not of a form this program knows.", {
-      fix: "Use the program version that wrote it, or restore the vault from a backup.",
-    });
-  }
-  return new Map(content.data.secrets.map(({ name, ...entry }) => [name, entry]));
+/** A vault that could not be opened: it knows nothing, and says why to whoever asks. */
+export function closedVault(problem: SallyportError): Vault {
+  const refuse = (): never => {
+    throw problem;
+  };
+  const refused = (): Promise<never> => Promise.reject(problem);
+  return {
+    state: undefined,
+    problem,
+    use: refuse,
+    list: refuse,
+    set: refused,
+    remove: refused,
+    configOf: refuse,
+    setConfig: refused,
+    removeConfigs: refused,
+    rotateKey: refused,
+    whileStill: (run) => run(),
+    known: () => [],
+  };
+}
+
+function unbound(name: string): SallyportError {
+  return new SallyportError("usage", `The secret ${name} is bound to no origin.`, {
+    detail: "A value is only ever sent to the origins it is bound to.",
+    fix: "Name at least one, as in: --for https://api.example.com",
+  });
 }

@@ -213,7 +213,17 @@ export const approvalAnswer = z.object({
 });
 export type ApprovalAnswer = z.infer<typeof approvalAnswer>;
 
-export const secretAnswer = z.object({ name: z.string(), origins: z.array(z.string()), updated_at: z.number() });
+export const secretAnswer = z.object({
+  name: z.string(),
+  origins: z.array(z.string()),
+  version: z.number(),
+  updated_at: z.number(),
+});
+export const vaultAnswer = z.object({
+  source: z.enum(["file", "env", "keyring"]),
+  key: z.string(),
+  revision: z.number(),
+});
 
 export const callAnswer = z.union([
   z.object({ success: z.literal(true), call_id: z.string(), result: z.unknown(), duration_ms: z.number() }),
@@ -225,6 +235,7 @@ export const callAnswer = z.union([
     detail: z.string().optional(),
     fix: z.string().optional(),
     approval: z.object({ id: z.string() }).optional(),
+    retry_after_ms: z.number().optional(),
   }),
 ]);
 export type CallAnswer = z.infer<typeof callAnswer>;

@@ -1,4 +1,13 @@
 export {
+  agentAnswer,
+  type AgentAnswer,
+  commandAnswer,
+  type CommandAnswer,
+  madeTokenAnswer,
+  tokenAnswer,
+  type TokenAnswer,
+} from "./agent-answers.ts";
+export {
   approvalAnswer,
   auditEventAnswer,
   backupAnswer,
@@ -14,6 +23,7 @@ export {
   revocationAnswer,
   revokedAnswer,
   secretAnswer,
+  vaultAnswer,
   statusAnswer,
   storeCheckAnswer,
   toolAnswer,

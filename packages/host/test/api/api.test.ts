@@ -60,6 +60,7 @@ describe("the table of routes", () => {
       "approval.approve",
       "secret.set",
       "secret.remove",
+      "secret.rotate_key",
     ]);
   });
 

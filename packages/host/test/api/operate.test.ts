@@ -26,7 +26,7 @@ describe("the operator's other verbs", () => {
     await send("PUT", "/api/secrets/API_KEY", { value: "s3cret", origins: ["https://api.example.com"] });
     expect(done("secrets.set")).toEqual([[{ name: "ada" }, "API_KEY", "s3cret", ["https://api.example.com"]]]);
     expect((await send("GET", "/api/secrets")).answer.result).toEqual([
-      { name: "API_KEY", origins: ["https://api.example.com"], updated_at: 5 },
+      { name: "API_KEY", origins: ["https://api.example.com"], version: 1, updated_at: 5 },
     ]);
     expect((await send("DELETE", "/api/secrets/API_KEY")).status).toBe(200);
   });

@@ -1,6 +1,12 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createRedactor, createStripper, type KnownSecret, secretForms } from "../../src/secrets/index.ts";
+import {
+  createMatcher,
+  createRedactor,
+  createStripper,
+  type KnownSecret,
+  secretForms,
+} from "../../src/secrets/index.ts";
 
 const raw = 'pass/"wörd" & more';
 const secrets = [{ name: "KEY", value: raw }];
@@ -19,6 +25,43 @@ describe("secretForms", () => {
         expect(forms.some((form) => whole.toString("base64url").includes(form))).toBe(true);
       }),
     );
+  });
+});
+
+describe("matcher", () => {
+  const letters = fc.string({ unit: fc.constantFrom("a", "b", "é", "\u{1f600}"), minLength: 2, maxLength: 9 });
+
+  /** The same, as one would write it down. */
+  function plainly(whole: string, needles: readonly string[]): string {
+    const long = needles.filter((needle) => needle.length >= 4).toSorted((a, b) => b.length - a.length);
+    let out = "";
+    for (let at = 0; at < whole.length;) {
+      const hit = long.find((needle) => whole.startsWith(needle, at));
+      out += hit === undefined ? whole[at] : `<${hit.length}>`;
+      at += hit?.length ?? 1;
+    }
+    return out;
+  }
+
+  it("replaces what stands first, of those at one place the longest", () => {
+    fc.assert(
+      fc.property(fc.array(letters, { maxLength: 12 }), fc.array(letters, { maxLength: 40 }), (needles, parts) => {
+        const matcher = createMatcher(new Map(needles.map((needle) => [needle, `<${needle.length}>`])));
+        const whole = parts.join("");
+        expect(matcher.replace(whole)).toBe(plainly(whole, needles));
+        expect(matcher.test(whole)).toBe(plainly(whole, needles) !== whole);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("finds each of a thousand, at the border of every window", () => {
+    const needles = Array.from({ length: 1000 }, (_, index) => `token-${index.toString(36).padStart(4, "0")}-${index}`);
+    const matcher = createMatcher(new Map(needles.map((needle) => [needle, "#"])));
+    needles.forEach((needle, index) => {
+      const around = "token-".repeat(index % 12);
+      expect(matcher.replace(`${around}${needle}${around}`)).toBe(`${around}#${around}`);
+    });
   });
 });
 
@@ -44,6 +87,32 @@ describe("redactor", () => {
       a: ["[secret KEY]", { "is [secret KEY]": 1 }],
     });
     expect(redactJson(JSON.parse('{"__proto__":"hunter22"}'))).toEqual(JSON.parse('{"__proto__":"[secret KEY]"}'));
+  });
+
+  it("takes every form out: percent in either case and of every byte, hex in either case, base64 at each alignment", () => {
+    const { redactText } = createRedactor(() => secrets);
+    const bytes = Buffer.from(raw);
+    const every = [...bytes].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
+    const forms = [
+      encodeURI(raw),
+      encodeURIComponent(raw).replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase()),
+      new URLSearchParams({ k: raw }).toString().slice(2),
+      every,
+      every.toUpperCase(),
+      bytes.toString("hex").toUpperCase(),
+      JSON.stringify(JSON.stringify(raw)).slice(3, -3),
+      ...[0, 1, 2].map((shift) => Buffer.concat([Buffer.alloc(shift, 1), bytes, Buffer.from("!!")]).toString("base64")),
+    ];
+    for (const form of forms) expect(redactText(form), form).toContain("[secret KEY]");
+  });
+
+  it("takes a secret of digits out of numbers", () => {
+    const { redactJson } = createRedactor(() => [{ name: "PIN", value: "48151623" }]);
+    expect(redactJson({ pin: 48151623, more: 1481516234, other: 4815162 })).toEqual({
+      pin: "[secret PIN]",
+      more: "1[secret PIN]4",
+      other: 4815162,
+    });
   });
 
   it("hides a secret that was set a moment ago", () => {

@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { openVault, type Vault } from "../../src/secrets/index.ts";
+import { keyInEnvironment, keyInFile, openVault, type Vault } from "../../src/secrets/index.ts";
 import { SallyportError } from "../../src/kernel/index.ts";
 
 let home = "";
@@ -16,9 +16,8 @@ const keyFile = (): string => join(home, "keys", "vault.key");
 const open = (key?: string): Promise<Vault> =>
   openVault({
     file: file(),
-    keyFile: keyFile(),
+    key: key === undefined ? keyInFile(keyFile()) : keyInEnvironment(key, undefined),
     clock: { now: () => 42, monotonic: () => 0 },
-    ...(key === undefined ? {} : { key }),
   });
 const codeOf = async (promise: Promise<unknown>): Promise<string> =>
   promise.then(
@@ -31,7 +30,7 @@ describe("the vault", () => {
   it("keeps a value over a restart, sealed, readable by its owner only", async () => {
     await (await open()).set("KEY", "the value itself", ["https://API.example.com:443/", "https://api.example.com"]);
     const again = await open();
-    expect(again.use("KEY")).toEqual({ value: "the value itself", origins: ORIGIN, updatedAt: 42 });
+    expect(again.use("KEY")).toMatchObject({ value: "the value itself", origins: ORIGIN, updatedAt: 42 });
     expect((await readFile(file())).includes("the value")).toBe(false);
     for (const path of [file(), keyFile()]) expect((await stat(path)).mode & 0o777).toBe(0o600);
     expect((await readdir(home)).toSorted()).toEqual(["keys", "vault"]);
@@ -42,8 +41,8 @@ describe("the vault", () => {
     await vault.set("B", "value-b", ORIGIN);
     await vault.set("A", "value-a", ["http://localhost:8123"]);
     expect(vault.list()).toEqual([
-      { name: "A", origins: ["http://localhost:8123"], updatedAt: 42 },
-      { name: "B", origins: ORIGIN, updatedAt: 42 },
+      { name: "A", origins: ["http://localhost:8123"], version: 1, updatedAt: 42 },
+      { name: "B", origins: ORIGIN, version: 1, updatedAt: 42 },
     ]);
     expect(JSON.stringify(vault.list())).not.toContain("value");
   });
@@ -78,13 +77,15 @@ describe("the vault", () => {
   it("does not open when one bit was changed, cut, or the key is gone", async () => {
     await (await open()).set("KEY", "value", ORIGIN);
     const bytes = await readFile(file());
-    for (const at of [0, 12, 28, bytes.length - 1]) {
+    // The name of the form, the key's id, the revision, the nonce, the tag and the content.
+    const header = bytes.indexOf("\n", bytes.indexOf("\n") + 1) + 1;
+    for (const at of [0, 30, header - 3, header, header + 12, header + 28, bytes.length - 1]) {
       const changed = Buffer.from(bytes);
       changed[at] = (changed[at] ?? 0) ^ 1;
       await writeFile(file(), changed);
       expect(await codeOf(open())).toBe("vault_unavailable");
     }
-    for (const length of [0, 5, 20, 28]) {
+    for (const length of [0, 5, 20, header - 1, header, header + 28]) {
       await writeFile(file(), bytes.subarray(0, length));
       expect(await codeOf(open())).toBe("vault_unavailable");
     }
@@ -107,7 +108,7 @@ describe("the vault", () => {
       await codeOf(
         openVault({
           file: join(home, "other", "vault"),
-          keyFile: keyFile(),
+          key: keyInFile(keyFile()),
           clock: { now: () => 0, monotonic: () => 0 },
         }),
       ),

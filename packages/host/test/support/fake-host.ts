@@ -378,7 +378,7 @@ export async function createFakeHost(): Promise<FakeHost> {
       onEnded: () => () => undefined,
     },
     secrets: {
-      list: async () => [{ name: "API_KEY", origins: ["https://api.example.com"], updatedAt: 5 }],
+      list: async () => [{ name: "API_KEY", origins: ["https://api.example.com"], version: 1, updatedAt: 5 }],
       async set(operator, name, value, origins) {
         checkSecretName(name);
         note("secrets.set", operator, name, value, origins);
@@ -413,6 +413,10 @@ export async function createFakeHost(): Promise<FakeHost> {
     policy: { snapshot: () => DIGEST },
     keys: {
       list: async () => [KEY],
+      async rotateKey(operator) {
+        note("secrets.rotateKey", operator);
+        return { source: "file", key: "ab".repeat(8), revision: 2 };
+      },
       async trust(operator, request) {
         note("keys.trust", operator, request);
         return KEY;

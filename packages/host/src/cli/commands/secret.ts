@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { z } from "zod";
-import { secretAnswer } from "../../wire/index.ts";
+import { secretAnswer, vaultAnswer } from "../../wire/index.ts";
 import { displayLine } from "../../kernel/index.ts";
 import { isInteractive, readStream } from "../io.ts";
 import { askHidden } from "../passphrase.ts";
@@ -30,6 +30,17 @@ export function defineSecretCommands(program: Command, context: CommandContext):
   );
   verb(secret, context, "remove <name>", "forget a value", "sallyport secret remove OPENWEATHER_KEY", remove).alias(
     "rm",
+  );
+  verb(secret, context, "rotate-key", "seal the vault with a new key", "sallyport secret rotate-key", rotateKey);
+}
+
+async function rotateKey(session: Session) {
+  const { result } = await session.call("POST", "/api/vault/rotate-key", { body: {} });
+  const { key, source } = vaultAnswer.parse(result);
+  session.print(
+    { success: true, result },
+    () =>
+      `${session.style.good("✔")} The vault is sealed with the new key ${key} (${source}). Older backups need the older key.\n`,
   );
 }
 
@@ -68,11 +79,16 @@ async function listSecrets(session: Session) {
   const { result } = await session.call("GET", "/api/secrets");
   session.print(result, () =>
     table(
-      ["NAME", "FOR", "CHANGED"],
+      ["NAME", "FOR", "VERSION", "CHANGED"],
       z
         .array(secretAnswer)
         .parse(result)
-        .map((secret) => [secret.name, secret.origins.join(", ") || "nowhere", isoTime(secret.updated_at)]),
+        .map((secret) => [
+          secret.name,
+          secret.origins.join(", ") || "nowhere",
+          String(secret.version),
+          isoTime(secret.updated_at),
+        ]),
       "No secret is stored.",
     ),
   );

@@ -1,0 +1,87 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { type Clock, SallyportError } from "../kernel/index.ts";
+import {
+  closedVault,
+  keyInEnvironment,
+  keyInFile,
+  keyInKeyring,
+  type KeyPlace,
+  type Keyring,
+  type KeySource,
+  openSystemKeyring,
+  openVault,
+  type Vault,
+  type VaultState,
+} from "../secrets/index.ts";
+import type { SettingsStore } from "../store/index.ts";
+
+export interface VaultEnvironment {
+  /** `SALLYPORT_VAULT_KEY`. */
+  readonly key: string | undefined;
+  /** `SALLYPORT_VAULT_KEY_PREVIOUS`. */
+  readonly previous: string | undefined;
+}
+
+export interface HomeVaultOptions {
+  readonly home: string;
+  readonly clock: Clock;
+  /** `secrets.key` of config.yml. Absent: the environment when it holds a key, else the file. */
+  readonly source: KeySource | undefined;
+  readonly env: VaultEnvironment;
+  readonly keyring?: (() => Promise<Keyring>) | undefined;
+  readonly settings: SettingsStore;
+}
+
+/** That an older copy of the vault was put back, by how often it had been changed. */
+export interface VaultRollback {
+  readonly found: number;
+  readonly seen: number;
+}
+
+export interface HomeVault {
+  readonly vault: Vault;
+  readonly rollback: VaultRollback | undefined;
+}
+
+/** How often the vault was changed when this home last saw it. */
+const REVISION = "vault.revision";
+
+/** The vault of a home. When it cannot be opened, the host works without: whatever needs a secret is refused with the reason. */
+export async function openHomeVault(options: HomeVaultOptions): Promise<HomeVault> {
+  const { home, clock, settings } = options;
+  const seen = Number((await settings.get(REVISION)) ?? "0");
+  const note = ({ revision }: VaultState): Promise<void> => settings.set(REVISION, String(revision));
+  try {
+    const vault = await openVault({
+      file: join(home, "vault"),
+      key: placeOf(options),
+      clock,
+      // Should it not be noted, an older copy put back later is seen a little less well.
+      onWritten: (state) => void note(state).catch(() => undefined),
+    });
+    const { state } = vault;
+    if (state !== undefined && state.revision !== seen) await note(state);
+    const rolledBack = state !== undefined && state.revision < seen;
+    return { vault, rollback: rolledBack ? { found: state.revision, seen } : undefined };
+  } catch (error) {
+    if (error instanceof SallyportError && error.code === "vault_unavailable")
+      return { vault: closedVault(error), rollback: undefined };
+    throw error;
+  }
+}
+
+function placeOf({ home, source, env, keyring }: HomeVaultOptions): KeyPlace {
+  switch (source ?? (env.key === undefined ? "file" : "env")) {
+    case "file":
+      return keyInFile(join(home, "keys", "vault.key"));
+    case "env":
+      return keyInEnvironment(env.key, env.previous);
+    case "keyring":
+      // Homes of one user have keys of their own.
+      return keyInKeyring(
+        keyring ?? openSystemKeyring,
+        `vault ${createHash("sha256").update(home).digest("hex").slice(0, 16)}`,
+      );
+  }
+}
