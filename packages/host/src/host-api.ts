@@ -2,6 +2,7 @@ import type { AuditLog } from "./audit/index.ts";
 import type { AgentsApi, TokensApi } from "./host-api/agents.ts";
 import type { BackupAnswer, BackupRequest } from "./host-api/backup.ts";
 import type { InvokeAnswer, InvokeRequest, ToolsApi } from "./host-api/calls.ts";
+import type { CommandsApi, RoutesApi } from "./host-api/entrances.ts";
 import type {
   ApprovalsApi,
   DoctorReport,
@@ -20,6 +21,8 @@ import type { Caller } from "./kernel/index.ts";
 export interface Host {
   readonly plugins: PluginsApi;
   readonly tools: ToolsApi;
+  readonly commands: CommandsApi;
+  readonly routes: RoutesApi;
   readonly approvals: ApprovalsApi;
   readonly agents: AgentsApi;
   readonly tokens: TokensApi;
@@ -52,6 +55,7 @@ export type {
 } from "./host-api/agents.ts";
 export type { BackupAnswer, BackupRequest, RestoreAnswer, RestoreRequest } from "./host-api/backup.ts";
 export type { InvokeAnswer, InvokeRequest, ToolSummary, ToolsApi } from "./host-api/calls.ts";
+export type { CommandRun, CommandsApi, CommandSummary, RouteCall, RoutesApi } from "./host-api/entrances.ts";
 export type {
   ApprovalView,
   ApprovalsApi,

@@ -25,18 +25,20 @@ export interface Route {
   handle(request: RouteRequest): Promise<Answer>;
 }
 
+export interface JsonAnswer {
+  readonly status: number;
+  readonly json: Readonly<Record<string, unknown>>;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /** What a handler answers: a JSON document with its status, or lines of JSON. */
-export type Answer =
-  | {
-      readonly status: number;
-      readonly json: Readonly<Record<string, unknown>>;
-      readonly headers?: Readonly<Record<string, string>>;
-    }
-  | { readonly lines: AsyncIterable<unknown> };
+export type Answer = JsonAnswer | { readonly lines: AsyncIterable<unknown> };
 
 export interface RouteRequest {
   readonly host: Host;
   readonly caller: Caller;
+  /** The path as it was sent. */
+  readonly path: string;
   /** Aborted when the client goes away. */
   readonly signal: AbortSignal;
   /** Aborted when the client goes away or the server stops. */
@@ -68,6 +70,7 @@ export function routeRequest(host: Host, principal: Principal, parts: RequestPar
   return {
     host,
     caller: callerOf(principal),
+    path: url.pathname,
     signal: raw.signal,
     get endless() {
       return closing ? AbortSignal.any([raw.signal, closing]) : raw.signal;

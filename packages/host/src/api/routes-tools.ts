@@ -1,9 +1,9 @@
 import { z } from "zod";
-import type { InvokeRequest } from "../host-api.ts";
+import type { InvokeAnswer, InvokeRequest } from "../host-api.ts";
 import { httpStatusOf } from "../kernel/index.ts";
 import { fullToolName } from "../manifest/index.ts";
 import { actionName, handle, jsonObject, pluginId, toolName } from "./fields.ts";
-import { type Answer, done, type Route, type RouteRequest } from "./route.ts";
+import { type Answer, done, type JsonAnswer, type Route, type RouteRequest } from "./route.ts";
 import { toCall, toTool } from "./wire.ts";
 
 const callBody = z.strictObject({
@@ -64,6 +64,15 @@ export const toolRoutes: readonly Route[] = [
 ];
 
 async function invoke(request: RouteRequest, call: InvokeRequest): Promise<Answer> {
-  const answer = await request.host.invoke(request.caller, { ...call, signal: request.signal });
-  return { status: answer.success ? 200 : httpStatusOf(answer.code), json: toCall(answer) };
+  return answerCall(await request.host.invoke(request.caller, { ...call, signal: request.signal }));
+}
+
+/** What a call came to, with the status of its code. */
+export function answerCall(answer: InvokeAnswer): JsonAnswer {
+  const wait = answer.success ? undefined : answer.retryAfterMs;
+  return {
+    status: answer.success ? 200 : httpStatusOf(answer.code),
+    json: toCall(answer),
+    ...(wait !== undefined && { headers: { "retry-after": String(Math.ceil(wait / 1000)) } }),
+  };
 }

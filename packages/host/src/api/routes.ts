@@ -1,10 +1,14 @@
+import { agentRoutes } from "./routes-agents.ts";
 import { backupRoutes } from "./routes-backup.ts";
+import { commandRoutes } from "./routes-commands.ts";
 import { keyRoutes } from "./routes-keys.ts";
 import { operateRoutes } from "./routes-operate.ts";
+import { pluginRouteRoutes } from "./routes-plugin-routes.ts";
 import { pluginRoutes } from "./routes-plugins.ts";
 import { revocationRoutes } from "./routes-revocations.ts";
 import { registryRoutes } from "./routes-registries.ts";
 import { upgradeRoutes } from "./routes-upgrade.ts";
+import { tokenRoutes } from "./routes-tokens.ts";
 import { toolRoutes } from "./routes-tools.ts";
 import { verifyRoutes } from "./routes-verify.ts";
 import { done, type Route } from "./route.ts";
@@ -26,6 +30,10 @@ export const ROUTES: readonly Route[] = [
   ...pluginRoutes,
   ...upgradeRoutes,
   ...toolRoutes,
+  ...commandRoutes,
+  ...pluginRouteRoutes,
+  ...agentRoutes,
+  ...tokenRoutes,
   ...keyRoutes,
   ...registryRoutes,
   ...revocationRoutes,

@@ -279,6 +279,7 @@ export function toCall(answer: InvokeAnswer): CallAnswer {
     ...(answer.detail !== undefined && { detail: answer.detail }),
     ...(answer.fix !== undefined && { fix: answer.fix }),
     ...(answer.approval && { approval: { id: answer.approval.id } }),
+    ...(answer.retryAfterMs !== undefined && { retry_after_ms: answer.retryAfterMs }),
   };
 }
 

@@ -8,7 +8,6 @@ const SERVED: readonly Capability[] = ["network", "filesystem", "secrets", "exec
 /** What the manifest contributes, or the grant allows, that this version does not enforce yet, in plain words. */
 export function unenforceable(manifest: Manifest, granted: readonly Scope[]): readonly string[] {
   const problems: string[] = [];
-  if (manifest.routes.length > 0) problems.push("routes");
   if (manifest.hooks.length > 0) problems.push("hooks");
   if (manifest.mcpServers.length > 1) problems.push("more than one MCP server");
   if (manifest.mcpServers.some((server) => server.url !== undefined))

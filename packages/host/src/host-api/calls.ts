@@ -8,6 +8,8 @@ export interface InvokeRequest {
   readonly input: unknown;
   /** The approval that lets this call run, when one was given; otherwise a matching one is looked up. */
   readonly approvalId?: string;
+  /** Holds a call that needs an approval for at most so many milliseconds, up to an hour; 0, the default, answers at once. */
+  readonly waitMs?: number;
   /** Trace id of the caller (W3C trace id), for the audit. */
   readonly trace?: string;
   readonly signal?: AbortSignal;
@@ -24,6 +26,8 @@ export type InvokeAnswer =
       readonly detail?: string;
       readonly fix?: string;
       readonly approval?: { readonly id: string };
+      /** After a limit on the agent's calls: when to try again, milliseconds from now. */
+      readonly retryAfterMs?: number;
     };
 
 export interface ToolSummary {

@@ -14,6 +14,7 @@ import type { SealKeys } from "../trust/index.ts";
 import { VERSION } from "../version.ts";
 import { backup } from "./backup.ts";
 import { createApprovalsApi } from "./approvals.ts";
+import { createCommandsApi, createRoutesApi } from "./entrances.ts";
 import { openCodeCaches } from "./code-caches.ts";
 import { createPluginConfigs } from "./configs.ts";
 import { createConfigState } from "./config-state.ts";
@@ -210,6 +211,8 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   });
 
   const toolsApi = createToolsApi({ routes, gate: agents.gate, levelOf, invoke });
+  const active = (id: string) => catalog.versions(id).find((record) => record.active);
+  const entrances = { routes, gate: agents.gate, active, invoke };
   const looksInTurn = createTurns();
   const lookAtStore: PluginsDeps["verifyAll"] = (actor, wanted) =>
     verifyAll({ catalog, runtime, verifier, inTurn: looksInTurn }, actor, wanted);
@@ -331,6 +334,8 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   return {
     plugins,
     tools: toolsApi,
+    commands: createCommandsApi(entrances),
+    routes: createRoutesApi(entrances),
     agents: agents.api,
     tokens: tokens.api,
     approvals: approvalsApi,

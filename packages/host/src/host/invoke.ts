@@ -256,7 +256,7 @@ function fail(deps: InvokeDeps, call: Call, error: SallyportError): InvokeAnswer
   const message = deps.redactText(error.message);
   if (call.route && call.outcome !== "not_started") deps.counted(call.route.plugin, message);
   else deps.refused();
-  const pending = error.data["approval"];
+  const { approval: pending, retry_after_ms: retryAfterMs } = error.data;
   const detail = detailOf(deps, call, error);
   return {
     success: false,
@@ -266,6 +266,7 @@ function fail(deps: InvokeDeps, call: Call, error: SallyportError): InvokeAnswer
     ...(detail === undefined ? {} : { detail: deps.redactText(detail) }),
     ...(error.fix === undefined ? {} : { fix: error.fix }),
     ...(typeof pending === "string" ? { approval: { id: pending } } : {}),
+    ...(typeof retryAfterMs === "number" ? { retryAfterMs } : {}),
   };
 }
 

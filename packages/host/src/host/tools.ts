@@ -52,6 +52,7 @@ export function createToolsApi(deps: ToolsDeps): ToolsApi {
   };
 }
 
-function isVisible(caller: Caller, route: CallRoute): boolean {
+/** Operators see what policy denies; for an agent it is not there. */
+export function isVisible(caller: Caller, route: CallRoute): boolean {
   return caller.kind === "operator" || route.decision.decision !== "deny";
 }

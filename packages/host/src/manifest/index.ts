@@ -10,6 +10,7 @@ export type {
   ToolDefinition,
 } from "./types.ts";
 export { CATEGORIES, PROGRAM_INTERPRETERS } from "./types.ts";
+export { inputFromTexts, propertiesOf, requiredOf, wordsOf } from "./arguments.ts";
 export { manifestEditorSchema } from "./editor-schema.ts";
 export { checkPluginId, foldId, fullToolName, idSkeleton } from "./ids.ts";
 export {

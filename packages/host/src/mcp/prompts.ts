@@ -7,7 +7,13 @@ import {
 } from "@modelcontextprotocol/server";
 import type { Host, PluginInfo, ToolSummary } from "../host-api.ts";
 import type { Caller } from "../kernel/index.ts";
-import type { CommandDefinition, JsonSchema } from "../manifest/index.ts";
+import {
+  type CommandDefinition,
+  inputFromTexts,
+  type JsonSchema,
+  propertiesOf,
+  requiredOf,
+} from "../manifest/index.ts";
 import { type Page, pageOf } from "./pages.ts";
 import { jsonText, plainText } from "./text.ts";
 
@@ -78,36 +84,19 @@ function promptOf(tool: ToolSummary, values: Readonly<Record<string, string>>): 
       `This prompt takes ${names.length === 0 ? "no arguments" : names.join(", ")}.`,
     );
   }
-  const input = Object.fromEntries(
-    Object.entries(values).map(([name, text]) => [name, valueOf(propertiesOf(tool.inputSchema)[name], text)]),
-  );
+  const input = inputFromTexts(tool.inputSchema, values);
   const text = `Call the tool \`${tool.name}\` with these arguments: ${jsonText(input)}`;
   return { messages: [{ role: "user", content: { type: "text", text } }] };
 }
 
 function argumentsOf(schema: JsonSchema): PromptArgument[] {
-  const required: unknown = typeof schema === "boolean" ? [] : schema.required;
+  const required = requiredOf(schema);
   return Object.entries(propertiesOf(schema)).map(([name, property]) => ({
     name,
     ...(isRecord(property) &&
       typeof property.description === "string" && { description: plainText(property.description) }),
-    required: Array.isArray(required) && required.includes(name),
+    required: required.includes(name),
   }));
-}
-
-function propertiesOf(schema: JsonSchema): Readonly<Record<string, unknown>> {
-  return typeof schema !== "boolean" && isRecord(schema.properties) ? schema.properties : {};
-}
-
-/* A prompt's arguments are texts; what the tool takes as a number or a list is read as JSON where it is that. */
-function valueOf(property: unknown, text: string): unknown {
-  if (!isRecord(property) || property.type === undefined || property.type === "string") return text;
-  try {
-    const value: unknown = JSON.parse(text);
-    return value;
-  } catch {
-    return text;
-  }
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -1,6 +1,7 @@
 import type { AuditEvent, StoredAuditEvent } from "../../src/audit/index.ts";
 import type {
   AgentView,
+  CommandSummary,
   Host,
   LogLine,
   PluginInfo,
@@ -34,6 +35,16 @@ export const KEY: TrustedKeyView = {
   addedBy: "local",
   addedAt: 1000,
   state: "trusted",
+};
+
+export const COMMAND: CommandSummary = {
+  name: "weather__weather",
+  plugin: "weather",
+  command: "weather",
+  description: "/weather CITY",
+  tool: "weather__forecast",
+  inputSchema: { type: "object", properties: { city: { type: "string" } } },
+  words: ["city"],
 };
 
 export const AGENT_VIEW: AgentView = {
@@ -348,6 +359,22 @@ export async function createFakeHost(): Promise<FakeHost> {
         return approval(id, "denied");
       },
     },
+    commands: {
+      async list(caller) {
+        note("commands.list", caller);
+        return [COMMAND];
+      },
+      async run(caller, run) {
+        note("commands.run", caller, run);
+        return { success: true, callId: "call_3", result: { celsius: 20 }, durationMs: 1.5 };
+      },
+    },
+    routes: {
+      async call(caller, call) {
+        note("routes.call", caller, call);
+        return { success: true, callId: "call_4", result: { celsius: 20 }, durationMs: 1.5 };
+      },
+    },
     agents: {
       list: async () => [AGENT_VIEW],
       async set(operator, name, profile) {
@@ -386,6 +413,10 @@ export async function createFakeHost(): Promise<FakeHost> {
       async remove(operator, name) {
         note("secrets.remove", operator, name);
       },
+      async rotateKey(operator) {
+        note("secrets.rotateKey", operator);
+        return { source: "file", key: "ab".repeat(8), revision: 2 };
+      },
     },
     audit: {
       healthy: true,
@@ -413,10 +444,6 @@ export async function createFakeHost(): Promise<FakeHost> {
     policy: { snapshot: () => DIGEST },
     keys: {
       list: async () => [KEY],
-      async rotateKey(operator) {
-        note("secrets.rotateKey", operator);
-        return { source: "file", key: "ab".repeat(8), revision: 2 };
-      },
       async trust(operator, request) {
         note("keys.trust", operator, request);
         return KEY;
