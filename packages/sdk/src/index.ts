@@ -8,6 +8,8 @@ export {
   type Context,
   definePlugin,
   type Events,
+  type ExecOptions,
+  type ExecOutcome,
   type FileInfo,
   type Files,
   type HookEvent,
@@ -21,6 +23,7 @@ export {
   type PluginMetadata,
   type SallyportError,
   type Secrets,
+  type System,
   type ToolContext,
   type Verdict,
 } from "./plugin/index.ts";

@@ -12,6 +12,12 @@ export interface Context {
   readonly secrets: Secrets;
   readonly agent: Agent;
   readonly events: Events;
+  /**
+   * Runs a granted command of the host's machine once, without a shell, in a jail of its own: no network, no files but
+   * `files`, no other programs. It ends with the call. A command that fails is an answer, not an error.
+   */
+  exec(command: string, args?: readonly string[], options?: ExecOptions): Promise<ExecOutcome>;
+  readonly system: System;
   /** The plugin's configuration, valid by its `config_schema`. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly plugin: { readonly id: string; readonly version: string };
@@ -19,6 +25,33 @@ export interface Context {
   readonly data: string;
   /** Tells the caller how far the work is. Outside a call it does nothing. */
   progress(progress: number, total?: number, message?: string): void;
+}
+
+export interface ExecOptions {
+  readonly stdin?: string | Uint8Array;
+  /** Copies in the command's working folder: what each is called there, and the path of a file that this plugin may read. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** Milliseconds; at most a minute. */
+  readonly timeout?: number;
+}
+
+export interface ExecOutcome {
+  /** The exit code; null when a signal ended it. */
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** As UTF-8. */
+  readonly stdout: string;
+  readonly stderr: string;
+  /** stdout as it was. */
+  readonly bytes: Uint8Array;
+  /** Whether anything of stdout (1 MiB) or stderr (64 KiB) is missing. A command that writes more to stdout is ended. */
+  readonly truncated: boolean;
+}
+
+/** Granted facts about the host's machine. */
+export interface System {
+  /** `hostname`, `load`, … as the manifest names it. */
+  get(facet: string): Promise<Json>;
 }
 
 /** The context of one tool call. */

@@ -1,4 +1,17 @@
-export type { Agent, Context, Events, FileInfo, Files, KeyValue, Logger, Secrets, ToolContext } from "./context.ts";
+export type {
+  Agent,
+  Context,
+  Events,
+  ExecOptions,
+  ExecOutcome,
+  FileInfo,
+  Files,
+  KeyValue,
+  Logger,
+  Secrets,
+  System,
+  ToolContext,
+} from "./context.ts";
 export { type AnyTools, definePlugin, type PluginDefinition } from "./define-plugin.ts";
 export { isSallyportError, type SallyportError, sallyportError } from "./errors.ts";
 export type { AfterCall, BeforeCall, HookEvent, Lifecycle, PluginEvent, Verdict } from "./told.ts";

@@ -8,11 +8,13 @@ import {
   type Logger,
   sallyportError,
   type Secrets,
+  type System,
   type ToolContext,
 } from "../plugin/index.ts";
 import { createEvents, type Subscriptions } from "./events.ts";
 import { createFetch } from "./fetch.ts";
 import { createFiles } from "./files.ts";
+import { createExec, createSystem } from "./machine.ts";
 import type { HostPort } from "./port.ts";
 
 const LOG_CHARS = 8 * 1024;
@@ -84,6 +86,12 @@ class BoundContext implements Context {
   }
   get events(): Events {
     return remember(this, "events", createEvents(this.#port, this.#owner.id, this.#binding.subscriptions));
+  }
+  get exec(): Context["exec"] {
+    return remember(this, "exec", createExec(this.#port, this.#owner.id));
+  }
+  get system(): System {
+    return remember(this, "system", createSystem(this.#port, this.#owner.id));
   }
   get config(): Readonly<Record<string, unknown>> {
     return this.#binding.config;

@@ -11,6 +11,7 @@ import type {
 import type { HostPort } from "../runtime/index.ts";
 import { createFakeAgent } from "./fake-agent.ts";
 import { createFakeFiles } from "./fake-files.ts";
+import { createFakeMachine } from "./fake-machine.ts";
 import { createFakeNetwork } from "./fake-network.ts";
 import { createFakeSockets } from "./fake-socket.ts";
 import type { Fakes } from "./fakes.ts";
@@ -68,6 +69,7 @@ export function createFakeHost(fakes: Fakes): FakeHost {
     "kv.delete": ({ key }) => ({ deleted: kv.delete(key) }),
     "kv.list": ({ prefix }) => ({ keys: [...kv.keys()].filter((key) => key.startsWith(prefix)).toSorted() }),
     ...agent.handlers,
+    ...createFakeMachine(fakes),
   };
 
   const notes: Notes = { log: (line) => logs.push(line), progress: (step) => progress.push(step) };

@@ -16,6 +16,22 @@ export type FakeWebSocket = (
   request: { readonly url: string; readonly protocols: readonly string[] },
 ) => ((data: string | Uint8Array) => void) | undefined;
 
+/** What a command did; absent parts are exit code 0 and no output. */
+export interface FakeRun {
+  readonly code?: number | null;
+  readonly signal?: string | null;
+  readonly stdout?: string | Uint8Array;
+  readonly stderr?: string | Uint8Array;
+  readonly truncated?: boolean;
+}
+
+/** Answers one `ctx.exec`, with the output or more; `undefined` means that the plugin has no grant for it. */
+export type FakeExec = (
+  command: string,
+  args: readonly string[],
+  given: { readonly stdin: string; readonly files: Readonly<Record<string, string>> },
+) => string | FakeRun | undefined | Promise<string | FakeRun | undefined>;
+
 /** What the host grants in a test, and what is behind each grant. What is not here is refused, as in real life. */
 export interface Fakes {
   /**
@@ -40,4 +56,8 @@ export interface Fakes {
   readonly consume?: readonly string[];
   /** Granted secrets, by name; the plugin sees a placeholder. */
   readonly secrets?: readonly string[];
+  /** What granted commands do. */
+  readonly exec?: FakeExec;
+  /** Granted facts for `ctx.system.get`, by name. */
+  readonly system?: Readonly<Record<string, Json>>;
 }

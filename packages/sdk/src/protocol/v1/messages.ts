@@ -299,6 +299,39 @@ export interface EventsSubscribeParams {
   readonly topic: string;
 }
 
+export interface ExecParams {
+  readonly call: CallId;
+  /** A name or an absolute path, as the manifest has it. */
+  readonly command: string;
+  readonly args: readonly string[];
+  /** The whole input in base64, or null for none. */
+  readonly stdin: string | null;
+  /** Copies of files that the plugin may read, in the command's working folder under these names. */
+  readonly files: readonly { readonly name: string; readonly path: string }[];
+  /** Null: the host's usual time. */
+  readonly timeout_ms: number | null;
+}
+
+export interface ExecResult {
+  /** Null when a signal ended it. */
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** In base64. */
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Whether anything of the two is missing. */
+  readonly truncated: boolean;
+}
+
+export interface SystemGetParams {
+  readonly call: CallId;
+  readonly facet: string;
+}
+
+export interface SystemGetResult {
+  readonly value: Json;
+}
+
 export interface LogParams {
   readonly call: CallId;
   readonly level: LogLevel;
@@ -343,6 +376,8 @@ export interface Requests {
   "kv.set": { params: KvSetParams; result: Empty };
   "kv.delete": { params: KvKeyParams; result: KvDeleteResult };
   "kv.list": { params: KvListParams; result: KvListResult };
+  exec: { params: ExecParams; result: ExecResult };
+  "system.get": { params: SystemGetParams; result: SystemGetResult };
   "agent.call": { params: AgentCallParams; result: AgentCallResult };
   "agent.notify": { params: AgentNotifyParams; result: Empty };
   "events.publish": { params: EventsPublishParams; result: Empty };

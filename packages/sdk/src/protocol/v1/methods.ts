@@ -35,6 +35,8 @@ export const PLUGIN_REQUESTS = [
   "kv.set",
   "kv.delete",
   "kv.list",
+  "exec",
+  "system.get",
   "agent.call",
   "agent.notify",
   "events.publish",
