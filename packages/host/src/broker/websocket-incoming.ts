@@ -14,7 +14,7 @@ export interface Incoming<Close> {
   /** What came, at most so many bytes or one message; waits for the first. The end comes with the last, or alone. */
   take(signal: AbortSignal): Promise<{ readonly messages: readonly Message[]; readonly close: Close | null }>;
   finish(close: Close): void;
-  /** What came stays to be taken; then this is thrown. A call that is over takes nothing more. */
+  /** What came stays to be taken; then this is thrown. */
   fail(error: SallyportError): void;
   /** Reads on from now, full or not: nothing but the end is waited for. */
   flow(): void;
@@ -32,7 +32,7 @@ export interface IncomingOptions {
 }
 
 export function createIncoming<Close>(options: IncomingOptions): Incoming<Close> {
-  let queue: Message[] = [];
+  const queue: Message[] = [];
   let held = 0;
   let bytes = 0;
   let cost = 0;
@@ -92,10 +92,6 @@ export function createIncoming<Close>(options: IncomingOptions): Incoming<Close>
     },
     fail(error) {
       failure ??= error;
-      if (error.code === "cancelled") {
-        queue = [];
-        held = 0;
-      }
       woken();
     },
     flow() {

@@ -254,6 +254,26 @@ describe("WebSocket: hostile plugins", () => {
     expect(got).toEqual(texts);
   });
 
+  it("holds a message back for as long as there were too many, and no longer than its call", async () => {
+    const server = await echo();
+    const probe = bench({
+      granted: [wsScope(server.port)],
+      webSocketLimits: { burst: 2 },
+      clock: { now: () => 0, monotonic: () => 0 },
+    });
+    const socket = await open(probe, server.url);
+    await probe.ask("ws.send", sending(socket, "1"));
+    await probe.ask("ws.send", sending(socket, "2"));
+    const call = new AbortController();
+    const third = codeOf(
+      probe.session.handle("ws.send", { call: "call_1", ...sending(socket, "3") }, probe.context, call.signal),
+    );
+    const got: string[] = [];
+    while (got.length < 2) got.push(...textOf(await probe.ask<Received>("ws.receive", { socket })));
+    call.abort();
+    expect([await third, got]).toEqual(["cancelled", ["1", "2"]]);
+  });
+
   it("is not served outside a call", async () => {
     const { session } = bench({ granted: [wsScope(1)] });
     const signal = new AbortController().signal;
