@@ -1,3 +1,4 @@
+import { realpath } from "node:fs/promises";
 import { SallyportError } from "../kernel/index.ts";
 import { jailOrders } from "./jail.ts";
 import { LEAST_ABI } from "./landlock.ts";
@@ -29,7 +30,9 @@ export async function planCommand(spec: CommandSpec): Promise<SandboxPlan> {
 async function inNamespace(spec: CommandSpec, bwrap: string): Promise<SandboxPlan> {
   const { file, argv, folder } = spec;
   const { libraries } = await commandLibraries(file);
+  const locales = await localeFolders();
   const mounts: [string, string][] = [
+    ...locales.map((path): [string, string] => [path, path]),
     ...libraries.map((path): [string, string] => [path, path]),
     [file, file],
     [spec.jail, JAIL],
@@ -67,7 +70,9 @@ async function inNamespace(spec: CommandSpec, bwrap: string): Promise<SandboxPla
 async function withLandlock(spec: CommandSpec): Promise<SandboxPlan> {
   const { file, argv, folder } = spec;
   const { libraries, loader } = await commandLibraries(file);
+  const locales = await localeFolders();
   const paths: AllowedPath[] = [
+    ...locales.map((path): AllowedPath => ({ path, rights: "tree" })),
     { path: file, rights: "execute" },
     ...(loader === null ? [] : [{ path: loader, rights: "execute" } satisfies AllowedPath]),
     ...libraries.filter((path) => path !== loader).map((path): AllowedPath => ({ path, rights: "read" })),
@@ -95,6 +100,16 @@ async function withLandlock(spec: CommandSpec): Promise<SandboxPlan> {
 
 function limitsOf({ memoryMb, cpuSeconds }: CommandSpec, tasks: number | null): ReturnType<typeof resourceLimits> {
   return [...resourceLimits(memoryMb, tasks, PLAIN_BASELINE_MB), ["cpu", cpuSeconds]];
+}
+
+/** What makes text UTF-8, where the C library has it as files. */
+const LOCALES = ["/usr/lib/locale/C.utf8"];
+
+async function localeFolders(): Promise<readonly string[]> {
+  const kept = await Promise.all(
+    LOCALES.map(async (path) => ((await realpath(path).catch(() => null)) === path ? [path] : [])),
+  );
+  return kept.flat();
 }
 
 /** The whole environment: nothing of the host's, and no PATH, for nothing can be started. */
