@@ -3,10 +3,12 @@ import { toFailure } from "../wire/index.ts";
 import { exitCodeOf, SallyportError, toSallyportError } from "../kernel/index.ts";
 import {
   type CommandContext,
+  defineAgentCommands,
   defineApprovalCommands,
   defineAuditCommands,
   defineAuthoringCommands,
   defineBackupCommands,
+  defineCommandCommands,
   defineDemoCommand,
   defineDoctorCommand,
   defineHostCommands,
@@ -16,6 +18,7 @@ import {
   defineRegistryCommands,
   defineSecretCommands,
   defineSigningCommands,
+  defineTokenCommands,
   defineToolCommands,
   globalOptions,
 } from "./commands/index.ts";
@@ -36,6 +39,9 @@ export function buildProgram(context: CommandContext): Command {
   defineAuthoringCommands(plugin, context);
   defineSigningCommands(plugin, context);
   defineToolCommands(program, context);
+  defineCommandCommands(program, context);
+  defineAgentCommands(program, context);
+  defineTokenCommands(program, context);
   defineApprovalCommands(program, context);
   defineSecretCommands(program, context);
   defineKeyCommands(program, context);

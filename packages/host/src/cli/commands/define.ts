@@ -38,7 +38,11 @@ export function verb(
   const command = globalOptions(parent.command(words)).description(description);
   command.addHelpText("after", `\nExample:\n  $ ${example}`);
   return command.action(async (...given: unknown[]) => {
-    const args = given.slice(0, -2).filter((value): value is string => typeof value === "string");
+    // The last argument may be any number of words.
+    const args = given
+      .slice(0, -2)
+      .flat()
+      .filter((value): value is string => typeof value === "string");
     const session = createSession(context.io, readGlobals(command));
     await action(session, args, command.opts());
   });

@@ -1,6 +1,8 @@
+export { defineAgentCommands } from "./agent.ts";
 export { defineApprovalCommands } from "./approval.ts";
 export { defineAuditCommands } from "./audit.ts";
 export { defineAuthoringCommands } from "./authoring.ts";
+export { defineCommandCommands } from "./command.ts";
 export { type CommandContext, globalOptions } from "./define.ts";
 export { defineBackupCommands } from "./backup.ts";
 export { defineDemoCommand } from "./demo.ts";
@@ -12,4 +14,5 @@ export { definePluginCommands } from "./plugin.ts";
 export { defineRegistryCommands } from "./registry.ts";
 export { defineSecretCommands } from "./secret.ts";
 export { defineSigningCommands } from "./sign.ts";
+export { defineTokenCommands } from "./token.ts";
 export { defineToolCommands } from "./tool.ts";

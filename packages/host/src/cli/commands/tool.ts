@@ -13,10 +13,11 @@ import {
 import { readStream } from "../io.ts";
 import { createStyle, fields, renderError, safeJson, table } from "../render/index.ts";
 import { answerOf, type Session } from "../session.ts";
+import { defineToolSwitches } from "./agent.ts";
 import { type CommandContext, globalOptions, path, text, usage, verb } from "./define.ts";
 
 const MAX_INPUT = 2 * 1024 * 1024;
-const AGENT_HELP = "act as this agent; the audit says that an operator did";
+export const AGENT_HELP = "act as this agent; the audit says that an operator did";
 
 export function defineToolCommands(program: Command, context: CommandContext): void {
   const tool = globalOptions(program.command("tool")).description("see and call the tools of loaded plugins");
@@ -42,6 +43,7 @@ export function defineToolCommands(program: Command, context: CommandContext): v
     .option("--input <json>", "its input: JSON, @FILE, or - for standard input", "{}")
     .option("--approval <id>", "the approval that lets this call run")
     .option("--agent <name>", AGENT_HELP);
+  defineToolSwitches(tool, context);
 }
 
 function levelOf({ isolation }: ToolAnswer): string {
@@ -93,29 +95,34 @@ function call(context: CommandContext) {
       body: { input, ...(approval !== undefined && { approval }) },
       headers: { ...session.credentials(), ...(agent !== undefined && { "x-sallyport-agent": agent }) },
     });
-    const parsed = callAnswer.safeParse(json);
-    if (!parsed.success) {
-      answerOf(json);
-      throw new SallyportError("internal", "The owner's answer is not that of a call.", { cause: parsed.error });
-    }
-    const answer = parsed.data;
-    if (answer.success) {
-      session.print(answer, () => `${displayText(safeJson(answer.result, 2), MAX_INPUT)}\n`);
-      return;
-    }
-    const code: ErrorCode = isErrorCode(answer.code) ? answer.code : "internal";
-    context.exitWith(exitCodeOf(code));
-    if (session.json) return session.print(answer, "");
-    const error = new SallyportError(code, answer.error, {
-      ...(answer.detail !== undefined && { detail: answer.detail }),
-      ...(answer.fix !== undefined && { fix: answer.fix }),
-      data: { ...(answer.approval && { approval: answer.approval }) },
-    });
-    session.remark(renderError(error, createStyle(session.io.stderr, session.io.env)));
+    printCall(context, session, json);
   };
 }
 
-async function readInput(session: Session, given: string): Promise<unknown> {
+/** Prints what a call came to, and exits by its code. */
+export function printCall(context: CommandContext, session: Session, json: unknown): void {
+  const parsed = callAnswer.safeParse(json);
+  if (!parsed.success) {
+    answerOf(json);
+    throw new SallyportError("internal", "The owner's answer is not that of a call.", { cause: parsed.error });
+  }
+  const answer = parsed.data;
+  if (answer.success) {
+    session.print(answer, () => `${displayText(safeJson(answer.result, 2), MAX_INPUT)}\n`);
+    return;
+  }
+  const code: ErrorCode = isErrorCode(answer.code) ? answer.code : "internal";
+  context.exitWith(exitCodeOf(code));
+  if (session.json) return session.print(answer, "");
+  const error = new SallyportError(code, answer.error, {
+    ...(answer.detail !== undefined && { detail: answer.detail }),
+    ...(answer.fix !== undefined && { fix: answer.fix }),
+    data: { ...(answer.approval && { approval: answer.approval }) },
+  });
+  session.remark(renderError(error, createStyle(session.io.stderr, session.io.env)));
+}
+
+export async function readInput(session: Session, given: string): Promise<unknown> {
   let json = given;
   try {
     if (given === "-") json = await readStream(session.io.stdin, MAX_INPUT);
