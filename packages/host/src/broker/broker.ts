@@ -1,6 +1,7 @@
 import { displayLine, PolicyViolationError, SallyportError, toSallyportError } from "../kernel/index.ts";
 import type { CallContext } from "../supervisor/index.ts";
 import { createAgent } from "./agent.ts";
+import { createDatabase } from "./database.ts";
 import { createEgress, EGRESS_LIMITS, wholeHosts } from "./egress.ts";
 import { createExec } from "./exec.ts";
 import { EXEC_LIMITS } from "./exec-limits.ts";
@@ -172,8 +173,14 @@ function createSession(
     report: (context, action, error) => report(context, { capability: "exec", method: "exec", ...action }, error),
     onRead: (context, target, bytes) => report(context, { capability: "filesystem", target, method: "read", bytes }),
   });
+  const database = createDatabase({
+    reach,
+    databases: deps.databases,
+    report: (context, action, error) => report(context, { capability: "database", ...action }, error),
+  });
   const operations = new Map<string, Operation>(
     Object.entries({
+      ...database.operations,
       ...createAgent({
         reach,
         port: deps.agent?.(plugin),
@@ -256,6 +263,7 @@ function createSession(
       closed = true;
       exec.end();
       network.close();
+      database.close();
       sockets.close();
       void egress?.close();
     },

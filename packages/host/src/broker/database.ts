@@ -11,6 +11,7 @@ import type {
   DatabaseMode,
   DatabaseValue,
 } from "./database-types.ts";
+import type { Databases } from "./databases.ts";
 import { callOperation, type Operation, wire } from "./operation.ts";
 import type { Reach } from "./reach.ts";
 
@@ -32,18 +33,14 @@ export interface DatabaseReport {
   /** How the statement begins. */
   readonly method: string;
   readonly bytes: number;
-  readonly rows?: number;
-  readonly changes?: number;
-  /** sha256 of the statement's text, which may hold values. */
-  readonly statement?: string;
+  /** Rows that came back and rows that it changed; sha256 of the statement's text, which may hold values. */
+  readonly data?: { readonly statement: string; readonly rows?: number; readonly changes?: number };
 }
 
 export interface DatabaseOperationDeps {
   readonly reach: Reach;
-  readonly limits: DatabaseLimits;
-  /** The operator's connection of that name, as the configuration is now. */
-  find(name: string): DatabaseConnection | undefined;
-  open(connection: DatabaseConnection, mode: DatabaseMode): DatabaseLink;
+  /** Absent: no connection has a name. */
+  readonly databases: Databases | undefined;
   report(context: CallContext, report: DatabaseReport, error?: unknown): void;
 }
 
@@ -54,16 +51,16 @@ export interface DatabaseOperations {
 
 /** `database.query`: one statement with parameters, on a connection that the operator named and granted. */
 export function createDatabase(deps: DatabaseOperationDeps): DatabaseOperations {
-  const { limits, reach } = deps;
+  const { databases, reach } = deps;
   const links = new Map<string, { readonly connection: DatabaseConnection; readonly link: DatabaseLink }>();
 
-  /** @throws {PolicyViolationError} `permission_denied` without a grant; `not_found` when it is no longer configured. */
-  function linkTo(name: string, mode: DatabaseMode, connection: DatabaseConnection): DatabaseLink {
-    const key = `${mode} ${name}`;
+  /** What is configured may change while the plugin runs. */
+  function linkTo(from: Databases, connection: DatabaseConnection, mode: DatabaseMode): DatabaseLink {
+    const key = `${mode} ${connection.name}`;
     const held = links.get(key);
     if (held && JSON.stringify(held.connection) === JSON.stringify(connection)) return held.link;
     held?.link.close();
-    const link = deps.open(connection, mode);
+    const link = from.open(connection, mode);
     links.set(key, { connection, link });
     return link;
   }
@@ -74,15 +71,17 @@ export function createDatabase(deps: DatabaseOperationDeps): DatabaseOperations 
         let report: DatabaseReport = { target: name, method: "query", bytes: 0 };
         try {
           if (!reach.allows({ capability: "database", connection: name, mode: "r" })) throw notGranted(name);
-          const connection = deps.find(name);
-          if (connection === undefined) throw unknown(name);
-          const bytes = checkSize(sql, params, limits);
-          report = { ...report, bytes, statement: sha256(sql) };
+          const connection = databases?.find(name);
+          if (databases === undefined || connection === undefined) throw unknown(name);
+          const bytes = checkSize(sql, params, databases.limits);
+          const statement = sha256(sql);
+          report = { ...report, bytes, data: { statement } };
           report = { ...report, method: statementKind(sql, connection.kind) };
           const mayWrite = reach.allows({ capability: "database", connection: name, mode: "w" });
           const mode = mayWrite && connection.mode === "rw" ? "rw" : "r";
-          const answer = await linkTo(name, mode, connection).query({ sql, params }, signal);
-          report = { ...report, bytes: bytes + sizeOf(answer), rows: answer.rows.length, changes: answer.changes };
+          const answer = await linkTo(databases, connection, mode).query({ sql, params }, signal);
+          const { rows, changes } = answer;
+          report = { ...report, bytes: bytes + sizeOf(answer), data: { statement, rows: rows.length, changes } };
           deps.report(context, report);
           return answer;
         } catch (error) {

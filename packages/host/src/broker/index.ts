@@ -1,5 +1,8 @@
 export { type AddressClass, classifyAddress } from "./addresses.ts";
 export { createBroker } from "./broker.ts";
+export { postgresOrigin } from "./database-postgres.ts";
+export { createDatabases, type Databases, type DatabasesDeps } from "./databases.ts";
+export type { DatabaseCheck, DatabaseConnection, DatabaseLimits } from "./database-types.ts";
 export { sweepEgressPlaces } from "./egress-place.ts";
 export { sweepCommandFolders } from "./exec-folder.ts";
 export { isNeverGrantable } from "./forbidden.ts";

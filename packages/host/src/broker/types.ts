@@ -3,6 +3,7 @@ import type { Clock, IsolationLevel, PluginRef } from "../kernel/index.ts";
 import type { Redactor, SecretSource } from "../secrets/index.ts";
 import type { KvStore } from "../store/index.ts";
 import type { BrokerSession, CallContext } from "../supervisor/index.ts";
+import type { Databases } from "./databases.ts";
 import type { EgressLimits } from "./egress.ts";
 import type { ExecLimits } from "./exec-limits.ts";
 import type { CommandWalls } from "./exec-run.ts";
@@ -33,7 +34,7 @@ export interface BrokerAction {
   readonly plugin: PluginRef;
   /** Its capability, or `kv`. */
   readonly capability: string;
-  /** An origin and path without query, a path, or a key; escaped and redacted. */
+  /** An origin and path without query, a path, a key, or the name of a connection; escaped and redacted. */
   readonly target: string;
   /** The HTTP method, or the method of the wire. */
   readonly method: string;
@@ -93,6 +94,8 @@ export interface BrokerDeps {
   readonly secrets: SecretSource;
   readonly redactor: Redactor;
   readonly kv: KvStore;
+  /** The connections that the operator named; absent: none. */
+  readonly databases?: Databases;
   readonly clock: Clock;
   /** Absent: refused. */
   readonly agent?: (plugin: PluginRef) => AgentPort;
