@@ -41,7 +41,20 @@ describe("the table of routes", () => {
 
   it("keeps every route but these from agents [S2-62, S2-63]", () => {
     const open = ROUTES.filter(({ audience }) => audience !== "operator").map(({ verb }) => verb);
-    expect(open).toEqual(["healthz", "tool.list", "tool.info", "tool.call", "plugin.execute"]);
+    expect(open).toEqual([
+      "healthz",
+      "tool.list",
+      "tool.info",
+      "tool.call",
+      "plugin.execute",
+      "command.list",
+      "command.run",
+      "route.get",
+      "route.post",
+      "route.put",
+      "route.patch",
+      "route.delete",
+    ]);
   });
 
   it("asks for the passphrase before every verb that widens", () => {
@@ -52,6 +65,10 @@ describe("the table of routes", () => {
       "plugin.config.set",
       "plugin.rollback",
       "plugin.lock.restore",
+      "agent.set",
+      "agent.remove",
+      "tool.enable",
+      "token.create",
       "key.trust",
       "key.rotate",
       "key.reseal",

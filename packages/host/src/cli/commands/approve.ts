@@ -19,6 +19,7 @@ export async function approve(
   const only = wanted && keysOf(wanted, plugin.permissions);
   const scopes = list(options, "scope");
   const allowTools = list(options, "allowTools");
+  const enableTools = options["enableTools"] === false ? [] : list(options, "enableTools");
   const keepData = flag(options, "keepData") ? true : text(options, "keepData");
   const inProcess = flag(options, "inProcess");
   const expires = text(options, "expires");
@@ -31,6 +32,7 @@ export async function approve(
       permissionList(session, shown),
       only && only.length < plugin.permissions.length ? "Everything else that it asks for is left out.\n" : "",
       ...(scopes ?? []).map((scope) => `  with the scope ${displayLine(scope)}\n`),
+      flag(options, "grantOnly") ? "" : enabledLine(plugin, [...(enableTools ?? allOf(plugin)), ...(allowTools ?? [])]),
       allowTools ? `Agents may call without being asked: ${displayLine(allowTools.join(", "))}\n` : "",
       keepData === undefined ? "" : "It takes over what another plugin of this id kept here.\n",
       expiresAt === undefined ? "" : `The grant ends ${isoTime(expiresAt)}.\n`,
@@ -49,6 +51,7 @@ export async function approve(
     ...(only && { only }),
     ...(scopes && { scopes }),
     ...(allowTools && { allow_tools: allowTools }),
+    ...(enableTools && { enable_tools: enableTools }),
     ...(expiresAt !== undefined && { expires_at: expiresAt }),
     ...(keepData !== undefined && { keep_data: keepData }),
     ...(flag(options, "grantOnly") && { grant_only: true }),
@@ -66,6 +69,19 @@ export async function approve(
       `Next: sallyport plugin load ${displayLine(plugin.id)}${text(options, "version") === undefined ? "" : ` --version ${displayLine(granted.version)}`}\n`,
     ].join(""),
   );
+}
+
+function allOf(plugin: PluginInfoAnswer): readonly string[] {
+  return plugin.tools.map(({ tool }) => tool);
+}
+
+/** The tools above `read` that this yes makes available to agents. */
+function enabledLine({ tools }: PluginInfoAnswer, names: readonly string[]): string {
+  const above = tools.filter(({ effect }) => effect !== "read");
+  if (above.length === 0) return "";
+  const enabled = above.filter(({ name, tool }) => names.includes(tool) || names.includes(name));
+  const listed = enabled.map(({ tool, effect }) => `${tool} (${effect})`).join(", ") || "none";
+  return `Of its tools that can do more than read, there for agents as far as policy lets them: ${displayLine(listed, 2000)}\n`;
 }
 
 const IN_PROCESS =

@@ -59,6 +59,12 @@ export function definePluginCommands(program: Command, context: CommandContext):
       "tools that agents may call without being asked; repeat or split by commas",
       collectCommas,
     )
+    .option(
+      "--enable-tools <tool>",
+      "of the tools that can do more than read, only these are there for agents; all, unless given",
+      collectCommas,
+    )
+    .option("--no-enable-tools", "none of them is; see `sallyport tool enable`")
     .option("--expires <time>", "when the grant ends: 30m, 12h, 7d or an ISO date")
     .option("--version <version>", "which installed version")
     .option(
