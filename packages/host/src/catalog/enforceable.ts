@@ -3,12 +3,22 @@ import type { Scope } from "../capability/index.ts";
 import type { Manifest } from "../manifest/index.ts";
 
 /** Capabilities that the broker of this version serves. A grant of any other would be a promise that nothing keeps. */
-const SERVED: readonly Capability[] = ["network", "filesystem", "secrets", "exec", "system", "tools"];
+const SERVED: readonly Capability[] = [
+  "network",
+  "filesystem",
+  "secrets",
+  "exec",
+  "agent",
+  "events",
+  "hooks",
+  "system",
+  "tools",
+];
 
 /** What the manifest contributes, or the grant allows, that this version does not enforce yet, in plain words. */
 export function unenforceable(manifest: Manifest, granted: readonly Scope[]): readonly string[] {
   const problems: string[] = [];
-  if (manifest.hooks.length > 0) problems.push("hooks");
+  if (manifest.hooks.length > 0 && manifest.mcpServers.length > 0) problems.push("hooks of an MCP server");
   if (manifest.mcpServers.length > 1) problems.push("more than one MCP server");
   if (manifest.mcpServers.some((server) => server.url !== undefined))
     problems.push("an MCP server that runs elsewhere");
@@ -37,10 +47,12 @@ export function unenforceableAt(level: IsolationLevel, granted: readonly Scope[]
   return `commands (exec), and at the level \`${level}\` nothing would contain them`;
 }
 
+const NEED_PROTOCOL: readonly Capability[] = ["exec", "system", "agent", "events", "hooks"];
+
 function beyondProxy(scope: Scope): readonly string[] {
   if (scope.capability === "secrets") return ["secrets for an MCP server"];
   if (scope.capability === "filesystem") return ["files for an MCP server"];
-  if (scope.capability === "exec" || scope.capability === "system") return [`${scope.capability} for an MCP server`];
+  if (NEED_PROTOCOL.includes(scope.capability)) return [`${scope.capability} for an MCP server`];
   if (scope.capability !== "network" || scope.scheme === "http") return [];
   if (scope.scheme !== "https") return ["WebSocket connections for an MCP server"];
   const whole = scope.methods.includes("*") && scope.paths.includes("/**");

@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import { type Broker, createBroker } from "../broker/index.ts";
+import { type Broker, type BrokerDeps, createBroker } from "../broker/index.ts";
 import type { IsolationLevel, PluginRef } from "../kernel/index.ts";
 import type { Redactor } from "../secrets/index.ts";
 import type { KvStore } from "../store/index.ts";
@@ -9,7 +9,7 @@ import type { LogBook } from "./logs.ts";
 import type { HomeParts } from "./parts.ts";
 import type { Refusals } from "./refusals.ts";
 
-export interface BrokerSources {
+export interface BrokerSources extends Required<Pick<BrokerDeps, "agent" | "events">> {
   readonly dataRoot: string;
   readonly redactor: Redactor;
   readonly kv: KvStore;
@@ -22,7 +22,7 @@ export interface BrokerSources {
 /** The broker of an open home: each action goes into the audit, each line of a plugin's into its log. */
 export function openBroker(
   parts: HomeParts,
-  { dataRoot, redactor, kv, logs, refusals, flow, levelOf }: BrokerSources,
+  { dataRoot, redactor, kv, logs, refusals, flow, levelOf, agent, events }: BrokerSources,
 ): { readonly broker: Broker; readonly forbiddenPaths: readonly string[] } {
   const { audit, clock, engine } = parts;
   const forbiddenPaths = [parts.home, dataRoot, parts.storePath, dirname(engine.deno), dirname(engine.runner)];
@@ -33,6 +33,8 @@ export function openBroker(
     redactor,
     kv,
     clock,
+    agent,
+    events,
     onAction(action) {
       refusals.note(action);
       flow.acted(action);

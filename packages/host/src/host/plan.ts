@@ -8,6 +8,7 @@ import { BUNDLE_PATH } from "../registry/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import type { LaunchPlan, ProcessLimits } from "../supervisor/index.ts";
 import { programPlan } from "./program.ts";
+import { grantedHooks } from "./watchers.ts";
 
 export interface PlanSources {
   readonly broker: Broker;
@@ -39,6 +40,7 @@ export function planLaunch(record: StoredPlugin, permit: LoadPermit, sources: Pl
     view: {
       ref: record.ref,
       tools: record.manifest.tools.map((tool) => tool.name),
+      hooks: [...new Set(grantedHooks(record.manifest, granted, sources.ceiling).map(({ handler }) => handler))],
       scopes: granted,
       config: permit.config,
       secrets: session.secretsView,

@@ -8,6 +8,9 @@ export interface Refusals {
   take(callId: string): string | undefined;
 }
 
+/** That a call within the call waits for a person is the same to whoever called: it can go on when somebody agreed. */
+const SAID: ReadonlySet<string> = new Set(["denied", "approval"]);
+
 /** Calls that are in flight and were refused something; a plugin that asks after its call ended must not fill this. */
 const MOST = 10_000;
 
@@ -16,7 +19,7 @@ export function createRefusals(): Refusals {
   return {
     note({ callId, outcome, reason, method, target }) {
       if (callId === null || outcome === "succeeded" || reason === undefined || !isErrorCode(reason)) return;
-      if (ERROR_CODES[reason].category !== "denied" && reason !== "secret_missing") return;
+      if (!SAID.has(ERROR_CODES[reason].category) && reason !== "secret_missing") return;
       if (last.size >= MOST) last.clear();
       last.set(callId, `The host refused it ${method} ${target} (${reason}: ${ERROR_CODES[reason].meaning})`);
     },

@@ -1,9 +1,11 @@
-import { computeEffect, scopeKey, type Scope } from "../capability/index.ts";
+import { scopeKey, type Scope } from "../capability/index.ts";
+import { effectOf } from "./effects.ts";
+import type { ToolWatchers } from "./watchers.ts";
 import { definitionDigest as definitionDigestOf } from "./lock-entry.ts";
 import { type Caller, type Effect, type PluginRef } from "../kernel/index.ts";
 import { compileSchema, type CompiledSchema, type ToolDefinition } from "../manifest/index.ts";
 import { policyQuery } from "./policy-state.ts";
-import type { FlowMemory, Policy, PolicyDecision, PolicyTime, ToolPolicy } from "../policy/index.ts";
+import { fixedPolicy, type FlowMemory, type Policy, type PolicyDecision, type PolicyTime } from "../policy/index.ts";
 
 export type Checker = Pick<CompiledSchema, "check">;
 
@@ -22,12 +24,16 @@ export interface CallRoute {
   readonly policySnapshot: string;
   /** What the audit says the call may reach: effect and grant. */
   readonly scope: string;
+  /** The grant: how far the plugin reaches. */
+  readonly scopes: readonly Scope[];
   /** Digest of the whole tool definition; an approval is bound to it. */
   readonly definitionDigest: string;
   readonly timeoutMs: number;
   readonly expiresAt: number | undefined;
   readonly input: Checker;
   readonly output: Checker | null;
+  /** Hooks; `undefined` for most tools. */
+  readonly watchers: ToolWatchers | undefined;
 }
 
 /** A tool that is loaded, with the authority that its plugin really has. */
@@ -57,10 +63,11 @@ export interface RouteSources {
     behind(after: string): Iterable<LoadedTool>;
   };
   policy(): Policy;
-  /** Why a tool is not there for an agent, whatever policy says; `undefined`: policy decides. */
-  hides(agent: string, tool: string, effect: Effect): PolicyDecision | undefined;
   time(): PolicyTime;
   readonly flow: FlowMemory;
+  /** Why a tool is not there for an agent, whatever policy says; `undefined`: policy decides. */
+  hides(agent: string, tool: string, effect: Effect): PolicyDecision | undefined;
+  watchersOf(plugin: PluginRef, name: string): ToolWatchers | undefined;
   /** The operator's longest deadline, milliseconds. */
   maxTimeoutMs(): number;
 }
@@ -121,12 +128,12 @@ function buildRoute(
   agent: string,
   sources: RouteSources,
 ): CallRoute {
-  const effect = computeEffect(tool.effect, scopes);
+  const effect = effectOf({ tool, scopes }, sources.tools.find);
   const policy = sources.policy();
+  const hidden = sources.hides(agent, name, effect);
+  const rules = hidden ? fixedPolicy(hidden) : policy.forTool(policyQuery(agent, plugin.id, name, effect, scopes));
   const { outputSchema } = tool;
   let definitionDigest: string | undefined;
-  const hidden = sources.hides(agent, name, effect);
-  const rules = hidden ? always(hidden) : policy.forTool(policyQuery(agent, plugin.id, name, effect, scopes));
   return {
     name,
     plugin,
@@ -138,12 +145,14 @@ function buildRoute(
     decide: (input) => rules.fixed ?? rules.decide({ input, time: sources.time(), flow: sources.flow }),
     policySnapshot: policy.snapshot,
     scope: [effect, ...scopes.map(scopeKey)].join(" ").slice(0, SCOPE_CHARS),
+    scopes,
     // Like the schemas: a tool that is only listed must not pay for what its first call needs.
     get definitionDigest() {
       return (definitionDigest ??= definitionDigestOf(plugin.id, tool));
     },
     timeoutMs: Math.min(tool.timeoutMs, sources.maxTimeoutMs()),
     expiresAt,
+    watchers: sources.watchersOf(plugin, name),
     input: lazily(() => compileSchema(tool.inputSchema)),
     output: outputSchema === undefined ? null : lazily(() => compileSchema(outputSchema)),
   };
@@ -152,9 +161,5 @@ function buildRoute(
 /** Compiling costs milliseconds; ten thousand listed tools must not pay for it before they are called. */
 function lazily(compile: () => CompiledSchema): Checker {
   let compiled: CompiledSchema | undefined;
-function always(fixed: PolicyDecision): ToolPolicy {
-  return { fixed, exposed: () => fixed, decide: () => fixed };
-}
-
   return { check: (value) => (compiled ??= compile()).check(value) };
 }

@@ -22,6 +22,8 @@ export interface Decisions {
   readonly policy: Policy;
   readonly agents: AgentProfiles;
   ceilingOf(pluginId: string): readonly Scope[] | undefined;
+  /** Ids of plugins with a grant, of some version, to hear of calls, states or events. */
+  readonly hearing: ReadonlySet<string>;
   /** The grant for exactly these bytes, expired or not. */
   grantOf(record: StoredPlugin): Grant | undefined;
 }
@@ -56,6 +58,7 @@ export async function readDecisions(db: Database, config: HostConfig): Promise<D
     policy: policyOf(layers, config),
     agents: compileProfiles(config.agents, agents, enabledTools),
     ceilingOf: (pluginId) => ceilingOf.get(pluginId),
+    hearing: new Set(grants.filter(({ scopes }) => scopes.some(hears)).map(({ pluginId }) => pluginId)),
     // Newest first: the first one of the same bytes is the one in force.
     grantOf: ({ ref }) =>
       grantsOf.get(ref.id)?.find((grant) => grant.version === ref.version && grant.treeDigest === ref.digest),
@@ -81,6 +84,10 @@ function policyOf(layers: readonly PolicyLayer[], config: HostConfig): Policy {
   } catch (error) {
     return denyEverything(`The policy cannot be evaluated: ${toSallyportError(error).message}`);
   }
+}
+
+function hears(scope: Scope): boolean {
+  return scope.capability === "hooks" || (scope.capability === "events" && scope.direction === "consume");
 }
 
 /** The active version of each plugin, when it is approved or live: what a dependant may count on. */

@@ -1,7 +1,6 @@
 import { type Catalog, unenforceableScopes } from "../catalog/index.ts";
 import {
   answersRequest,
-  computeEffect,
   type Grant,
   type PermissionRequest,
   riskOf,
@@ -23,6 +22,8 @@ import type { StoredPlugin } from "../store/index.ts";
 import type { PolicyDecision, PolicyTime } from "../policy/index.ts";
 import { policyQuery } from "./policy-state.ts";
 import { programEnforcement, wishSentence } from "./program.ts";
+import { effectOf } from "./effects.ts";
+import type { LoadedTools } from "./loaded-tools.ts";
 import { type CallRoute, toolName } from "./route.ts";
 import type { Decisions } from "./state.ts";
 
@@ -146,6 +147,10 @@ const ENFORCED_BY: Readonly<Record<string, string>> = {
   system: "nothing of the machine in the process; the host tells the granted fact",
   secrets: "the value stays in the vault; the host writes it into requests to the bound origin only",
   tools: "calls pass invoke()",
+  agent:
+    "a call of another tool passes invoke() for the agent that began it; a note is escaped, marked and rate-limited",
+  events: "the broker passes on what was granted, bounded, to plugins that were granted to hear it",
+  hooks: "the host asks it of the granted tools only, and takes from it a no, or the one mark that was granted",
 };
 
 function enforcementOf(
@@ -171,12 +176,13 @@ export function declaredTools(
   decisions: Decisions,
   level: IsolationLevel | null,
   time: PolicyTime,
+  find: LoadedTools["find"],
 ): readonly ToolSummary[] {
   const asked = record.manifest.permissions.flatMap((request) => (request.scope ? [request.scope] : []));
   const scopes = decisions.grantOf(record)?.scopes ?? asked;
   return record.manifest.tools.map((tool) => {
     const name = toolName(record.ref.id, tool.name);
-    const effect = computeEffect(tool.effect, scopes);
+    const effect = effectOf({ tool, scopes }, find);
     const { decision } =
       decisions.agents.hides("local", name, effect) ??
       decisions.policy.forTool(policyQuery("local", record.ref.id, name, effect, scopes)).exposed(time);
