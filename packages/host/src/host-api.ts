@@ -1,7 +1,7 @@
 import type { AuditLog } from "./audit/index.ts";
 import type { AgentsApi, TokensApi } from "./host-api/agents.ts";
 import type { BackupAnswer, BackupRequest } from "./host-api/backup.ts";
-import type { InvokeAnswer, InvokeRequest, ToolsApi } from "./host-api/calls.ts";
+import type { InvokeAnswer, InvokeRequest, PluginNote, ToolsApi } from "./host-api/calls.ts";
 import type { CommandsApi, RoutesApi } from "./host-api/entrances.ts";
 import type {
   ApprovalsApi,
@@ -40,6 +40,8 @@ export interface Host {
   stats(): Promise<HostStats>;
   /** Called when the list of tools that an agent may see may have changed. Returns the way to stop. */
   onToolsChanged(listener: () => void): () => void;
+  /** Called with each note that a plugin leaves for the operators: its own words, escaped. Returns the way to stop. */
+  onNote(listener: (note: PluginNote) => void): () => void;
   /** Stops every plugin, flushes the audit, releases the home. */
   close(): Promise<void>;
 }
@@ -54,7 +56,7 @@ export type {
   TokenView,
 } from "./host-api/agents.ts";
 export type { BackupAnswer, BackupRequest, RestoreAnswer, RestoreRequest } from "./host-api/backup.ts";
-export type { InvokeAnswer, InvokeRequest, ToolSummary, ToolsApi } from "./host-api/calls.ts";
+export type { ContentMark, InvokeAnswer, InvokeRequest, OutputChanges, PluginNote, ToolSummary, ToolsApi } from "./host-api/calls.ts";
 export type { CommandRun, CommandsApi, CommandSummary, RouteCall, RoutesApi } from "./host-api/entrances.ts";
 export type {
   ApprovalView,

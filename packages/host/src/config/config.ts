@@ -64,6 +64,8 @@ export interface HostConfig {
   };
   readonly agents: AgentsConfig;
   readonly policy: { readonly defaults: PolicyDefaults; readonly layer: PolicyLayer };
+  /** Hooks that a call waits for: how long, and whether it is refused when one does not answer as it must. */
+  readonly hooks: { readonly timeoutMs: number; readonly onFailure: "deny" | "ignore" };
 }
 
 const FILE = "config.yml";
@@ -151,6 +153,7 @@ function fromFile(file: ConfigFile, { lineOf }: LinedDocument): HostConfig {
     policy: toLayer(file.policy, FILE, (index) => lineOf(["policy", "rules", index])),
   };
 }
+    hooks: { timeoutMs: file.hooks.timeout_ms, onFailure: file.hooks.on_failure },
 
 const HOUR_MS = 3_600_000;
 

@@ -97,6 +97,12 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   agents: agentsShape,
+  hooks: z
+    .strictObject({
+      timeout_ms: z.number().int().min(50).max(30_000).default(2_000),
+      on_failure: z.enum(["deny", "ignore"]).default("deny"),
+    })
+    .prefault({}),
   secrets: z.strictObject({ key: z.enum(KEY_SOURCES).optional() }).default({}),
   outputs: z.strictObject({ credentials: z.enum(["mask", "off"]).default("mask") }).prefault({}),
   policy: policyShape,

@@ -59,3 +59,15 @@ export interface ToolsApi {
   /** `invoke()` for programs: the result, or the failure thrown. @throws {SallyportError} `PolicyViolationError` for every denial. */
   call(caller: Caller, request: InvokeRequest): Promise<unknown>;
 }
+/** What a plugin wants operators to know, in its own words; escaped, and known secrets removed. */
+export interface PluginNote {
+  readonly plugin: string;
+  readonly version: string;
+  readonly text: string;
+  /** Its call that said so, and the agent of that call. */
+  readonly call: string;
+  readonly agent: string;
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+}
+

@@ -524,6 +524,7 @@ export async function createFakeHost(): Promise<FakeHost> {
       calls: { total: 3, failed: 1, denied: 0 },
     }),
     onToolsChanged: () => () => undefined,
+    onNote: () => () => undefined,
     close: async () => undefined,
   };
 }
