@@ -16,8 +16,35 @@ export interface InvokeRequest {
   readonly onProgress?: (progress: Progress) => void;
 }
 
+/** What the host did to a plugin's words on their way out. */
+export interface OutputChanges {
+  /** A text that was too long was cut: bytes of UTF-8 that are left, and that there were. */
+  readonly truncated?: { readonly bytes: number; readonly of: number };
+  /** What looked like a credential and was taken out, in words, each kind once. */
+  readonly removed?: readonly string[];
+  /** Hidden characters are shown as `\u{…}`. */
+  readonly escaped?: true;
+}
+
+/** Whose words an answer holds: data of a stranger, never instructions. Written by the host. */
+export interface ContentMark extends OutputChanges {
+  readonly untrusted: true;
+  readonly plugin: string;
+  readonly version: string;
+  /** The plugin's own name of the tool. */
+  readonly tool: string;
+  readonly isolation: IsolationLevel | null;
+}
+
 export type InvokeAnswer =
-  | { readonly success: true; readonly callId: string; readonly result: unknown; readonly durationMs: number }
+  | {
+      readonly success: true;
+      readonly callId: string;
+      readonly result: unknown;
+      readonly durationMs: number;
+      /** Of `result`. */
+      readonly content?: ContentMark;
+    }
   | {
       readonly success: false;
       readonly callId: string;
@@ -26,9 +53,23 @@ export type InvokeAnswer =
       readonly detail?: string;
       readonly fix?: string;
       readonly approval?: { readonly id: string };
+      /** Of `error`, when those are the plugin's own words. */
+      readonly content?: ContentMark;
       /** After a limit on the agent's calls: when to try again, milliseconds from now. */
       readonly retryAfterMs?: number;
     };
+
+/** What a plugin wants operators to know, in its own words; escaped, and known secrets removed. */
+export interface PluginNote {
+  readonly plugin: string;
+  readonly version: string;
+  readonly text: string;
+  /** Its call that said so, and the agent of that call. */
+  readonly call: string;
+  readonly agent: string;
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+}
 
 export interface ToolSummary {
   /** `<plugin>__<tool>`. */
@@ -59,15 +100,3 @@ export interface ToolsApi {
   /** `invoke()` for programs: the result, or the failure thrown. @throws {SallyportError} `PolicyViolationError` for every denial. */
   call(caller: Caller, request: InvokeRequest): Promise<unknown>;
 }
-/** What a plugin wants operators to know, in its own words; escaped, and known secrets removed. */
-export interface PluginNote {
-  readonly plugin: string;
-  readonly version: string;
-  readonly text: string;
-  /** Its call that said so, and the agent of that call. */
-  readonly call: string;
-  readonly agent: string;
-  /** Milliseconds since the epoch. */
-  readonly time: number;
-}
-

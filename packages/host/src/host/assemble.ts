@@ -8,7 +8,6 @@ import { type IsolationLevel, LIMITS, newId, type PluginRef, PolicyViolationErro
 import { findManifest, readManifest } from "../manifest/index.ts";
 import { createOperators } from "../operators/index.ts";
 import { installSource, manifestOf, preparePlugin } from "../registry/index.ts";
-import { createRedactor } from "../secrets/index.ts";
 import { createKvStore, createSettings, findConfig } from "../store/index.ts";
 import type { SealKeys } from "../trust/index.ts";
 import { VERSION } from "../version.ts";
@@ -33,6 +32,7 @@ import { createLoadedTools } from "./loaded-tools.ts";
 import { createLogBook } from "./logs.ts";
 import { openBroker } from "./open-broker.ts";
 import { openAgents } from "./open-agents.ts";
+import { openOutputs } from "./open-outputs.ts";
 import { openPath } from "./open-path.ts";
 import { openRuntime } from "./open-runtime.ts";
 import type { HomeParts } from "./parts.ts";
@@ -75,7 +75,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   const seals = createSeals(options.sealKeys);
   const trust = await createTrustState({ db, clock, seals, config: () => state.config });
   const registries = await openRegistries(parts, trust, () => state.config);
-  const redactor = createRedactor(() => vault.known());
+  const outputs = await openOutputs(vault, () => state.config.outputs);
   const logs = createLogBook();
   const counters = createCounters(db);
   const refusals = createRefusals();
@@ -86,7 +86,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   const { broker, forbiddenPaths } = openBroker(parts, {
     dataRoot: options.dataRoot,
   const flow = await openFlow(audit, state);
-    redactor,
+    redactor: outputs,
     kv,
     logs,
     refusals,
@@ -115,7 +115,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     spaces,
     interpreters,
     codeCaches,
-    redactText: redactor.redactText,
+    clean: outputs.error,
     dataDirOf,
     openRuntimePermissions: options.openRuntimePermissions,
   });
@@ -193,8 +193,8 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     approvals: createCallApprovals(db, audit, clock),
     running: runtime.running,
     wake: runtime.wake,
-    redact: redactor.redactJson,
-    redactText: redactor.redactText,
+    redact: outputs.redactJson,
+    outputs,
     defect: options.onDefect,
     counted: (plugin, failure) => {
       if (failure !== null) catalog.failed(plugin, failure);

@@ -1,5 +1,5 @@
 import type { AuditEvent } from "../audit/index.ts";
-import type { InvokeRequest } from "../host-api.ts";
+import type { ContentMark, InvokeRequest, OutputChanges } from "../host-api.ts";
 import {
   type Caller,
   type CallOutcome,
@@ -39,6 +39,8 @@ export interface Call {
 
 /** The one input of a call: what is checked, approved, audited and executed. */
 export interface CallInput {
+  /** What was done to its output. */
+  changes?: OutputChanges | undefined;
   readonly text: string;
   readonly digest: string;
   readonly value: unknown;
@@ -126,4 +128,20 @@ function factsOf({ because, unclear, after }: PolicyDecision): AuditEvent["data"
 
 export function fitsAudit(input: CallInput): boolean {
   return input.text.length <= LIMITS.auditInputBytes;
+}
+
+/** Whose words the answer to a call holds. */
+export function contentOf({ route, level, changes }: Call): { readonly content?: ContentMark } {
+  if (route === undefined) return {};
+  const { plugin, tool } = route;
+  return {
+    content: {
+      untrusted: true,
+      plugin: plugin.id,
+      version: plugin.version,
+      tool: tool.name,
+      isolation: level ?? null,
+      ...changes,
+    },
+  };
 }

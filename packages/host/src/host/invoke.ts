@@ -19,7 +19,7 @@ import type { PolicyDecision } from "../policy/index.ts";
 import { systemTimers, type Timers } from "../rpc/index.ts";
 import type { PluginProcess } from "../supervisor/index.ts";
 import type { AgentGate } from "./agents.ts";
-import { assertNamed, type Call, type CallInput, fitsAudit, invokedEvent, newCall } from "./call.ts";
+import { assertNamed, type Call, type CallInput, contentOf, fitsAudit, invokedEvent, newCall } from "./call.ts";
 import {
   approvalRequired,
   auditUnavailable,
@@ -28,13 +28,11 @@ import {
   denied,
   deniedCall,
   invalidInput,
-  invalidOutput,
-  outputTooLarge,
   startsTooLong,
   unknownTool,
-  unreadableOutput,
 } from "./invoke-errors.ts";
 import type { FlowTracker } from "./flow.ts";
+import type { OutputGate } from "./outputs.ts";
 import type { CallRoute, RouteTable } from "./route.ts";
 
 export interface InvokeDeps {
@@ -48,9 +46,9 @@ export interface InvokeDeps {
   /** The plugin's process, if it runs; else starts it through the gates of a load. */
   running(plugin: PluginRef, agent: string): PluginProcess | undefined;
   wake(plugin: PluginRef, agent: string): Promise<PluginProcess>;
-  /** Removes known secret values. */
+  /** Removes known secret values and credentials. */
   redact(value: unknown): unknown;
-  redactText(text: string): string;
+  readonly outputs: Pick<OutputGate, "accept" | "words">;
   /** Stops a plugin whose grant is over. @throws {SallyportError} `not_approved`. */
   expired(plugin: PluginRef): Promise<never>;
   counted(plugin: PluginRef, failure: string | null): void;
@@ -136,11 +134,9 @@ async function run(deps: InvokeDeps, call: Call): Promise<unknown> {
     ...(request.onProgress ? { progress: request.onProgress } : {}),
   });
   await intent;
-  if (answer.bytes > LIMITS.outputBytes) throw outputTooLarge(route, answer.bytes);
-  const accepted = route.output?.check(answer.output);
-  if (accepted?.ok === false) throw invalidOutput(route, accepted.problems);
-  const output = deps.redact(answer.output);
-  call.outputDigest = digestOfOutput(route, output);
+  const { output, digest, changes } = deps.outputs.accept(route, answer);
+  call.outputDigest = digest;
+  call.changes = changes;
   return output;
 }
 
@@ -244,7 +240,7 @@ function finish(deps: InvokeDeps, call: Call, result: unknown): InvokeAnswer {
   writeOutcome(deps, call, durationMs);
   deps.refusalOf(call.id);
   if (call.route) deps.counted(call.route.plugin, null);
-  return { success: true, callId: call.id, result, durationMs };
+  return { success: true, callId: call.id, result, durationMs, ...contentOf(call) };
 }
 
 function fail(deps: InvokeDeps, call: Call, error: SallyportError): InvokeAnswer {
@@ -253,17 +249,17 @@ function fail(deps: InvokeDeps, call: Call, error: SallyportError): InvokeAnswer
   const reason = typeof error.data["reason"] === "string" ? error.data["reason"] : error.code;
   writeOutcome(deps, call, durationMs, reason);
   // A failure may be in the plugin's own words, and it may have put a secret into them.
-  const message = deps.redactText(error.message);
+  const { message, ...words } = deps.outputs.words(error.message, detailOf(deps, call, error));
   if (call.route && call.outcome !== "not_started") deps.counted(call.route.plugin, message);
   else deps.refused();
   const { approval: pending, retry_after_ms: retryAfterMs } = error.data;
-  const detail = detailOf(deps, call, error);
   return {
     success: false,
     callId: call.id,
     error: message,
     code: error.code,
-    ...(detail === undefined ? {} : { detail: deps.redactText(detail) }),
+    ...words,
+    ...(error.code === "tool_failed" ? contentOf(call) : {}),
     ...(error.fix === undefined ? {} : { fix: error.fix }),
     ...(typeof pending === "string" ? { approval: { id: pending } } : {}),
     ...(typeof retryAfterMs === "number" ? { retryAfterMs } : {}),
@@ -303,12 +299,4 @@ function readInput(input: unknown): CallInput {
   throw new SallyportError("input_too_large", `The input is over ${LIMITS.inputBytes} bytes.`, {
     fix: "Send less in one call.",
   });
-}
-
-function digestOfOutput(route: CallRoute, output: unknown): string {
-  try {
-    return sha256(canonicalJson(output));
-  } catch {
-    throw unreadableOutput(route);
-  }
 }

@@ -1,6 +1,7 @@
 import type { Broker } from "../broker/index.ts";
 import type { LoadPermit } from "../catalog/index.ts";
 import type { Interpreters } from "../isolation/index.ts";
+import type { SallyportError } from "../kernel/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import { createLauncher } from "../supervisor/index.ts";
 import type { HomeCodeCaches } from "./code-caches.ts";
@@ -19,7 +20,7 @@ export interface RuntimeSources {
   readonly openRuntimePermissions: boolean;
   /** Gates 1 to 12. */
   permit(record: StoredPlugin): Promise<LoadPermit>;
-  redactText(text: string): string;
+  clean(error: SallyportError): SallyportError;
   dataDirOf(space: string): string;
 }
 
@@ -42,7 +43,7 @@ export function openRuntime(parts: HomeParts, sources: RuntimeSources): Runtime 
     }),
     policySnapshot: () => state.decisions.policy.snapshot,
     settings: () => state.config.isolation,
-    redactText: sources.redactText,
+    clean: sources.clean,
     permit: sources.permit,
     plan: (record, granted) =>
       planLaunch(record, granted, {

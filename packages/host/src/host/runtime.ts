@@ -52,8 +52,8 @@ export interface RuntimeDeps {
   permit(record: StoredPlugin): Promise<LoadPermit>;
   plan(record: StoredPlugin, permit: LoadPermit): LaunchPlan;
   policySnapshot(): string;
-  /** Removes known secret values from what a plugin said when it failed to start. */
-  redactText(text: string): string;
+  /** The same failure to start, with nothing in the plugin's words that must not get out. */
+  clean(error: SallyportError): SallyportError;
 }
 
 /** The processes of loaded plugins: at most one an id or, with `perAgent`, one an id and agent. */
@@ -134,7 +134,7 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     try {
       process = await deps.launcher.launch(deps.plan(starting, permit), signal);
     } catch (thrown) {
-      const error = toSallyportError(thrown);
+      const error = deps.clean(toSallyportError(thrown));
       // Whoever aborted a start moves the plugin to where it belongs.
       if (!signal.aborted && !(joined && processesOf(slot).length > 0)) await launchFailed(starting, facts, error);
       throw error;
@@ -184,7 +184,7 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
 
   /** What people see as the last error: the cause too, which is often in the plugin's own words. */
   function described({ message, detail }: SallyportError): string {
-    return detail === undefined || detail === "" ? message : displayLine(deps.redactText(`${message} ${detail}`), 1000);
+    return detail === undefined || detail === "" ? message : displayLine(`${message} ${detail}`, 1000);
   }
 
   function judge(slot: Slot): void {

@@ -2,6 +2,7 @@ export { canonicalJson, digestOf, type Json, sha256 } from "./canonical-json.ts"
 export { type Clock, systemClock } from "./clock.ts";
 export { createForwardClock } from "./forward-clock.ts";
 export { displayLine, displayText, hasHiddenCharacters } from "./display.ts";
+export { hidesSomething, visibleText } from "./visible.ts";
 export {
   type ErrorCategory,
   type ErrorCode,

@@ -55,7 +55,8 @@ export interface Calls {
 
 /** JSON-RPC code of a failure in the plugin's own code. */
 const PLUGIN_FAILED = -32000;
-const MESSAGE_CHARS = 2000;
+/** More than anybody is shown: what is cut off here must lie behind what is left when secrets have been taken out. */
+const MESSAGE_CHARS = 20_000;
 
 export function createCalls(deps: CallsDeps): Calls {
   const { peer, broker, clock, limits } = deps;
@@ -154,7 +155,8 @@ export function createCalls(deps: CallsDeps): Calls {
       peer.violate("it answered a call without an output");
       return new SallyportError("protocol_violation", "The plugin's process broke the protocol and was stopped.");
     }
-    if (bytes <= limits.outputBytes) return { output: result["output"], bytes };
+    // A text may be cut; how long it may be at most is the length of a line.
+    if (bytes <= limits.outputBytes || typeof result["output"] === "string") return { output: result["output"], bytes };
     return new SallyportError("output_too_large", `The tool's answer is larger than ${limits.outputBytes} bytes.`, {
       fix: "Ask the tool for less, or a page at a time.",
       data: { bytes, limit: limits.outputBytes },

@@ -309,7 +309,7 @@ async function ask(
     });
   }
   if (answer.kind === "result") return answer.result;
-  throw new SallyportError(code, message, { detail: displayLine(answer.error.message, LIMITS.auditInputBytes / 16) });
+  throw new SallyportError(code, message, { detail: displayLine(answer.error.message, LIMITS.auditInputBytes) });
 }
 
 /** Adds what the process said on its error output, and says `launch_failed` when it never got as far as speaking. */

@@ -16,7 +16,8 @@ export interface StderrOptions {
   readonly onFlood: () => void;
 }
 
-const LINE_CHARS = 4096;
+/** More than a log line is shown with, so that no secret is cut in two before it is looked for. */
+const LINE_CHARS = 16_384;
 const TAIL_CHARS = 4000;
 
 /** Reads what a process says outside the protocol: lines up to a rate, the last bytes for errors, and no more. */

@@ -152,7 +152,11 @@ export async function makeRuntime(): Promise<RuntimeBench> {
     clock: { now: () => Date.now(), monotonic: () => timers.now },
     timers,
     settings: () => bench.settings,
-    redactText: (text) => text.replaceAll("hunter2", "[secret]"),
+    clean: (error) =>
+      new SallyportError(error.code, error.message, {
+        ...(error.detail === undefined ? {} : { detail: error.detail.replaceAll("hunter2", "[secret]") }),
+        data: error.data,
+      }),
     policySnapshot: () => "sha256:test",
     async permit(): Promise<LoadPermit> {
       await bench.onPermit();

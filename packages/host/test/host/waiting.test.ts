@@ -72,7 +72,10 @@ function held(start: { decision?: Decision } = {}) {
       return woken.promise;
     },
     redact: (value) => value,
-    redactText: (text) => text,
+    outputs: {
+      accept: (_route, { output }) => ({ output, digest: "", changes: undefined }),
+      words: (message) => ({ message }),
+    },
     expired: () => Promise.reject(new PolicyViolationError("not_approved", "It expired.")),
     counted: () => undefined,
     refused: () => undefined,
