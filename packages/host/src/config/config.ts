@@ -1,9 +1,11 @@
+import type { DatabaseConnection } from "../broker/index.ts";
 import { canonicalHostPattern, splitPort } from "../capability/index.ts";
 import { SallyportError, toSallyportError } from "../kernel/index.ts";
 import { type PolicyDefaults, type PolicyLayer, toLayer } from "../policy/index.ts";
 import type { KeySource } from "../secrets/index.ts";
 import { parseKeyScope, type TrustPolicy } from "../trust/index.ts";
 import { type AgentsConfig, toAgentsConfig } from "./agents.ts";
+import { toDatabases } from "./databases.ts";
 import { type ConfigFile, configSchema } from "./schema.ts";
 
 import { type LinedDocument, parseLined } from "./yaml-lines.ts";
@@ -63,6 +65,8 @@ export interface HostConfig {
     readonly credentials: "mask" | "off";
   };
   readonly agents: AgentsConfig;
+  /** Connections to databases, by the names that manifests ask for. */
+  readonly databases: ReadonlyMap<string, DatabaseConnection>;
   readonly policy: { readonly defaults: PolicyDefaults; readonly layer: PolicyLayer };
   /** Hooks that a call waits for: how long, and whether it is refused when one does not answer as it must. */
   readonly hooks: { readonly timeoutMs: number; readonly onFailure: "deny" | "ignore" };
@@ -150,6 +154,7 @@ function fromFile(file: ConfigFile, { lineOf }: LinedDocument): HostConfig {
     secrets: { key: file.secrets.key },
     outputs: file.outputs,
     agents: toAgentsConfig(file.agents),
+    databases: toDatabases(file.databases),
     policy: toLayer(file.policy, FILE, (index) => lineOf(["policy", "rules", index])),
   };
 }

@@ -3,6 +3,7 @@ import { LIMITS } from "../kernel/index.ts";
 import { KEY_SOURCES } from "../secrets/index.ts";
 import { policyShape } from "../policy/index.ts";
 import { agentsShape } from "./agents.ts";
+import { databasesShape } from "./databases.ts";
 
 const requirement = z.enum(["required", "preferred"]);
 
@@ -97,6 +98,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   agents: agentsShape,
+  databases: databasesShape,
   hooks: z
     .strictObject({
       timeout_ms: z.number().int().min(50).max(30_000).default(2_000),

@@ -24,11 +24,16 @@ export function checkSecretValue(value: string): void {
   });
 }
 
+const SERVER = /^postgres:\/\/([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(?::(\d{1,5}))?\/?$/;
+
 /**
- * The canonical form of an origin that a secret may be bound to: https, or http on this machine or the local network.
+ * The canonical form of an origin that a secret may be bound to: https, or http on this machine or the local network, or a
+ * server of databases, which the host alone logs in to.
  * @throws {SallyportError} `usage`.
  */
 export function bindableOrigin(text: string): string {
+  const [server, host, port = "5432"] = SERVER.exec(text.toLowerCase()) ?? [];
+  if (server !== undefined) return `postgres://${host}:${Number(port)}`;
   const origin = canonicalOrigin(text.toLowerCase());
   if (origin.startsWith("http:") && !isLocalName(new URL(origin).hostname)) {
     throw new SallyportError("usage", `A secret cannot be bound to ${origin}.`, {
