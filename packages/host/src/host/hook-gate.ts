@@ -97,7 +97,7 @@ export function createHookGate(deps: HookGateDeps): HookGate {
   }
 
   function note(asked: AskedCall, { watcher, verdict, failure }: Answered, id: string, durationMs: number): void {
-    const denied = verdict?.decision === "deny" || (failure !== undefined && deps.settings().onFailure === "deny");
+    const refuses = verdict?.decision === "deny" || (failure !== undefined && deps.settings().onFailure === "deny");
     const reason = verdict?.decision === "deny" ? "hook_denied" : failure?.code;
     const said = verdict?.decision === "deny" && verdict.reason !== undefined ? { said: shown(verdict.reason) } : {};
     deps.audit.note({
@@ -110,7 +110,7 @@ export function createHookGate(deps: HookGateDeps): HookGate {
       agent: asked.caller.agent,
       tool: asked.route.name,
       call_id: asked.callId,
-      decision: denied ? "deny" : "allow",
+      decision: refuses ? "deny" : "allow",
       ...(reason === undefined ? {} : { reason }),
       outcome: failure === undefined ? "succeeded" : "failed",
       duration_ms: Math.round(durationMs * 1000) / 1000,

@@ -53,7 +53,11 @@ export default {
     run: ({ tool, input }, ctx) => attempt(ctx, tool, input),
     plain: ({ tool, input }, ctx) => ctx.agent.callTool(tool, input),
     asked: ({ tool, input }, ctx) => attempt(ctx, tool, input),
-    many: ({ tool, times }, ctx) => Promise.all(Array.from({ length: times }, () => attempt(ctx, tool, {}))),
+    async many({ tool, times }, ctx) {
+      const answers = [];
+      for (let n = 0; n < times; n++) answers.push(await attempt(ctx, tool, {}));
+      return answers;
+    },
     deep: async ({ depth = 0 }, ctx) => ({ depth, below: await attempt(ctx, "composer__deep", { depth: depth + 1 }) }),
     keep: (_, ctx) => { kept = ctx; return {}; },
     kept: ({ tool }) => attempt(kept, tool, {}),
@@ -315,7 +319,7 @@ describe("a note to the operators", () => {
     const [event] = await events({ type: "plugin.note" });
     expect(event).toMatchObject({ actor: "plugin:composer", agent: "local", data: { text: notes[0]?.text } });
     expect(event?.call_id).toBe(notes[0]?.call);
-    expect((await host.plugins.logs("composer")).at(-1)?.message).toContain("Note to the operators");
+    expect(host.plugins.logs("composer").at(-1)?.message).toContain("Note to the operators");
     const { codes } = (await result("composer__notes", { times: NOTE_LIMITS.burst + 2 })) as {
       codes: readonly string[];
     };
