@@ -9,10 +9,10 @@ import type {
   HostStats,
   Operator,
   OperatorsApi,
-  PolicyApi,
   SecretsApi,
 } from "./host-api/operate.ts";
 import type { PluginsApi } from "./host-api/plugins.ts";
+import type { PolicyApi } from "./host-api/policy.ts";
 import type { RegistriesApi } from "./host-api/registries.ts";
 import type { KeysApi } from "./host-api/trust.ts";
 import type { Caller } from "./kernel/index.ts";
@@ -65,7 +65,6 @@ export type {
   HostStats,
   Operator,
   OperatorsApi,
-  PolicyApi,
   SecretsApi,
   SecretView,
   VaultView,
@@ -91,6 +90,18 @@ export type { KeysApi, SignerView, TrustView, TrustedKeyView, VerifyAnswer } fro
 export type {
   LockView,
   UpgradeAnswer,
+export type {
+  CallExplanation,
+  DecisionView,
+  OverrideRequest,
+  OverrideView,
+  PolicyApi,
+  PolicyCheck,
+  PolicyExplanation,
+  PolicyQuestion,
+  Simulation,
+  SimulationRequest,
+} from "./host-api/policy.ts";
   UpgradeChange,
   UpgradeDifference,
   UpgradeRequest,

@@ -59,11 +59,6 @@ export interface SecretsApi {
   rotateKey(operator: Operator): Promise<VaultView>;
 }
 
-export interface PolicyApi {
-  /** sha256 of the rules in force. */
-  snapshot(): string;
-}
-
 export interface OperatorsApi {
   /** Whether verbs that widen authority ask for a passphrase. When false, approvals are advisory against agents that have a shell. */
   readonly passphraseSet: boolean;

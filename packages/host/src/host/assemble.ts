@@ -34,6 +34,7 @@ import { openBroker } from "./open-broker.ts";
 import { openAgents } from "./open-agents.ts";
 import { openOutputs } from "./open-outputs.ts";
 import { openPath } from "./open-path.ts";
+import { openPolicy } from "./open-policy.ts";
 import { openRuntime } from "./open-runtime.ts";
 import type { HomeParts } from "./parts.ts";
 import { createPluginsApi } from "./plugins.ts";
@@ -131,6 +132,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     isGuarded: () => operators.passphraseSet,
     onDefect: options.onDefect,
   });
+  const policy = await openPolicy(parts, state, { catalog, loaded: tools, flow, onDefect: options.onDefect });
   const toolListeners = new Set<() => void>();
   const routes = createRouteTable({
     tools,
@@ -318,6 +320,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   let closing: Promise<void> | undefined;
   async function close(): Promise<void> {
     unwatch();
+    policy.close();
     tokens.close();
     clearInterval(counting);
     ending.abort();
@@ -347,7 +350,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
       drainMs: () => state.config.isolation.drainMs,
     }),
     audit,
-    policy: { snapshot: () => state.decisions.policy.snapshot },
+    policy: policy.api,
     operators,
     keys,
     registries: registries.api,

@@ -72,21 +72,25 @@ function* labelsOf(newestFirst: readonly StoredAuditEvent[]): Generator<FlowLabe
   const events = newestFirst.toReversed();
   const effects = new Map<string, Effect>();
   for (const { type, call_id: call, scope } of events) {
-    if (type === "plugin_tool.invoked" && call !== undefined) effects.set(call, effectOf(scope));
+    if (type === "plugin_tool.invoked" && call !== undefined) effects.set(call, effectOfScope(scope));
   }
-  for (const event of events) {
-    const { agent, plugin, tool, call_id: call, time } = event;
-    if (agent === undefined || plugin === undefined || tool === undefined || call === undefined) continue;
-    const label = { agent, plugin: plugin.id, tool, call, time, effect: effects.get(call) ?? "destructive" } as const;
-    if (event.type === "plugin_tool.invoked" && event.outcome !== "not_started") yield label;
-    if (event.type !== "broker.action" || event.decision === "deny") continue;
-    const target = targetOf(event.capability ?? "", event.target ?? "");
-    if (target) yield { ...label, target };
-  }
+  for (const event of events) yield* flowLabels(event, effects.get(event.call_id ?? ""));
+}
+
+/** What one event of the audit says that a call did. @param effect of the call, when the event does not say it. */
+export function flowLabels(event: StoredAuditEvent, effect?: Effect): readonly FlowLabel[] {
+  const { agent, plugin, tool, call_id: call, time, type } = event;
+  if (agent === undefined || plugin === undefined || tool === undefined || call === undefined) return [];
+  const known = type === "plugin_tool.invoked" ? effectOfScope(event.scope) : (effect ?? "destructive");
+  const label = { agent, plugin: plugin.id, tool, call, time, effect: known } as const;
+  if (type === "plugin_tool.invoked") return event.outcome === "not_started" ? [] : [label];
+  if (type !== "broker.action" || event.decision === "deny") return [];
+  const target = targetOf(event.capability ?? "", event.target ?? "");
+  return target === undefined ? [] : [{ ...label, target }];
 }
 
 /** The audit's scope begins with the computed effect. One that cannot be read counts as the strongest. */
-function effectOf(scope: string | undefined): Effect {
+export function effectOfScope(scope: string | undefined): Effect {
   const word = scope?.split(" ")[0];
   return EFFECTS.find((effect) => effect === word) ?? "destructive";
 }

@@ -10,11 +10,14 @@ import {
   listCeilings,
   listEnabledTools,
   listGrants,
+  listOverrides,
   listToolRules,
+  type StoredOverride,
   type StoredPlugin,
   type ToolRule,
 } from "../store/index.ts";
 import { type AgentProfiles, compileProfiles } from "./agent-profiles.ts";
+import { overrideLayer } from "./policy-overrides.ts";
 
 /** What operators decided, as it is in force now: read from the store once, and again after each change. */
 export interface Decisions {
@@ -29,13 +32,14 @@ export interface Decisions {
 }
 
 export async function readDecisions(db: Database, config: HostConfig): Promise<Decisions> {
-  const [allowed, ceilings, grants, toolRules, agents, enabledTools] = await Promise.all([
+  const [allowed, ceilings, grants, toolRules, agents, enabledTools, overrides] = await Promise.all([
     listAllowed(db),
     listCeilings(db),
     listGrants(db),
     listToolRules(db),
     listAgents(db),
     listEnabledTools(db),
+    listOverrides(db),
   ]);
   const ceilingOf = new Map(ceilings.map((ceiling) => [ceiling.pluginId, ceiling.scopes]));
   const grantsOf = new Map<string, Grant[]>();
@@ -44,7 +48,6 @@ export async function readDecisions(db: Database, config: HostConfig): Promise<D
     if (known) known.push(grant);
     else grantsOf.set(grant.pluginId, [grant]);
   }
-  const layers = [config.policy.layer, toolRuleLayer(toolRules)];
   return {
     allowList: [
       ...config.plugins.allowList,
@@ -55,7 +58,7 @@ export async function readDecisions(db: Database, config: HostConfig): Promise<D
         publisher: entry.publisher ?? undefined,
       })),
     ],
-    policy: policyOf(layers, config),
+    policy: policyOf(config, toolRules, overrides),
     agents: compileProfiles(config.agents, agents, enabledTools),
     ceilingOf: (pluginId) => ceilingOf.get(pluginId),
     hearing: new Set(grants.filter(({ scopes }) => scopes.some(hears)).map(({ pluginId }) => pluginId)),
@@ -78,8 +81,9 @@ function toolRuleLayer(rules: readonly ToolRule[]): PolicyLayer {
 }
 
 /** What cannot be compiled must not be left out: a rule that denies may be in it. */
-function policyOf(layers: readonly PolicyLayer[], config: HostConfig): Policy {
+function policyOf(config: HostConfig, toolRules: readonly ToolRule[], overrides: readonly StoredOverride[]): Policy {
   try {
+    const layers = [config.policy.layer, toolRuleLayer(toolRules), overrideLayer(overrides)];
     return compilePolicy(layers, config.policy.defaults);
   } catch (error) {
     return denyEverything(`The policy cannot be evaluated: ${toSallyportError(error).message}`);

@@ -6,12 +6,22 @@ export {
   type Conditions,
   type Scalar,
 } from "./conditions.ts";
+export { analysePolicy, type KnownTool, type PolicyFinding } from "./analyse.ts";
 export { checkConditions, type ConditionProblem } from "./conditions-check.ts";
 export { conditionsSchema, parseConditionArguments, readConditions } from "./conditions-shape.ts";
 export type { FlowCondition, FlowLabel, FlowMemory } from "./flow.ts";
 export { createFlowMemory, type FlowLimits, type FlowRecord } from "./flow-memory.ts";
-export { compilePolicy, denyEverything } from "./policy.ts";
-export { type PolicyFile, policyShape, type RuleFile, ruleShape, toLayer } from "./rule-shape.ts";
+export { compilePolicy, denyEverything, fixedPolicy } from "./policy.ts";
+export {
+  durationShape,
+  momentShape,
+  type PolicyFile,
+  policyShape,
+  type RuleFile,
+  ruleShape,
+  toLayer,
+  toRule,
+} from "./rule-shape.ts";
 export { createPolicyClock, type PolicyClock, type PolicyTime, type TimeWindow } from "./time.ts";
 export type {
   CallFacts,
@@ -22,5 +32,6 @@ export type {
   PolicyLayer,
   PolicyQuery,
   PolicyRule,
+  RuleExplanation,
   ToolPolicy,
 } from "./types.ts";

@@ -2,7 +2,15 @@ import { digestOf } from "../kernel/index.ts";
 import { exactNames } from "./names.ts";
 import { type CompiledRule, compileRule, type RuleAnswer } from "./rule.ts";
 import type { PolicyTime } from "./time.ts";
-import type { Policy, PolicyDecision, PolicyDefaults, PolicyLayer, PolicyQuery, ToolPolicy } from "./types.ts";
+import type {
+  Policy,
+  PolicyDecision,
+  PolicyDefaults,
+  PolicyLayer,
+  PolicyQuery,
+  RuleExplanation,
+  ToolPolicy,
+} from "./types.ts";
 
 /**
  * Compiles layers of rules into decisions. Of all rules that match, the strictest wins (deny, then require_approval, then allow); without
@@ -29,7 +37,7 @@ export function denyEverything(reason: string): Policy {
     snapshot: digestOf("sallyport-policy-v2", { error: reason }),
     layers: [],
     lookBackMs: 0,
-    forTool: () => ({ fixed, exposed: () => fixed, decide: () => fixed }),
+    forTool: () => fixedPolicy(fixed),
   };
 }
 
@@ -103,7 +111,7 @@ function compileTool(query: PolicyQuery, rules: readonly CompiledRule[], byDefau
   const conditional = certain === undefined && rules.some((rule) => rule.conditional);
   if (!conditional) {
     const fixed = combine(certain ? [certain] : rules, byDefault, () => CERTAIN);
-    return { fixed, exposed: () => fixed, decide: () => fixed };
+    return { ...fixedPolicy(fixed), explain: () => rules.map((rule) => explained(rule, CERTAIN)) };
   }
   const ordered = [...rules].toSorted((a, b) => Number(a.conditional) - Number(b.conditional));
   return {
@@ -120,7 +128,18 @@ function compileTool(query: PolicyQuery, rules: readonly CompiledRule[], byDefau
         return NOT_EVALUATED;
       }
     },
+    explain: (facts) =>
+      ordered.map((rule) => explained(rule, rule.conditional ? rule.test(query.agent, facts) : CERTAIN)),
   };
+}
+
+/** One decision for every call. */
+export function fixedPolicy(fixed: PolicyDecision): ToolPolicy {
+  return { fixed, exposed: () => fixed, decide: () => fixed, explain: () => [] };
+}
+
+function explained({ rule, layer, temporary }: CompiledRule, { met }: RuleAnswer): RuleExplanation {
+  return { rule, layer, temporary, met };
 }
 
 const NOT_EVALUATED: PolicyDecision = {

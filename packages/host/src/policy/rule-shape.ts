@@ -25,12 +25,14 @@ function names(most: number, what: string) {
 
 const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-const duration = z
+/** `30m`, in milliseconds. */
+export const durationShape = z
   .string()
   .regex(/^[1-9][0-9]{0,5}[smhd]$/, "is no duration such as 30m, 2h or 7d")
   .transform((text) => Number(text.slice(0, -1)) * (UNITS[text.slice(-1)] ?? NaN));
 
-const moment = z.iso
+/** An ISO moment with its offset, in milliseconds since the epoch. */
+export const momentShape = z.iso
   .datetime({ offset: true, message: "is no moment with its offset, such as 2030-01-31T18:00:00Z" })
   .transform((text) => Date.parse(text));
 
@@ -49,7 +51,7 @@ const flowShape = z
     effect: effects.optional(),
     origin: z.string().min(1).max(300).optional(),
     path: z.string().min(1).max(1000).optional(),
-    within: duration,
+    within: durationShape,
   })
   .transform(({ within, ...rest }) => ({ ...rest, withinMs: within }))
   .superRefine((flow, context) => compiles(() => compileFlow(flow), context));
@@ -67,8 +69,8 @@ export const ruleShape = z
     risk: oneOrMore(z.enum(RISKS)).optional(),
     permission: names(500, "a permission pattern").optional(),
     time: timeShape.optional(),
-    from: moment.optional(),
-    until: moment.optional(),
+    from: momentShape.optional(),
+    until: momentShape.optional(),
     when: conditionsSchema.optional(),
     after: flowShape.optional(),
     decision: z.enum(DECISIONS),
@@ -122,15 +124,24 @@ export function toLayer(
   name: string,
   lineOf: (index: number) => number | undefined = () => undefined,
 ): { readonly layer: PolicyLayer; readonly defaults: PolicyDefaults } {
-  const rules = file.rules.map(({ id, ...rule }, index): PolicyRule => {
-    const time = "time" in rule ? rule.time : undefined;
-    const line = lineOf(index);
-    return {
-      ...rule,
-      id: id === undefined ? `${name} policy.rules[${index}]` : `${name} ${id}`,
-      ...(time === undefined ? {} : { time: { ...time, timezone: time.timezone ?? file.timezone } }),
-      ...(line === undefined ? {} : { line }),
-    };
+  const rules = file.rules.map((rule, index) => {
+    const id = rule.id === undefined ? `${name} policy.rules[${index}]` : `${name} ${rule.id}`;
+    return toRule(rule, id, { timezone: file.timezone, line: lineOf(index) });
   });
   return { layer: { name, rules }, defaults: file.defaults };
+}
+
+/** A rule of a file under the id that people know it by. */
+export function toRule(
+  rule: RuleFile,
+  id: string,
+  { timezone, line }: { readonly timezone?: string | undefined; readonly line?: number | undefined } = {},
+): PolicyRule {
+  const time = "time" in rule ? rule.time : undefined;
+  return {
+    ...rule,
+    id,
+    ...(time === undefined ? {} : { time: { ...time, timezone: time.timezone ?? timezone } }),
+    ...(line === undefined ? {} : { line }),
+  };
 }

@@ -12,6 +12,7 @@ export interface RuleAnswer {
 
 export interface CompiledRule {
   readonly rule: PolicyRule;
+  readonly layer: string;
   readonly temporary: boolean;
   /** Whether it depends on more than agent and tool. */
   readonly conditional: boolean;
@@ -35,6 +36,7 @@ export function compileRule(rule: PolicyRule, layer: PolicyLayer): CompiledRule 
   if (after) because.push("earlier calls");
   return {
     rule,
+    layer: layer.name,
     temporary: layer.temporary === true,
     conditional: because.length > 0,
     because,

@@ -1,7 +1,7 @@
 import type { Decision, Effect, Risk } from "../kernel/index.ts";
 import type { Conditions } from "./conditions.ts";
 import type { FlowCondition, FlowMemory } from "./flow.ts";
-import type { PolicyTime, TimeWindow } from "./time.ts";
+import type { Met, PolicyTime, TimeWindow } from "./time.ts";
 
 /** A name, or several; one trailing `*` matches any rest. */
 export type Names = string | readonly string[];
@@ -85,6 +85,15 @@ export interface ToolPolicy {
   /** The mildest decision that a call may get at this time, whatever its arguments: `deny` hides the tool. */
   exposed(time: PolicyTime): PolicyDecision;
   decide(facts: CallFacts): PolicyDecision;
+  /** Every rule that is about this tool and agent, and whether this call meets it. */
+  explain(facts: CallFacts): readonly RuleExplanation[];
+}
+
+export interface RuleExplanation {
+  readonly rule: PolicyRule;
+  readonly layer: string;
+  readonly temporary: boolean;
+  readonly met: Met;
 }
 
 export interface Policy {

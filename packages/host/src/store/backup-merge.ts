@@ -28,6 +28,7 @@ export async function mergeNewer(
   await mergeKeys(restored, home);
   await mergeSettings(restored, home, keptSettings);
   await replaceTokens(restored, home);
+  await replaceOverrides(restored, home);
   const relation = await relate(restored, home);
   if (relation.kept === "home") await replaceChain(restored, home);
   return relation;
@@ -120,6 +121,14 @@ async function replaceTokens(restored: Database, home: Database): Promise<void> 
   await restored.query.deleteFrom("tokens").execute();
   for (const row of await home.query.selectFrom("tokens").selectAll().execute()) {
     await restored.query.insertInto("tokens").values(row).execute();
+  }
+}
+
+/* What was added for a time, or taken back before its time, since the backup was made. */
+async function replaceOverrides(restored: Database, home: Database): Promise<void> {
+  await restored.query.deleteFrom("policy_overrides").execute();
+  for (const row of await home.query.selectFrom("policy_overrides").selectAll().execute()) {
+    await restored.query.insertInto("policy_overrides").values(row).execute();
   }
 }
 

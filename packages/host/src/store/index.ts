@@ -38,6 +38,7 @@ export {
 export { disableTools, enableTool, listEnabledTools } from "./repositories/enabled-tools.ts";
 export { claimDataSpace, listDataSpaces, purgeDataSpace, releaseDataSpace } from "./repositories/data-spaces.ts";
 export { createKvStore, type KvStore } from "./repositories/kv.ts";
+export { deleteOverride, listOverrides, saveOverride } from "./repositories/policy-overrides.ts";
 export { findConfig, saveConfig } from "./repositories/plugin-config.ts";
 export {
   activatePlugin,
@@ -90,6 +91,7 @@ export type {
   StoredApproval,
   StoredConfig,
   StoredKey,
+  StoredOverride,
   StoredPlugin,
   StoredToken,
   ToolRule,

@@ -9,6 +9,7 @@ export interface Schema {
   allow_list: AllowListTable;
   ceilings: CeilingsTable;
   tool_rules: ToolRulesTable;
+  policy_overrides: PolicyOverridesTable;
   revocations: RevocationsTable;
   approvals: ApprovalsTable;
   kv: KvTable;
@@ -99,6 +100,14 @@ export interface ToolRulesTable {
 }
 
 export interface RevocationsTable {
+export interface PolicyOverridesTable {
+  id: string;
+  rule: string;
+  ends_at: number;
+  set_by: string;
+  set_at: number;
+}
+
   kind: string;
   value: string;
   plugin_id: string;

@@ -260,3 +260,13 @@ export interface StoredToken {
   readonly endedAt: number | null;
   readonly endedBy: string | null;
 }
+
+/** A rule that an operator added for a time. */
+export interface StoredOverride {
+  readonly id: string;
+  /** As it was written; checked when read. */
+  readonly rule: unknown;
+  readonly endsAt: number;
+  readonly setBy: string;
+  readonly setAt: number;
+}
