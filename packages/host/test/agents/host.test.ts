@@ -51,11 +51,12 @@ describe("a tool that is hidden from an agent", () => {
     expect(await ledger.seen()).toEqual([]);
   });
 
-  it("is refused to an operator who acts as that agent, and an operator is told why", async () => {
+  it("is refused to an operator, also one who acts as that agent, who is told why", async () => {
     await host.agents.set(OPERATOR, "bot", { tools: [] });
     await host.agents.set(OPERATOR, "cli", { deny: ["ledger__look"] });
     expect(await call("look", { kind: "agent", agent: "bot", operator: "ada" })).toMatchObject({
-      code: "unknown_tool",
+      code: "policy_denied",
+      detail: expect.stringContaining("agent bot: tools"),
     });
     expect(await call("look", AS_OPERATOR)).toMatchObject({
       code: "policy_denied",

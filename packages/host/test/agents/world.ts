@@ -1,3 +1,4 @@
+import type { CreateHostOptions } from "../../src/host.ts";
 import type { Host } from "../../src/host-api.ts";
 import type { Caller } from "../../src/kernel/index.ts";
 import { installed, makeHome, type TestHome } from "../support/home.ts";
@@ -65,9 +66,9 @@ policy:
   defaults: { read: allow, write: allow, external: allow, destructive: allow }
 `;
 
-export async function openLedger(config = ALLOWING): Promise<Ledger> {
+export async function openLedger(config = ALLOWING, options: Partial<CreateHostOptions> = {}): Promise<Ledger> {
   const home = await makeHome(config);
-  const host = await home.open();
+  const host = await home.open(options);
   await installed(host, await home.plugin("ledger", { "plugin.yml": MANIFEST, "plugin.js": CODE }));
   return {
     home,

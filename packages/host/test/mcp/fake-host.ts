@@ -64,6 +64,8 @@ export function fakeHost(tools: ToolSummary[], commands: readonly CommandDefinit
             return found;
           },
         },
+        // The owner's: an agent's surface asks whose token it is, and for nothing else.
+        tokens: { onEnded: () => () => undefined, authenticate: unused("authenticate") },
         plugins: { info: async () => ({ manifest: { commands } }) as unknown as PluginInfo },
         invoke: (caller: Caller, request: InvokeRequest) => {
           fake.invocations.push({ caller, request });
