@@ -1,6 +1,7 @@
 import type { AuditLog } from "./audit/index.ts";
 import type { AgentsApi, TokensApi } from "./host-api/agents.ts";
 import type { BackupAnswer, BackupRequest } from "./host-api/backup.ts";
+import type { DatabasesApi } from "./host-api/databases.ts";
 import type { InvokeAnswer, InvokeRequest, PluginNote, ToolsApi } from "./host-api/calls.ts";
 import type { CommandsApi, RoutesApi } from "./host-api/entrances.ts";
 import type {
@@ -31,6 +32,7 @@ export interface Host {
   readonly policy: PolicyApi;
   readonly operators: OperatorsApi;
   readonly keys: KeysApi;
+  readonly databases: DatabasesApi;
   readonly registries: RegistriesApi;
   /** The one way in for agents. Never throws for a failed call: the answer says what happened. */
   invoke(caller: Caller, request: InvokeRequest): Promise<InvokeAnswer>;
@@ -55,6 +57,7 @@ export type {
   TokensApi,
   TokenView,
 } from "./host-api/agents.ts";
+export type { DatabaseCheckView, DatabasesApi, DatabaseView } from "./host-api/databases.ts";
 export type { BackupAnswer, BackupRequest, RestoreAnswer, RestoreRequest } from "./host-api/backup.ts";
 export type { ContentMark, InvokeAnswer, InvokeRequest, OutputChanges, PluginNote, ToolSummary, ToolsApi } from "./host-api/calls.ts";
 export type { CommandRun, CommandsApi, CommandSummary, RouteCall, RoutesApi } from "./host-api/entrances.ts";

@@ -1,6 +1,7 @@
 import { agentRoutes } from "./routes-agents.ts";
 import { backupRoutes } from "./routes-backup.ts";
 import { commandRoutes } from "./routes-commands.ts";
+import { databaseRoutes } from "./routes-databases.ts";
 import { keyRoutes } from "./routes-keys.ts";
 import { operateRoutes } from "./routes-operate.ts";
 import { pluginRouteRoutes } from "./routes-plugin-routes.ts";
@@ -34,6 +35,7 @@ export const ROUTES: readonly Route[] = [
   ...pluginRouteRoutes,
   ...agentRoutes,
   ...tokenRoutes,
+  ...databaseRoutes,
   ...keyRoutes,
   ...registryRoutes,
   ...revocationRoutes,

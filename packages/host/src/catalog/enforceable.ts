@@ -1,4 +1,5 @@
-import { type Capability, type IsolationLevel, satisfiesFloor } from "../kernel/index.ts";
+import type { HostConfig } from "../config/index.ts";
+import { type Capability, displayLine, type IsolationLevel, satisfiesFloor } from "../kernel/index.ts";
 import type { Scope } from "../capability/index.ts";
 import type { Manifest } from "../manifest/index.ts";
 
@@ -13,6 +14,7 @@ const SERVED: readonly Capability[] = [
   "hooks",
   "system",
   "tools",
+  "database",
 ];
 
 /** What the manifest contributes, or the grant allows, that this version does not enforce yet, in plain words. */
@@ -47,7 +49,32 @@ export function unenforceableAt(level: IsolationLevel, granted: readonly Scope[]
   return `commands (exec), and at the level \`${level}\` nothing would contain them`;
 }
 
-const NEED_PROTOCOL: readonly Capability[] = ["exec", "system", "agent", "events", "hooks"];
+const NEED_PROTOCOL: readonly Capability[] = ["exec", "system", "agent", "events", "hooks", "database"];
+
+/** A database that config.yml does not name, or opens for less than was granted: what about it, and the way out. */
+export function unservedConnection(
+  granted: readonly Scope[],
+  connections: HostConfig["databases"],
+): { readonly problem: string; readonly fix: string } | undefined {
+  for (const scope of granted) {
+    if (scope.capability !== "database") continue;
+    const { connection: name, mode } = scope;
+    const connection = connections.get(name);
+    if (connection === undefined) {
+      return {
+        problem: `the database connection ${displayLine(name, 64)}, which config.yml does not name`,
+        fix: `Write databases.${displayLine(name, 64)} into config.yml, or approve the plugin without it: --only.`,
+      };
+    }
+    if (mode === "rw" && connection.mode === "r") {
+      return {
+        problem: `changing the database of the connection ${name}, which config.yml opens for reading only`,
+        fix: `Write mode: rw under databases.${name} in config.yml, or approve the plugin with --scope database=${name}:r.`,
+      };
+    }
+  }
+  return undefined;
+}
 
 function beyondProxy(scope: Scope): readonly string[] {
   if (scope.capability === "secrets") return ["secrets for an MCP server"];

@@ -8,7 +8,7 @@ import {
   LIMITS,
   PolicyViolationError,
 } from "../kernel/index.ts";
-import { unenforceable, unenforceableAt } from "./enforceable.ts";
+import { unenforceable, unenforceableAt, unservedConnection } from "./enforceable.ts";
 import { assertMayBeInProcess, assertSignedForInProcess } from "./in-process.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import type { TrustDecision } from "../trust/index.ts";
@@ -97,7 +97,9 @@ export const LOAD_GATES: readonly Gate[] = [
   { name: "limits", check: checkLimits },
   {
     name: "enforceable",
-    check: ({ record, grant }) => {
+    check: ({ record, grant, config }) => {
+      const missing = unservedConnection(grant?.scopes ?? [], config.databases);
+      if (missing) refuse("not_enforceable", `${record.ref.id} was granted ${missing.problem}.`, { fix: missing.fix });
       const [first] = unenforceable(record.manifest, grant?.scopes ?? []);
       if (first) {
         refuse(

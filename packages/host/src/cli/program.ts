@@ -9,6 +9,7 @@ import {
   defineAuthoringCommands,
   defineBackupCommands,
   defineCommandCommands,
+  defineDatabaseCommands,
   defineDemoCommand,
   defineDoctorCommand,
   defineHostCommands,
@@ -44,6 +45,7 @@ export function buildProgram(context: CommandContext): Command {
   defineTokenCommands(program, context);
   defineApprovalCommands(program, context);
   defineSecretCommands(program, context);
+  defineDatabaseCommands(program, context);
   defineKeyCommands(program, context);
   defineRegistryCommands(program, plugin, context);
   defineAuditCommands(program, context);

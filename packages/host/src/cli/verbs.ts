@@ -67,6 +67,8 @@ export const VERBS: Readonly<Record<string, "local" | readonly string[]>> = {
   "registry index": "local",
   "registry yank": "local",
   "registry serve": "local",
+  "database list": ["database.list"],
+  "database check": ["database.check"],
   "secret set": ["secret.set"],
   "secret list": ["secret.list"],
   "secret remove": ["secret.remove"],

@@ -84,7 +84,8 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   const configs = createPluginConfigs(db, audit, clock, spaces);
   const kv = createKvStore(db);
   const dataDirOf = (space: string): string => join(options.dataRoot, space.replace("/", "@"));
-  const { broker, forbiddenPaths } = openBroker(parts, {
+  const { broker, databases, databasesApi, forbiddenPaths } = openBroker(parts, {
+    state,
     dataRoot: options.dataRoot,
   const flow = await openFlow(audit, state);
     redactor: outputs,
@@ -184,6 +185,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     effectiveConfig: configs.effective,
     signerOf: trust.signerOf,
     trustOf: async (record) => trustView(await trust.decideFor(record)),
+    connections: () => state.config.databases,
     toolsOf: (record) => declaredTools(record, state.decisions, levelOf(record.ref), state.time.read()),
   };
   const invoke = createInvoke({
@@ -357,6 +359,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     invoke,
     backup: (operator, request) =>
       backupsInTurn("backup", () => backup({ ...parts, catalog, dataRoot: options.dataRoot }, operator, request)),
+    databases: databasesApi,
     doctor: () =>
       examine({
         probe: probe.report,
@@ -375,6 +378,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
         },
         passphraseSet: operators.passphraseSet,
         sealsOn: seals.keys !== undefined,
+        databases,
       }),
     async stats() {
       const all = catalog.all();

@@ -1,9 +1,11 @@
+import type { Databases } from "../broker/index.ts";
 import type { DoctorReport } from "../host-api.ts";
 import type { HostConfig } from "../config/index.ts";
 import type { AuditLog } from "../audit/index.ts";
 import { HOST_RIGHTS, ISOLATION_LEVELS, satisfiesFloor } from "../kernel/index.ts";
 import { type Interpreters, lookAtInterpreters, type ProbeReport } from "../isolation/index.ts";
 import type { Vault } from "../secrets/index.ts";
+import { databaseChecks } from "./databases.ts";
 import { pluginChecks, type PluginCheckSources } from "./doctor-plugins.ts";
 import type { VaultRollback } from "./open-vault.ts";
 
@@ -18,6 +20,7 @@ export interface DoctorSources {
   readonly sealsOn: boolean;
   readonly vault: Vault;
   readonly vaultRollback: VaultRollback | undefined;
+  readonly databases: Databases;
 }
 
 type Check = DoctorReport["checks"][number];
@@ -34,6 +37,7 @@ export async function examine(sources: DoctorSources): Promise<DoctorReport> {
       ...(await programChecks(sources)),
       ...switchChecks(sources),
       vaultCheck(sources),
+      ...(await databaseChecks(sources.config.databases, sources.databases)),
       ...(await pluginChecks(sources.plugins)),
       await auditCheck(sources.audit),
     ],

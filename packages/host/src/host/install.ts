@@ -167,7 +167,7 @@ async function answer(deps: PluginsDeps, record: StoredPlugin, warnings: readonl
     plugin: summaryOf(deps.views, record),
     loaded: record.state === "running",
     ...(pending ? { approval: { id: pending.id } } : {}),
-    permissions: permissionsOf(record, deps.views.grantOf(record), deps.views.levelOf(record)),
+    permissions: permissionsOf(deps.views, record),
     lock: lockEntryOf(record),
     warnings,
     dependencies: [],

@@ -1,3 +1,4 @@
+import type { DatabaseConnection } from "../broker/index.ts";
 import { type Catalog, unenforceableScopes } from "../catalog/index.ts";
 import {
   answersRequest,
@@ -20,6 +21,7 @@ import {
 import { maskConfig } from "../manifest/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import type { PolicyDecision, PolicyTime } from "../policy/index.ts";
+import { connectionNote } from "./databases.ts";
 import { policyQuery } from "./policy-state.ts";
 import { programEnforcement, wishSentence } from "./program.ts";
 import { effectOf } from "./effects.ts";
@@ -39,6 +41,8 @@ export interface ViewSources {
   toolsOf(record: StoredPlugin): readonly ToolSummary[];
   signerOf(record: StoredPlugin): SignerView;
   trustOf(record: StoredPlugin): Promise<TrustView>;
+  /** To databases, as config.yml names them now. */
+  connections(): ReadonlyMap<string, DatabaseConnection>;
 }
 
 const HEALTH: Readonly<Record<string, PluginSummary["health"]["status"]>> = {
@@ -76,13 +80,12 @@ function isolationOf(level: IsolationLevel | null) {
 
 export async function infoOf(sources: ViewSources, record: StoredPlugin): Promise<PluginInfo> {
   const grant = sources.grantOf(record);
-  const level = sources.levelOf(record);
   return {
     ...summaryOf(sources, record),
     manifest: record.manifest,
     requested: record.manifest.permissions,
     granted: grant?.scopes ?? [],
-    permissions: permissionsOf(record, grant, level),
+    permissions: permissionsOf(sources, record),
     tools: sources.toolsOf(record),
     config: maskConfig(record.manifest.configSchema, await sources.effectiveConfig(record).catch(() => ({}))),
     installedAt: record.installedAt,
@@ -100,13 +103,12 @@ export async function infoOf(sources: ViewSources, record: StoredPlugin): Promis
 }
 
 /** One line for each request, and one for each scope that an operator filled in. */
-export function permissionsOf(
-  record: StoredPlugin,
-  grant: Grant | undefined,
-  level: IsolationLevel | null,
-): readonly PermissionView[] {
-  const granted = grant?.scopes ?? [];
-  return record.manifest.permissions.map((request) => permissionOf(record, request, granted, level));
+export function permissionsOf(sources: ViewSources, record: StoredPlugin): readonly PermissionView[] {
+  const granted = sources.grantOf(record)?.scopes ?? [];
+  const level = sources.levelOf(record);
+  return record.manifest.permissions.map((request) =>
+    permissionOf(record, request, granted, level, sources.connections()),
+  );
 }
 
 function permissionOf(
@@ -114,7 +116,9 @@ function permissionOf(
   request: PermissionRequest,
   granted: readonly Scope[],
   level: IsolationLevel | null,
+  connections: ReturnType<ViewSources["connections"]>,
 ): PermissionView {
+  const sentence = (scope: Scope): string => sentenceOf(scope) + connectionNote(connections, scope);
   const scopes = granted.filter((scope) => belongsTo(scope, request));
   const [first] = scopes;
   return {
@@ -123,8 +127,8 @@ function permissionOf(
     risk: riskOf(first ?? request),
     sentence:
       scopes.length > 0 && request.capability !== "tools"
-        ? scopes.map(sentenceOf).join("; ")
-        : wishSentence(record.manifest, request),
+        ? scopes.map(sentence).join("; ")
+        : wishSentence(record.manifest, request) + (request.scope ? connectionNote(connections, request.scope) : ""),
     ...(request.reason === undefined ? {} : { reason: displayLine(request.reason, 300) }),
     required: request.required,
     needsScope: request.scope === null && scopes.length === 0,
@@ -147,6 +151,8 @@ const ENFORCED_BY: Readonly<Record<string, string>> = {
   system: "nothing of the machine in the process; the host tells the granted fact",
   secrets: "the value stays in the vault; the host writes it into requests to the bound origin only",
   tools: "calls pass invoke()",
+  database:
+    "no file or connection in the process; a SQLite file is opened by a process of its own behind walls, a server by a role that is looked at before each use",
   agent:
     "a call of another tool passes invoke() for the agent that began it; a note is escaped, marked and rate-limited",
   events: "the broker passes on what was granted, bounded, to plugins that were granted to hear it",

@@ -1,3 +1,4 @@
+export { databaseAnswer, databaseCheckAnswer } from "./database-answers.ts";
 export {
   agentAnswer,
   type AgentAnswer,

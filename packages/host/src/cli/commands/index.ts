@@ -5,6 +5,7 @@ export { defineAuthoringCommands } from "./authoring.ts";
 export { defineCommandCommands } from "./command.ts";
 export { type CommandContext, globalOptions } from "./define.ts";
 export { defineBackupCommands } from "./backup.ts";
+export { defineDatabaseCommands } from "./database.ts";
 export { defineDemoCommand } from "./demo.ts";
 export { defineDoctorCommand } from "./doctor.ts";
 export { defineHostCommands } from "./host.ts";
