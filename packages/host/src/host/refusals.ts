@@ -11,6 +11,9 @@ export interface Refusals {
 /** That a call within the call waits for a person is the same to whoever called: it can go on when somebody agreed. */
 const SAID: ReadonlySet<string> = new Set(["denied", "approval"]);
 
+/** What only an operator can mend is said too. */
+const OPERATORS: ReadonlySet<string> = new Set(["secret_missing", "digest_mismatch"]);
+
 /** Calls that are in flight and were refused something; a plugin that asks after its call ended must not fill this. */
 const MOST = 10_000;
 
@@ -19,7 +22,7 @@ export function createRefusals(): Refusals {
   return {
     note({ callId, outcome, reason, method, target }) {
       if (callId === null || outcome === "succeeded" || reason === undefined || !isErrorCode(reason)) return;
-      if (!SAID.has(ERROR_CODES[reason].category) && reason !== "secret_missing") return;
+      if (!SAID.has(ERROR_CODES[reason].category) && !OPERATORS.has(reason)) return;
       if (last.size >= MOST) last.clear();
       last.set(callId, `The host refused it ${method} ${target} (${reason}: ${ERROR_CODES[reason].meaning})`);
     },

@@ -136,11 +136,9 @@ describe("what this version does not serve", () => {
       "an MCP server that runs elsewhere",
       'mcp_servers: [{ name: files, url: "https://mcp.example.com/mcp" }]',
     ],
-    ["exec", "permissions: { exec: [{ command: git, args: [log] }] }", "exec", ""],
     ["database", "permissions: { database: [{ connection: orders }] }", "database", ""],
     ["agent", "permissions: { agent: [{ tools: [echo__echo] }] }", "agent", ""],
     ["events", "permissions: { events: [{ direction: publish, topic: a.b }] }", "events", ""],
-    ["system", "permissions: { system: [{ facet: hostname }] }", "system", ""],
   ])("%s: is refused at load, by name, and never ignored", async (_name, more, word, contribution) => {
     const yml = manifestOf("field", [toolLine("hello")], more);
     const source = await home.plugin(`unserved-${++n}`, {

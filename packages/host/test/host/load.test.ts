@@ -191,10 +191,16 @@ describe("loading a plugin", () => {
   it("refuses a contribution or grant that nothing enforces yet, instead of ignoring it", async () => {
     home = await makeHome();
     const host = await home.open();
-    const more = "permissions: { exec: [{ command: /bin/ls, args: [] }] }";
-    await host.plugins.install(OPERATOR, { source: await loudPlugin("shell", more) });
-    await host.plugins.approve(OPERATOR, "shell", {});
-    expect(await failure(host.plugins.load(OPERATOR, "shell"))).toMatchObject({ code: "not_enforceable" });
+    const source = await home.plugin("elsewhere", {
+      "plugin.yml": manifestOf("elsewhere", [toolLine("hello")]).replace(
+        "contributes:",
+        'contributes:\n  mcp_servers: [{ name: far, url: "https://mcp.example.com/mcp" }]',
+      ),
+      "plugin.js": LOUD,
+    });
+    await host.plugins.install(OPERATOR, { source });
+    await host.plugins.approve(OPERATOR, "elsewhere", {});
+    expect(await failure(host.plugins.load(OPERATOR, "elsewhere"))).toMatchObject({ code: "not_enforceable" });
   });
 });
 
