@@ -11,12 +11,12 @@ description: Remembers which of its tools were called.
 entry: plugin.js
 contributes:
   tools:
-    - { name: look, description: Reads., effect: read, input_schema: &none { type: object } }
-    - { name: save, description: Writes., effect: write, input_schema: { type: object } }
-    - { name: send, description: Sends., effect: external, input_schema: { type: object } }
-    - { name: wipe, description: Removes., effect: destructive, input_schema: { type: object } }
-    - { name: seen, description: Tells., effect: read, input_schema: { type: object } }
-    - { name: hold, description: Waits for the next hold or for its end., effect: read, input_schema: { type: object } }
+    - { name: look, description: Reads., effect: read, input_schema: { type: object, properties: { what: { type: string } } } }
+    - { name: save, description: Writes., effect: write, input_schema: { type: object, properties: { what: { type: string } } } }
+    - { name: send, description: Sends., effect: external, input_schema: { type: object, properties: { what: { type: string } } } }
+    - { name: wipe, description: Removes., effect: destructive, input_schema: { type: object, properties: { what: { type: string } } } }
+    - { name: seen, description: Tells., effect: read, input_schema: { type: object, properties: { what: { type: string } } } }
+    - { name: hold, description: Waits for the next hold or for its end., effect: read, input_schema: { type: object, properties: { what: { type: string } } } }
   commands:
     - { name: look, description: "/look WHAT", tool: look }
     - { name: save, description: "/save WHAT", tool: save }
@@ -30,7 +30,7 @@ contributes:
     - { method: PATCH, path: /notes/look, tool: look }
 permissions: {}
 config_schema: {}
-`.replace("&none ", "");
+`;
 
 const CODE = `
 let seen = [];
@@ -45,6 +45,32 @@ export default { tools: {
       waiting = () => resolve({ held: true });
       ctx.signal.addEventListener("abort", () => resolve({ held: false }));
     });
+  },
+} };
+`;
+
+/** A plugin that calls tools on behalf of whoever calls it. */
+const DEPUTY = `id: deputy
+name: Deputy
+version: 1.0.0
+description: Calls tools of another plugin.
+entry: plugin.js
+contributes:
+  tools:
+    - { name: ask, description: Calls a tool., effect: read, input_schema: { type: object } }
+permissions:
+  agent: [{ tools: ["ledger__*"] }]
+config_schema: {}
+`;
+
+const DEPUTY_CODE = `
+export default { tools: {
+  async ask({ tool, input }, ctx) {
+    try {
+      return { answer: await ctx.agent.callTool(tool, input) };
+    } catch (error) {
+      return { refused: String(error.code ?? error.message) };
+    }
   },
 } };
 `;
@@ -70,6 +96,7 @@ export async function openLedger(config = ALLOWING, options: Partial<CreateHostO
   const home = await makeHome(config);
   const host = await home.open(options);
   await installed(host, await home.plugin("ledger", { "plugin.yml": MANIFEST, "plugin.js": CODE }));
+  await installed(host, await home.plugin("deputy", { "plugin.yml": DEPUTY, "plugin.js": DEPUTY_CODE }));
   return {
     home,
     host,
