@@ -4,8 +4,8 @@ import type { BackupAnswer, BackupRequest } from "./host-api/backup.ts";
 import type { DatabasesApi } from "./host-api/databases.ts";
 import type { InvokeAnswer, InvokeRequest, PluginNote, ToolsApi } from "./host-api/calls.ts";
 import type { CommandsApi, RoutesApi } from "./host-api/entrances.ts";
+import type { ApprovalsApi } from "./host-api/approvals.ts";
 import type {
-  ApprovalsApi,
   DoctorReport,
   HostStats,
   Operator,
@@ -62,8 +62,13 @@ export type { BackupAnswer, BackupRequest, RestoreAnswer, RestoreRequest } from 
 export type { ContentMark, InvokeAnswer, InvokeRequest, OutputChanges, PluginNote, ToolSummary, ToolsApi } from "./host-api/calls.ts";
 export type { CommandRun, CommandsApi, CommandSummary, RouteCall, RoutesApi } from "./host-api/entrances.ts";
 export type {
-  ApprovalView,
+  ApprovalChange,
   ApprovalsApi,
+  ApprovalView,
+  ApproveCallOptions,
+  PromptStats,
+} from "./host-api/approvals.ts";
+export type {
   DoctorReport,
   HostStats,
   Operator,

@@ -1,2 +1,11 @@
-export { type CallApprovals, type CallBinding, createCallApprovals } from "./calls.ts";
-export { type CallAnswer, decideCall, decidedEvent, getApproval } from "./decide.ts";
+export type { CallBinding } from "./binding.ts";
+export { type CallApprovals, type CoveringApproval, createCallApprovals, saidNo } from "./calls.ts";
+export { type Answerer, type CallAnswer, decideCall, getApproval, withdrawCall } from "./decide.ts";
+export { type ApprovalDeps, end, expireDue } from "./end.ts";
+export { decidedEvent, endedEvent } from "./events.ts";
+export { type FeedChange, watchRequests } from "./feed.ts";
+export { createMeter, type Meter } from "./meter.ts";
+export { matchScope } from "./scope.ts";
+export { scopeWords } from "./sentence.ts";
+export { narrowed } from "./within.ts";
+export { createWaiting, MOST_WAIT_MS, type Waiting } from "./wait.ts";

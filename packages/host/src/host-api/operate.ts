@@ -1,36 +1,11 @@
-import type { IsolationLevel, PluginRef } from "../kernel/index.ts";
+import type { IsolationLevel } from "../kernel/index.ts";
+import type { PromptStats } from "./approvals.ts";
 
 /** Who performs an operator's verb; goes into the audit. */
 export interface Operator {
   readonly name: string;
   /** Id of the token that proved it; absent for the home's user. */
   readonly token?: string;
-}
-
-export interface ApprovalView {
-  readonly id: string;
-  readonly kind: "plugin" | "call";
-  readonly state: "pending" | "approved" | "denied" | "expired" | "consumed";
-  readonly createdAt: number;
-  readonly expiresAt: number | null;
-  readonly plugin: PluginRef;
-  /** Written by the host from validated data. */
-  readonly sentence: string;
-  readonly tool?: string;
-  readonly agent?: string;
-  /** Canonical, redacted input of the call. */
-  readonly input?: unknown;
-  readonly decidedBy?: string;
-}
-
-export interface ApprovalsApi {
-  list(filter?: { readonly state?: ApprovalView["state"] }): Promise<readonly ApprovalView[]>;
-  approve(
-    operator: Operator,
-    id: string,
-    options?: { readonly expiresAt?: number; readonly uses?: number },
-  ): Promise<ApprovalView>;
-  deny(operator: Operator, id: string, reason?: string): Promise<ApprovalView>;
 }
 
 export interface SecretView {
@@ -83,4 +58,5 @@ export interface HostStats {
   readonly loadedPlugins: number;
   readonly registry: { readonly totalPlugins: number; readonly activePlugins: number };
   readonly calls: { readonly total: number; readonly failed: number; readonly denied: number };
+  readonly approvals: PromptStats;
 }

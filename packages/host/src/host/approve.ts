@@ -89,7 +89,9 @@ export async function approvePlugin(
           ...(kept ? { data_of: kept.from } : {}),
         },
       }),
-      ...(pending ? [decidedEvent(clock, pending, { state: "approved", operator: operator.name })] : []),
+      ...(pending
+        ? [decidedEvent(pending, { state: "approved", operator: operator.name, token: operator.token, time: now })]
+        : []),
     ],
   });
   await Promise.all([deps.refresh(), kept && deps.spaces.refresh()]);
@@ -211,8 +213,8 @@ export async function denyPlugin(
   const current = await approvable(deps, record, actor);
   const pending = await pendingApproval(deps, current);
   const before = withdrawal(deps, current, operator);
-  const answer = { state: "denied", operator: operator.name, reason } as const;
   const now = deps.clock.now();
+  const answer = { state: "denied", operator: operator.name, token: operator.token, reason, time: now } as const;
   const denied = await deps.catalog.move(current, "denied", {
     actor,
     reason: reason ?? "denied",
@@ -220,7 +222,7 @@ export async function denyPlugin(
       ...before.statements,
       ...(pending ? [decideApproval(pending.id, { state: "denied", by: operator.name, at: now, reason })] : []),
     ],
-    events: [...before.events, ...(pending ? [decidedEvent(deps.clock, pending, answer)] : [])],
+    events: [...before.events, ...(pending ? [decidedEvent(pending, answer)] : [])],
   });
   await deps.refresh();
   return denied;

@@ -33,6 +33,7 @@ import { createLogBook } from "./logs.ts";
 import { openBroker } from "./open-broker.ts";
 import { openAgents } from "./open-agents.ts";
 import { openOutputs } from "./open-outputs.ts";
+import { openApprovals } from "./open-approvals.ts";
 import { openPath } from "./open-path.ts";
 import { openPolicy } from "./open-policy.ts";
 import { openRuntime } from "./open-runtime.ts";
@@ -188,13 +189,15 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     connections: () => state.config.databases,
     toolsOf: (record) => declaredTools(record, state.decisions, levelOf(record.ref), state.time.read()),
   };
+  const approvals = await openApprovals(parts, options.onDefect);
   const invoke = createInvoke({
     gate: agents.gate,
     clock,
     audit,
     routes,
     flow,
-    approvals: createCallApprovals(db, audit, clock),
+    approvals: approvals.calls,
+    waiting: approvals.waiting,
     running: runtime.running,
     wake: runtime.wake,
     redact: outputs.redactJson,
@@ -258,6 +261,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     places: { realPath: realPathOf, neverGrantable: (path) => isNeverGrantable(path, forbiddenPaths), findCommand },
   };
   const plugins = createPluginsApi(pluginsDeps);
+  const approvalsApi = createApprovalsApi(pluginsDeps, approvals.meter);
   const keys = createKeysApi({
     db,
     audit,
@@ -329,7 +333,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     await looking;
     // Whatever fails on the way, the home is released.
     await runtime.close().catch(options.onDefect);
-    await counters.flush().catch(options.onDefect);
+    await Promise.all([counters.flush(), approvals.close()]).catch(options.onDefect);
     await audit
       .record({ v: 1, id: newId("evt"), time: clock.now(), type: "host.stopped", actor: "host" })
       .catch(options.onDefect);
@@ -387,6 +391,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
         loadedPlugins: loaded,
         registry: { totalPlugins: all.length, activePlugins: all.filter(({ state: now }) => now === "running").length },
         calls: { ...counters.totals },
+        approvals: await approvalsApi.stats(),
       };
         vault,
         vaultRollback: parts.vaultRollback,

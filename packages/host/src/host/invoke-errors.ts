@@ -34,9 +34,9 @@ export function deniedCall({ caller }: Call, route: CallRoute, decision: PolicyD
   });
 }
 
-export function approvalRequired(route: CallRoute, approval: string): SallyportError {
+export function approvalRequired(route: CallRoute, { rule }: PolicyDecision, approval: string): SallyportError {
   return new PolicyViolationError("approval_required", `An operator must approve this call of ${route.name}.`, {
-    detail: `Rule ${route.decision.rule} asks for approval of ${route.effect} tools.`,
+    detail: `Rule ${rule} asks for approval of ${route.effect} tools.`,
     fix: `Run: sallyport approval approve ${approval} — then make the same call again.`,
     data: { approval },
   });

@@ -1,5 +1,4 @@
 import { setMaxListeners } from "node:events";
-import type { CallApprovals } from "../approval/index.ts";
 import type { AuditLog } from "../audit/index.ts";
 import type { InvokeAnswer, InvokeRequest } from "../host-api.ts";
 import {
@@ -20,8 +19,8 @@ import { systemTimers, type Timers } from "../rpc/index.ts";
 import type { PluginProcess } from "../supervisor/index.ts";
 import type { AgentGate } from "./agents.ts";
 import { assertNamed, type Call, type CallInput, contentOf, fitsAudit, invokedEvent, newCall } from "./call.ts";
+import { type CallApprovalDeps, passFor } from "./call-approval.ts";
 import {
-  approvalRequired,
   auditUnavailable,
   cancelledBefore,
   changedMeanwhile,
@@ -35,13 +34,12 @@ import type { FlowTracker } from "./flow.ts";
 import type { OutputGate } from "./outputs.ts";
 import type { CallRoute, RouteTable } from "./route.ts";
 
-export interface InvokeDeps {
+export interface InvokeDeps extends CallApprovalDeps {
   /** Whether the caller may ask at all, and how often. */
   readonly gate: AgentGate;
   readonly clock: Clock;
   readonly audit: AuditLog;
   readonly routes: RouteTable;
-  readonly approvals: CallApprovals;
   readonly flow: Pick<FlowTracker, "began" | "ended">;
   /** The plugin's process, if it runs; else starts it through the gates of a load. */
   running(plugin: PluginRef, agent: string): PluginProcess | undefined;
@@ -102,11 +100,12 @@ async function run(deps: InvokeDeps, call: Call): Promise<unknown> {
   if (!checked.ok) throw invalidInput(decided, checked.problems);
   if (!deps.audit.healthy) throw auditUnavailable();
 
-  const asks = decideCall(call, decided, input).decision === "require_approval";
-  const approved = asks ? await approval(deps, call, decided, input) : null;
   const signal = request.signal ?? NEVER_ABORTED;
+  const decision = decideCall(call, decided, input);
+  const asks = decision.decision === "require_approval";
+  const pass = asks ? await passFor(deps, call, decided, decision, input, signal) : null;
   let process = deps.running(decided.plugin, caller.agent) ?? (await started(deps, call, decided, signal));
-  if (approved !== null) await deps.approvals.consume((call.approval = approved), input.digest);
+  await pass?.spend();
   // It may have been stopped for want of calls, or to make room, between its start and now.
   for (let tries = 0; process.state !== "running" && tries < STARTS; tries++) {
     process = await started(deps, call, decided, signal);
@@ -130,7 +129,7 @@ async function run(deps: InvokeDeps, call: Call): Promise<unknown> {
     timeoutMs: route.timeoutMs,
     intent,
     signal,
-    ...(call.approval === undefined ? {} : { exclusive: true }),
+    ...(pass === null ? {} : { exclusive: true, within: pass.within }),
     ...(request.onProgress ? { progress: request.onProgress } : {}),
   });
   await intent;
@@ -162,27 +161,16 @@ function decideAgain(deps: InvokeDeps, call: Call, before: CallRoute, input: Cal
   const now = exposedRoute(deps, call);
   const same =
     now === before || (now.definitionDigest === before.definitionDigest && now.plugin.digest === before.plugin.digest);
-  const covered = decideCall(call, now, input).decision === "allow" || call.approval !== undefined;
+  const asked = call.decision?.rule;
+  const { decision, rule } = decideCall(call, now, input);
+  // A yes answers the rule that asked for it, and no other.
+  const covered = decision === "allow" || (call.approval !== undefined && rule === asked);
   if (same && covered) return now;
   throw changedMeanwhile(now);
 }
 
 function isExpired(deps: InvokeDeps, route: CallRoute): boolean {
   return route.expiresAt !== undefined && route.expiresAt <= deps.clock.now();
-}
-
-/** The id of an approval that covers this call. @throws {PolicyViolationError} `approval_required`. */
-async function approval(deps: InvokeDeps, call: Call, route: CallRoute, input: CallInput): Promise<string> {
-  const binding = {
-    ...route,
-    tool: route.name,
-    agent: call.caller.agent,
-    inputDigest: input.digest,
-    input: deps.redact(input.value),
-  };
-  const found = await deps.approvals.find(binding, call.request.approvalId);
-  if ("pending" in found) throw approvalRequired(route, found.pending);
-  return found.approved;
 }
 
 /** A caller that gives up, or whose time is over, need not wait for a start; the start goes on for others. */

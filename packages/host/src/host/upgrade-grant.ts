@@ -70,7 +70,9 @@ export async function grantUpgrade(
           added: difference.added.map(({ key }) => key),
         },
       }),
-      ...(pending ? [decidedEvent(deps.clock, pending, { state: "approved", operator: operator.name })] : []),
+      ...(pending
+        ? [decidedEvent(pending, { state: "approved", operator: operator.name, token: operator.token, time: now })]
+        : []),
     ],
   });
   await deps.refresh();

@@ -15,16 +15,24 @@ export { openDatabase, type OpenDatabaseOptions } from "./open.ts";
 export { loadOrCreateSigningKey } from "./signing-key.ts";
 export { deleteAgent, listAgents, saveAgent } from "./repositories/agents.ts";
 export { deleteAllowed, listAllowed, saveAllowed } from "./repositories/allow-list.ts";
+export { APPROVAL_EDGES, APPROVAL_STATES, type ApprovalState } from "./repositories/approval-states.ts";
 export {
   type ApprovalDecision,
+  type ApprovalEnd,
   type ApprovalFilter,
+  approvalsForCall,
+  type ApprovalSubject,
   closeApprovalsOf,
   consumeApproval,
+  countApprovals,
   decideApproval,
-  expireApprovals,
+  dueApprovals,
+  endApproval,
   findApproval,
   insertApproval,
+  lastApprovedCall,
   listApprovals,
+  withdrawCallsOf,
 } from "./repositories/approvals.ts";
 export { deleteCeiling, listCeilings, saveCeiling } from "./repositories/ceilings.ts";
 export {
@@ -38,6 +46,7 @@ export {
 export { disableTools, enableTool, listEnabledTools } from "./repositories/enabled-tools.ts";
 export { claimDataSpace, listDataSpaces, purgeDataSpace, releaseDataSpace } from "./repositories/data-spaces.ts";
 export { createKvStore, type KvStore } from "./repositories/kv.ts";
+export { countPrompts, listPromptCounts, type PromptCount } from "./repositories/prompt-counts.ts";
 export { deleteOverride, listOverrides, saveOverride } from "./repositories/policy-overrides.ts";
 export { findConfig, saveConfig } from "./repositories/plugin-config.ts";
 export {
@@ -74,6 +83,8 @@ export type { Schema } from "./schema.ts";
 export type {
   AllowListEntry,
   Appended,
+  ApprovalFacts,
+  ApprovalScope,
   Ceiling,
   ChainFilter,
   ChainHead,

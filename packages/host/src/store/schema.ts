@@ -12,6 +12,7 @@ export interface Schema {
   policy_overrides: PolicyOverridesTable;
   revocations: RevocationsTable;
   approvals: ApprovalsTable;
+  prompt_counts: PromptCountsTable;
   kv: KvTable;
   data_spaces: DataSpacesTable;
   settings: SettingsTable;
@@ -99,7 +100,6 @@ export interface ToolRulesTable {
   set_at: number;
 }
 
-export interface RevocationsTable {
 export interface PolicyOverridesTable {
   id: string;
   rule: string;
@@ -108,6 +108,7 @@ export interface PolicyOverridesTable {
   set_at: number;
 }
 
+export interface RevocationsTable {
   kind: string;
   value: string;
   plugin_id: string;
@@ -130,12 +131,29 @@ export interface ApprovalsTable {
   plugin_digest: string;
   tool: string | null;
   agent: string | null;
+  operator: string | null;
+  token: string | null;
+  via: string | null;
   input_digest: string | null;
   definition_digest: string | null;
   policy_snapshot: string | null;
+  rule: string | null;
   input: string | null;
+  facts: string | null;
+  scope: string | null;
+  wide: number;
   uses_left: number | null;
+  uses: number;
+  ended_at: number | null;
+  ended_by: string | null;
+  ended_reason: string | null;
   sentence: string;
+}
+
+export interface PromptCountsTable {
+  agent: string;
+  calls: number;
+  prompts: number;
 }
 
 export interface DataSpacesTable {

@@ -2,6 +2,7 @@ import type { CompiledQuery, Kysely } from "kysely";
 import type { Scope } from "../capability/index.ts";
 import type { Decision, PluginRef, PluginState } from "../kernel/index.ts";
 import type { Manifest } from "../manifest/index.ts";
+import type { ApprovalState } from "./repositories/approval-states.ts";
 import type { Schema } from "./schema.ts";
 
 /** One statement of a unit. `expect`: rows it must change, exactly; otherwise the whole unit is undone. */
@@ -214,7 +215,7 @@ export interface Revocation {
 export interface StoredApproval {
   readonly id: string;
   readonly kind: "plugin" | "call";
-  readonly state: "pending" | "approved" | "denied" | "expired" | "consumed";
+  readonly state: ApprovalState;
   readonly createdAt: number;
   readonly expiresAt: number | null;
   readonly decidedAt: number | null;
@@ -223,14 +224,46 @@ export interface StoredApproval {
   readonly plugin: PluginRef;
   readonly tool: string | null;
   readonly agent: string | null;
+  /** The operator who made the call as the agent, and the id of the token that proved who asked. */
+  readonly operator: string | null;
+  readonly token: string | null;
+  /** The plugin through which the agent's call came, and the tools on the way, the agent's own call first. */
+  readonly via: { readonly plugin: PluginRef; readonly chain: readonly string[] } | null;
   readonly inputDigest: string | null;
   readonly definitionDigest: string | null;
   readonly policySnapshot: string | null;
+  /** Id of the rule that asked. */
+  readonly rule: string | null;
   /** Canonical and redacted; `undefined` when absent. */
   readonly input: unknown;
+  /** What people are told of the call beside the sentence, as it was when it was asked. Written by the host. */
+  readonly facts: ApprovalFacts | null;
+  /** What an operator's yes covers; `null`: exactly the call that was asked about. */
+  readonly scope: ApprovalScope | null;
   /** Executions left once approved; `null`: no such limit. */
   readonly usesLeft: number | null;
+  /** Executions so far. */
+  readonly uses: number;
+  /** When, by whom and why it expired, or was cancelled or withdrawn. */
+  readonly endedAt: number | null;
+  readonly endedBy: string | null;
+  readonly endedReason: string | null;
   readonly sentence: string;
+}
+
+export interface ApprovalFacts {
+  readonly effect: string;
+  /** Sentences of what the plugin may do at most. */
+  readonly reach: readonly string[];
+  /** What differs from the last call of this tool that was approved for this agent; absent when there was none. */
+  readonly changes?: readonly string[];
+}
+
+export interface ApprovalScope {
+  /** Conditions on arguments. What they name may vary; every other argument is as it was asked. */
+  readonly match?: Readonly<Record<string, unknown>>;
+  /** A capability that is in here reaches only this far during the call. Each within the grant. */
+  readonly within?: readonly Scope[];
 }
 
 export interface StoredAgent {

@@ -68,6 +68,8 @@ export interface CallContext {
   readonly intent: Promise<void>;
   readonly signal: AbortSignal;
   readonly progress?: (progress: Progress) => void;
+  /** A capability that is in here reaches only this far during the call, whatever was granted. */
+  readonly within?: readonly Scope[] | undefined;
   /** Only what is served outside a call is served: log and kv. */
   readonly limited?: boolean;
 }

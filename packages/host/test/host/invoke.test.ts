@@ -295,7 +295,8 @@ describe("policy and approval of a call", () => {
     const ran = await call("a");
     expect(ran).toMatchObject({ success: true });
     expect(await events(host, ran.callId)).toMatchObject([
-      { approval: id, decision: "require_approval" },
+      { type: "approval.used", approval: id },
+      { approval: id, decision: "require_approval", phase: "intent" },
       { outcome: "succeeded" },
     ]);
     expect(failed(await call("a")).approval?.id).not.toBe(id);
@@ -324,7 +325,9 @@ describe("policy and approval of a call", () => {
     const id = failed(await call("no")).approval?.id ?? "";
     await host.approvals.deny(OPERATOR, id, "not today");
     expect(await host.invoke(AGENT, { tool: "echo__note", input: { text: "no" }, approvalId: id })).toMatchObject({
-      code: "approval_required",
+      code: "policy_denied",
+      error: "An operator said no to this call.",
+      detail: "not today",
     });
     await expect(host.approvals.approve(OPERATOR, id)).rejects.toMatchObject({ code: "conflict" });
   });

@@ -63,9 +63,10 @@ function held(start: { decision?: Decision } = {}) {
     audit,
     routes,
     approvals: {
-      find: () => Promise.resolve({ approved: "apr_1" }),
+      find: () => Promise.resolve({ approved: { id: "apr_1" } }),
       consume: () => Promise.resolve(),
     },
+    waiting: { answered: () => Promise.resolve(null) },
     running: () => undefined,
     wake() {
       waking.open();

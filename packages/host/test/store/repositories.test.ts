@@ -3,8 +3,10 @@ import type { Grant } from "../../src/capability/index.ts";
 import type { Manifest } from "../../src/manifest/index.ts";
 import {
   activatePlugin,
+  approvalsForCall,
   closeApprovalsOf,
   consumeApproval,
+  countApprovals,
   countExecutions,
   createKvStore,
   decideApproval,
@@ -13,7 +15,8 @@ import {
   deletePlugin,
   deleteToolRule,
   deleteToolRulesOf,
-  expireApprovals,
+  dueApprovals,
+  endApproval,
   findApproval,
   findConfig,
   findGrant,
@@ -23,6 +26,7 @@ import {
   insertGrant,
   insertPlugin,
   insertRevocation,
+  lastApprovedCall,
   listAllowed,
   listApprovals,
   listCeilings,
@@ -38,6 +42,7 @@ import {
   saveToolRule,
   type StoredApproval,
   type StoredPlugin,
+  withdrawCallsOf,
   withdrawGrant,
   withdrawGrantsOf,
 } from "../../src/store/index.ts";
@@ -96,11 +101,21 @@ const approval = (change: Partial<StoredApproval> = {}): StoredApproval => ({
   plugin: plugin().ref,
   tool: "weather__forecast",
   agent: "local",
+  operator: "ann",
+  token: "tok_1",
+  via: { plugin: { id: "trip", version: "1.0.0", digest: "sha256:t" }, chain: ["trip__plan"] },
   inputDigest: "sha256:i",
   definitionDigest: "sha256:d",
   policySnapshot: "sha256:s",
+  rule: "default:write",
   input: { city: "Bern" },
+  facts: { effect: "write", reach: ["may read files in /data and below"], changes: [] },
+  scope: null,
   usesLeft: 2,
+  uses: 0,
+  endedAt: null,
+  endedBy: null,
+  endedReason: null,
   sentence: "may run forecast",
   ...change,
 });
@@ -322,7 +337,7 @@ describe("approvals", () => {
     expect(await findApproval(database, "apr_1")).toMatchObject({ state: "approved", usesLeft: 1 });
     const racing = await Promise.allSettled([use(), use(), use()]);
     expect(racing.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
-    expect(await findApproval(database, "apr_1")).toMatchObject({ state: "consumed", usesLeft: 0 });
+    expect(await findApproval(database, "apr_1")).toMatchObject({ state: "consumed", usesLeft: 0, uses: 2 });
   });
 
   it("without a number of uses last until they expire or are closed", async () => {
@@ -334,10 +349,32 @@ describe("approvals", () => {
     ]);
     await database.atomically([consumeApproval("apr_1", { inputDigest: "sha256:i", at: 30 })]);
     expect(await findApproval(database, "apr_1")).toMatchObject({ state: "approved", usesLeft: null });
-    await database.atomically([expireApprovals(100)]);
-    expect(await findApproval(database, "apr_1")).toMatchObject({ state: "expired" });
+    expect((await dueApprovals(database, 100)).map(({ id }) => id)).toEqual(["apr_1"]);
+    const expire = (id: string) => endApproval(id, { state: "expired", by: "host", at: 100, reason: "time" });
+    await database.atomically([expire("apr_1")]);
+    await expect(database.atomically([expire("apr_2")])).rejects.toMatchObject({ code: "conflict" });
+    expect(await findApproval(database, "apr_1")).toMatchObject({ state: "expired", endedBy: "host", endedAt: 100 });
     await database.atomically([closeApprovalsOf({ id: "weather" }, "ann", 5, "revoked")]);
-    expect(await findApproval(database, "apr_2")).toMatchObject({ state: "denied", reason: "revoked" });
+    expect(await findApproval(database, "apr_2")).toMatchObject({ state: "withdrawn", endedReason: "revoked" });
+  });
+
+  it("that cover other inputs are found for every input, and used for every one", async () => {
+    const database = await open();
+    await database.atomically([insertApproval(approval())]);
+    const call = { tool: "weather__forecast", agent: "local", inputDigest: "sha256:j", deniedAfter: 0 };
+    expect(await approvalsForCall(database, call)).toEqual([]);
+    const scope = { match: { city: { glob: "Be*" } }, within: grant().scopes };
+    await database.atomically([
+      decideApproval("apr_1", { state: "approved", by: "ann", at: 20, scope, expiresAt: 60, usesLeft: null }),
+    ]);
+    expect(await approvalsForCall(database, call)).toMatchObject([{ id: "apr_1", scope, usesLeft: null }]);
+    expect(await listApprovals(database, { standing: true })).toHaveLength(1);
+    expect(await countApprovals(database)).toEqual({ waiting: 0, standing: 1 });
+    await database.atomically([consumeApproval("apr_1", { inputDigest: "sha256:j", at: 30 })]);
+    expect(await findApproval(database, "apr_1")).toMatchObject({ state: "approved", uses: 1 });
+    expect(await lastApprovedCall(database, "weather__forecast", "local")).toMatchObject({ id: "apr_1" });
+    await database.atomically([withdrawCallsOf({ agent: "local" }, "ann", 5, "agent removed")]);
+    expect(await findApproval(database, "apr_1")).toMatchObject({ state: "withdrawn" });
   });
 });
 

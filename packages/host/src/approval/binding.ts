@@ -1,0 +1,65 @@
+import type { Scope } from "../capability/index.ts";
+import { type Caller, canonicalJson, type PluginRef } from "../kernel/index.ts";
+import type { StoredApproval } from "../store/index.ts";
+import { scopeCovers } from "./scope.ts";
+
+/** All that an approval of one call is bound to. A change in any of it makes another request. */
+export interface CallBinding {
+  readonly plugin: PluginRef;
+  /** `<plugin>__<tool>`. */
+  readonly tool: string;
+  /** Digest of the whole tool definition. */
+  readonly definitionDigest: string;
+  /** The agent, the operator who acts as it, the token that proved who asks, and through which plugin. */
+  readonly caller: Caller;
+  /** Digest of the canonical input. */
+  readonly inputDigest: string;
+  /** The canonical input itself; never stored. */
+  readonly value: unknown;
+  /** For people; redacted. */
+  readonly input: unknown;
+  readonly effect: string;
+  /** What the plugin was granted. */
+  readonly scopes: readonly Scope[];
+  readonly policySnapshot: string;
+  /** Id of the rule that asks. */
+  readonly rule: string;
+}
+
+/** Whether a request or an answer is about this call by this caller. */
+export function isAbout(approval: StoredApproval, binding: CallBinding): boolean {
+  return isOf(approval, binding) && bytesOf(approval) === bytesOf(binding) && underPolicy(approval, binding);
+}
+
+/** Whether an answer, when it is a yes, reaches this call's input. @throws nothing: what cannot be read covers nothing. */
+export function coversInput(approval: StoredApproval, binding: CallBinding): boolean {
+  return approval.inputDigest === binding.inputDigest || scopeCovers(approval, binding);
+}
+
+/** Asked by the same, in the same way, for the same tool. */
+export function isOf(approval: StoredApproval, { tool, caller }: CallBinding): boolean {
+  return (
+    approval.kind === "call" &&
+    approval.tool === tool &&
+    approval.agent === caller.agent &&
+    approval.operator === (caller.operator ?? null) &&
+    canonicalJson(approval.via) === canonicalJson(viaOf(caller))
+  );
+}
+
+export function viaOf({ via }: Caller): StoredApproval["via"] {
+  return via === undefined ? null : { plugin: refOf(via.plugin), chain: [...via.chain] };
+}
+
+function bytesOf({ plugin, definitionDigest }: Pick<StoredApproval, "plugin" | "definitionDigest">): string {
+  return canonicalJson([refOf(plugin), definitionDigest]);
+}
+
+function refOf({ id, version, digest }: PluginRef) {
+  return { id, version, digest };
+}
+
+/** A yes answers the rule that asked for it, whatever else the policy says by now; from before rules were kept, only the same policy. */
+function underPolicy({ policySnapshot, rule }: StoredApproval, binding: CallBinding): boolean {
+  return rule === null ? policySnapshot === binding.policySnapshot : rule === binding.rule;
+}
