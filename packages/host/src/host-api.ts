@@ -93,6 +93,7 @@ export type {
   StopOptions,
   StoreCheckAnswer,
 } from "./host-api/plugins.ts";
+export type { LearnAnswer, LearnedPermission, LearnedRefusal, LearnRequest } from "./host-api/learn.ts";
 export type { RefreshView, RegistriesApi, RegistryView, SearchHitView } from "./host-api/registries.ts";
 export type { KeysApi, SignerView, TrustView, TrustedKeyView, VerifyAnswer } from "./host-api/trust.ts";
 export type {

@@ -34,6 +34,7 @@ export { canonicalHost, canonicalHostPattern, hostMatches } from "./host-name.ts
 export { scopeKey } from "./key.ts";
 export { computeEffect, effectFloor, type EffectOfTool, riskOf } from "./risk.ts";
 export { parseScopeArgument } from "./scope-argument.ts";
+export { scopeArguments } from "./scope-text.ts";
 export { commandLine, sentenceOf } from "./sentence.ts";
 export { HOOK_EVENTS, type HookEvent, isHookEvent, isTopic, isTopicPattern, markPath } from "./topics.ts";
 export { nameMatches } from "./patterns.ts";

@@ -3,6 +3,7 @@ import type { Capability, ErrorCode, IsolationLevel, PluginRef, PluginState, Ris
 import type { Manifest } from "../manifest/index.ts";
 import type { LockEntry } from "../registry/index.ts";
 import type { ToolSummary } from "./calls.ts";
+import type { LearnAnswer, LearnRequest } from "./learn.ts";
 import type { Operator } from "./operate.ts";
 import type { SignerView, TrustView, VerifyAnswer } from "./trust.ts";
 import type { LockView, UpgradeAnswer, UpgradeRequest, UpgradeRow } from "./upgrade.ts";
@@ -200,6 +201,8 @@ export interface PluginsApi {
   list(): Promise<readonly PluginSummary[]>;
   /** Of the active version unless told. */
   info(id: string, version?: string): Promise<PluginInfo>;
+  /** What the active version really used, as the least that would have been enough. Changes nothing. @throws {SallyportError} `not_found`. */
+  learn(id: string, request?: LearnRequest): Promise<LearnAnswer>;
   approve(operator: Operator, id: string, request: ApproveRequest): Promise<PluginInfo>;
   deny(operator: Operator, id: string, reason?: string, version?: string): Promise<PluginSummary>;
   load(

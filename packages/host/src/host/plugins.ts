@@ -4,6 +4,7 @@ import type { StoredPlugin } from "../store/index.ts";
 import { approvePlugin, denyPlugin } from "./approve.ts";
 import { settleDependants } from "./dependencies.ts";
 import { install } from "./install-needed.ts";
+import { learn } from "./learn.ts";
 import { load } from "./load.ts";
 import { actorOf, answerable, eventOf, type PluginsDeps } from "./plugins-deps.ts";
 import { uninstall } from "./retire.ts";
@@ -43,6 +44,8 @@ export function createPluginsApi(deps: PluginsDeps): PluginsApi {
           .map(summary),
       ),
     info: async (id, version) => infoOf(views, catalog.get(id, version)),
+    learn: (id, request) =>
+      learn({ audit: deps.audit, catalog, grantOf: (record) => views.grantOf(record) }, id, request),
     approve: async (operator, id, request) =>
       infoOf(views, await approvePlugin(deps, operator, answerable(deps, id, request.version), request)),
     deny: async (operator, id, reason, version) =>
