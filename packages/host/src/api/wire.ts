@@ -1,5 +1,6 @@
 import type {
   ApprovalView,
+  ContentMark,
   HostStats,
   InstallAnswer,
   InvokeAnswer,
@@ -21,6 +22,7 @@ import type { Manifest } from "../manifest/index.ts";
 import type {
   ApprovalAnswer,
   CallAnswer,
+  ContentAnswer,
   InstallAnswerBody,
   LogLineAnswer,
   PermissionAnswer,
@@ -269,7 +271,13 @@ export function toApproval(approval: ApprovalView): ApprovalAnswer {
 
 export function toCall(answer: InvokeAnswer): CallAnswer {
   if (answer.success) {
-    return { success: true, call_id: answer.callId, result: answer.result, duration_ms: answer.durationMs };
+    return {
+      success: true,
+      call_id: answer.callId,
+      result: answer.result,
+      duration_ms: answer.durationMs,
+      ...(answer.content && { content: toContent(answer.content) }),
+    };
   }
   return {
     success: false,
@@ -280,7 +288,12 @@ export function toCall(answer: InvokeAnswer): CallAnswer {
     ...(answer.fix !== undefined && { fix: answer.fix }),
     ...(answer.approval && { approval: { id: answer.approval.id } }),
     ...(answer.retryAfterMs !== undefined && { retry_after_ms: answer.retryAfterMs }),
+    ...(answer.content && { content: toContent(answer.content) }),
   };
+}
+
+function toContent({ removed, ...content }: ContentMark): ContentAnswer {
+  return { ...content, ...(removed && { removed: [...removed] }) };
 }
 
 export function toStats(stats: HostStats): Record<string, unknown> {

@@ -1,4 +1,4 @@
-import { isSecret, SECRET_FORMATS } from "../vet/index.ts";
+import { isSecret, SECRET_FORMATS, type SecretFormat } from "../vet/index.ts";
 
 /** Finds credentials of well-known services in text by how they look, whoever they belong to. */
 export interface Credentials {
@@ -21,7 +21,6 @@ const SIGN =
 const LIBRARY: Readonly<Record<string, string>> = {
   "1password": "a 1Password token",
   anthropic: "an Anthropic key",
-  aws: "an AWS secret key",
   basicauth: "a password in a URL",
   "database-connection-string": "a database password",
   github: "a GitHub token",
@@ -32,13 +31,25 @@ const LIBRARY: Readonly<Record<string, string>> = {
   slack: "a Slack token",
 };
 /**
- * Not used: rules for files; the rule that lets a comment in the text turn the others off; and two whose patterns can be made to
- * take 0.2 s for a megabyte, whose formats are among our own.
+ * Not used: a rule for files; the rule that lets a comment in the text turn the others off; one that reports another place than
+ * where the credential is; and two whose patterns can be made to take 0.2 s for a megabyte. The last three formats are among ours.
  */
-const UNUSED: readonly string[] = ["gcp", "filter-comments", "sendgrid", "openai"];
+const UNUSED: readonly string[] = ["gcp", "filter-comments", "aws", "sendgrid", "openai"];
 const PREFIX = "@secretlint/secretlint-rule-";
-/** Our own formats that say little by themselves, or that a rule of the library has. */
-const NOT_OURS: readonly string[] = ["something that is called a secret", "a password in a URL"];
+const AWS_SECRET: SecretFormat = {
+  name: "an AWS secret key",
+  pattern:
+    /(?<=(?:SECRET|secret|Secret)_?(?:ACCESS|access|Access)_?(?:KEY|key|Key)["']?\s{0,4}(?::|=>|=)\s{0,4}["']?)[A-Za-z0-9/+=]{40}(?![A-Za-z0-9/+=])/g,
+  certain: true,
+};
+/** Also where the lines of a key are joined by `\n` in two characters, as in JSON. */
+const PRIVATE_KEY: SecretFormat = {
+  name: "a private key",
+  pattern: /-----BEGIN (?:[A-Z]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----(?:\s|\\[nr]){0,4}[A-Za-z0-9+/=]{16}/g,
+  certain: true,
+};
+/** Formats that say little by themselves, or that a rule of the library has, or that stand above. */
+const NOT_OURS: readonly string[] = ["something that is called a secret", "a password in a URL", PRIVATE_KEY.name];
 /** A key of an object is looked at together with its value, as in `aws_secret_access_key=…`. */
 const KEY_CHARS = 100;
 
@@ -53,7 +64,7 @@ export async function openCredentials(): Promise<Credentials & { readonly rules:
   const { rules } = await import("@secretlint/secretlint-rule-preset-recommend");
   const names = rules.map(({ meta }) => meta.id.replace(PREFIX, ""));
   const used = rules.filter(({ meta }) => !UNUSED.includes(meta.id.replace(PREFIX, "")));
-  const formats = SECRET_FORMATS.filter(({ name }) => !NOT_OURS.includes(name));
+  const formats = [...SECRET_FORMATS.filter(({ name }) => !NOT_OURS.includes(name)), AWS_SECRET, PRIVATE_KEY];
   let hits: Hit[] = [];
   const handlers = used.map((rule) => {
     const what = LIBRARY[rule.meta.id.replace(PREFIX, "")] ?? "a credential";
@@ -126,7 +137,7 @@ const KEY_LINES =
   /(?:[A-Za-z0-9+/=]{16,}(?:\s|\\[nr])*)*[A-Za-z0-9+/=]{0,15}(?:\s|\\[nr])*(?:-----END [A-Z ]{0,40}-----)?/y;
 
 function endOf(text: string, end: number, name: string): number {
-  if (name !== "a private key") return end;
+  if (name !== PRIVATE_KEY.name) return end;
   KEY_LINES.lastIndex = end;
   return end + (KEY_LINES.exec(text)?.[0].length ?? 0);
 }

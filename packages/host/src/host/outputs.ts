@@ -65,20 +65,22 @@ export function createOutputGate({ redactor, credentials, masks }: OutputGateDep
     // First what is known, in the whole text: a secret must not be cut in two.
     const known = redactor.redactText(output);
     if (of <= LIMITS.outputBytes) return finished(route, known);
-    return finished(route, firstBytes(known, LIMITS.outputBytes + BEHIND_CUT), of);
+    const looked = firstBytes(known, LIMITS.outputBytes + BEHIND_CUT);
+    return finished(route, looked, { of, cut: looked !== known });
   }
 
-  /** @param of how long a text was that is to be cut. */
-  function finished(route: CallRoute, known: unknown, of?: number): AcceptedOutput {
+  /** @param long of a text that was too long: how long it was, and whether some of it is gone already. */
+  function finished(route: CallRoute, known: unknown, long?: { of: number; cut: boolean }): AcceptedOutput {
     const json = jsonOf(route, known);
     const removed = new Set<string>();
     const found = (what: string): void => void removed.add(what);
     const masked = masks() && credentials.mayHold(json) ? credentials.maskJson(known, found) : known;
     const seen = MAY_HIDE.test(json) ? visibleJson(masked) : masked;
-    const output = of !== undefined && typeof seen === "string" ? firstBytes(seen, LIMITS.outputBytes) : seen;
-    if (output === known) return { output, digest: sha256(json), changes: undefined };
+    const output = long !== undefined && typeof seen === "string" ? firstBytes(seen, LIMITS.outputBytes) : seen;
+    const cut = long !== undefined && (long.cut || output !== seen);
+    if (output === known && !cut) return { output, digest: sha256(json), changes: undefined };
     const changes: OutputChanges = {
-      ...(of !== undefined && typeof output === "string" && { truncated: { bytes: Buffer.byteLength(output), of } }),
+      ...(cut && { truncated: { bytes: Buffer.byteLength(String(output)), of: long.of } }),
       ...(removed.size > 0 && { removed: [...removed].toSorted() }),
       ...(seen !== masked && { escaped: true as const }),
     };

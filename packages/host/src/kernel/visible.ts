@@ -1,7 +1,7 @@
 import { displayText, hasHiddenCharacters } from "./display.ts";
 
 /** Nothing below this is ever hidden, so that most text is dismissed by one look at it. */
-const SUSPECT = /[\0-\x08\x0b-\x1f\x7f-\uffff]/;
+const SUSPECT = /[^\t\n\x20-\x7e]/;
 const JOINERS_OF = [
   "Arabic",
   "Bengali",
@@ -35,7 +35,7 @@ const ORDINARY = new RegExp(
 
 /**
  * Text of a plugin of any length, in which nothing is hidden: control, bidirectional, invisible and unassigned characters become
- * `\u{…}`. Line feeds (also of Windows), tabs and what ordinary words and emoji are made of stay. Half characters become U+FFFD.
+ * `\u{…}`. Line feeds (also of Windows), tabs and what ordinary words and emoji are made of stay. Half characters become `\u{fffd}`.
  */
 export function visibleText(text: string): string {
   if (!SUSPECT.test(text)) return text;

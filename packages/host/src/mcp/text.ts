@@ -1,16 +1,16 @@
-import { displayText, hasHiddenCharacters } from "../kernel/index.ts";
+import { hidesSomething, visibleText } from "../kernel/index.ts";
 
 /** Text of a plugin of any length, with hidden characters made visible. */
 export function plainText(text: string): string {
-  return displayText(text, Number.MAX_SAFE_INTEGER);
+  return visibleText(text);
 }
 
 /** JSON of the same value, with hidden characters as `\uXXXX`, so that it can be shown and still be parsed. */
 export function jsonText(value: unknown): string {
   const text = JSON.stringify(value) ?? "null";
-  if (!hasHiddenCharacters(text)) return text;
+  if (!hidesSomething(text)) return text;
   let shown = "";
-  for (const char of text) shown += hasHiddenCharacters(char) ? escaped(char) : char;
+  for (const char of text) shown += hidesSomething(char) ? escaped(char) : char;
   return shown;
 }
 

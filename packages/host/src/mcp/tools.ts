@@ -5,7 +5,7 @@ import {
   type Tool,
   type ToolAnnotations,
 } from "@modelcontextprotocol/server";
-import type { InvokeAnswer, ToolSummary } from "../host-api.ts";
+import type { ContentMark, InvokeAnswer, ToolSummary } from "../host-api.ts";
 import type { Effect } from "../kernel/index.ts";
 import type { JsonSchema } from "../manifest/index.ts";
 import { jsonText, plainText } from "./text.ts";
@@ -53,14 +53,36 @@ function objectSchema(schema: JsonSchema): ObjectSchema {
 /** The answer to `tools/call`. @throws {ProtocolError} for a tool that this agent does not have. */
 export function toMcpResult(answer: InvokeAnswer, output: Record<string, unknown> | undefined): CallToolResult {
   if (!answer.success) return failureOf(answer);
-  const { result } = answer;
+  const { result, content } = answer;
   const text = typeof result === "string" ? plainText(result) : jsonText(result);
   // Which words are a stranger's is said beside the data, so that programs can read the data as it is.
-  const untrusted = { "sallyport/untrusted": true };
+  const untrusted = { "sallyport/untrusted": true, ...originOf(answer.callId, content) };
+  const cut = content?.truncated;
   return {
-    content: [{ type: "text", text, _meta: untrusted }],
+    content: [
+      { type: "text", text, _meta: untrusted },
+      // Models read text only. The host's words come last, so that nothing of the plugin's stands behind them.
+      ...(cut
+        ? [{ type: "text" as const, text: `[Sallyport: the text was cut; ${cut.bytes} of ${cut.of} bytes are left.]` }]
+        : []),
+    ],
     ...(output && { structuredContent: result }),
-    _meta: { "sallyport/call": answer.callId, ...untrusted },
+    _meta: { "sallyport/call": answer.callId, ...untrusted, ...changesOf(content) },
+  };
+}
+
+/** Whose words they are, in the host's. */
+function originOf(call: string, content: ContentMark | undefined): Record<string, unknown> {
+  if (content === undefined) return {};
+  const { plugin, version, tool, isolation } = content;
+  return { "sallyport/origin": { plugin, version, tool, isolation: isolation ?? "none", call } };
+}
+
+function changesOf(content: ContentMark | undefined): Record<string, unknown> {
+  return {
+    ...(content?.truncated && { "sallyport/truncated": content.truncated }),
+    ...(content?.removed && { "sallyport/removed": content.removed }),
+    ...(content?.escaped && { "sallyport/escaped": true }),
   };
 }
 
@@ -82,6 +104,7 @@ function failureOf(answer: Extract<InvokeAnswer, { success: false }>): CallToolR
     _meta: {
       "sallyport/call": answer.callId,
       "sallyport/code": answer.code,
+      ...(answer.content && { "sallyport/untrusted": true, ...originOf(answer.callId, answer.content) }),
       ...(answer.approval && { "sallyport/approval": answer.approval.id }),
     },
   };

@@ -225,8 +225,27 @@ export const vaultAnswer = z.object({
   revision: z.number(),
 });
 
+/** Whose words an answer holds, and what the host did to them. */
+export const contentAnswer = z.object({
+  untrusted: z.literal(true),
+  plugin: z.string(),
+  version: z.string(),
+  tool: z.string(),
+  isolation,
+  truncated: z.object({ bytes: z.number(), of: z.number() }).optional(),
+  removed: z.array(z.string()).optional(),
+  escaped: z.literal(true).optional(),
+});
+export type ContentAnswer = z.infer<typeof contentAnswer>;
+
 export const callAnswer = z.union([
-  z.object({ success: z.literal(true), call_id: z.string(), result: z.unknown(), duration_ms: z.number() }),
+  z.object({
+    success: z.literal(true),
+    call_id: z.string(),
+    result: z.unknown(),
+    duration_ms: z.number(),
+    content: contentAnswer.optional(),
+  }),
   z.object({
     success: z.literal(false),
     call_id: z.string().optional(),
@@ -236,6 +255,7 @@ export const callAnswer = z.union([
     fix: z.string().optional(),
     approval: z.object({ id: z.string() }).optional(),
     retry_after_ms: z.number().optional(),
+    content: contentAnswer.optional(),
   }),
 ]);
 export type CallAnswer = z.infer<typeof callAnswer>;

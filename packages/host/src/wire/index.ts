@@ -34,6 +34,7 @@ export {
 export type {
   ApprovalAnswer,
   CallAnswer,
+  ContentAnswer,
   InstallAnswerBody,
   KeyAnswer,
   LogLineAnswer,
@@ -65,3 +66,16 @@ export {
   upgradeRow,
   type UpgradeRowBody,
 } from "./upgrade-answers.ts";
+export {
+  callExplanationAnswer,
+  type CallExplanationAnswer,
+  type DecidedAnswer,
+  explanationAnswer,
+  type ExplanationAnswer,
+  overrideAnswer,
+  policyAnswer,
+  policyCheckAnswer,
+  type PolicyCheckAnswer,
+  simulationAnswer,
+  type SimulationAnswer,
+} from "./policy-answers.ts";

@@ -173,21 +173,21 @@ describe("a call's end", () => {
   });
 
   it("by a failure of the tool carries the plugin's words, escaped and cut, and no stack", async () => {
-    const source = `export default { tools: { hold() { throw new Error("bad \u001b[31m" + "x".repeat(5000)); }, echo() { throw null; } } };`;
+    const source = `export default { tools: { hold() { throw new Error("bad \u001b[31m" + "x".repeat(50_000)); }, echo() { throw null; } } };`;
     const process = await start(source);
     const error: SallyportError = await process.call(toolCall("hold")).then(
       () => expect.unreachable(),
       (thrown: SallyportError) => thrown,
     );
     expect(error).toMatchObject({ code: "tool_failed", message: expect.stringMatching(/^bad \\u\{1b\}/) });
-    expect(error.message.length).toBeLessThan(2100);
+    expect(error.message.length).toBeLessThan(20_100);
     await expect(process.call(toolCall("echo"))).rejects.toMatchObject({ code: "tool_failed" });
     expect(process.state).toBe("running");
   });
 
   it("with an answer over the cap is refused, and costs only that call [S4-35]", async () => {
     const process = await start(
-      `export default { tools: { hold: () => "x".repeat(500), echo: (input) => input } };`,
+      `export default { tools: { hold: () => ({ text: "x".repeat(500) }), echo: (input) => input } };`,
       4,
       { outputBytes: 400 },
     );
@@ -196,6 +196,9 @@ describe("a call's end", () => {
       data: { limit: 400 },
     });
     expect((await process.call(toolCall("echo", 1))).output).toBe(1);
+    // A text may be cut, which is for the gate of outputs to do.
+    const text = "y".repeat(500);
+    expect((await process.call(toolCall("echo", text))).output).toBe(text);
   });
 });
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { z } from "zod";
-import { callAnswer, toolAnswer, type ToolAnswer } from "../../wire/index.ts";
+import { callAnswer, type ContentAnswer, toolAnswer, type ToolAnswer } from "../../wire/index.ts";
 import {
   displayText,
   type ErrorCode,
@@ -99,6 +99,16 @@ function call(context: CommandContext) {
   };
 }
 
+/** What the host did to the output, for people. */
+function notesOf(content: ContentAnswer | undefined): readonly string[] {
+  const { truncated, removed, escaped } = content ?? {};
+  return [
+    ...(truncated ? [`The text was cut: ${truncated.bytes} of ${truncated.of} bytes are left.`] : []),
+    ...(removed ? [`Taken out of it: ${removed.join(", ")}.`] : []),
+    ...(escaped ? ["Hidden characters in it are shown as \\u{…}."] : []),
+  ];
+}
+
 /** Prints what a call came to, and exits by its code. */
 export function printCall(context: CommandContext, session: Session, json: unknown): void {
   const parsed = callAnswer.safeParse(json);
@@ -109,6 +119,7 @@ export function printCall(context: CommandContext, session: Session, json: unkno
   const answer = parsed.data;
   if (answer.success) {
     session.print(answer, () => `${displayText(safeJson(answer.result, 2), MAX_INPUT)}\n`);
+    for (const note of notesOf(answer.content)) session.remark(`${note}\n`);
     return;
   }
   const code: ErrorCode = isErrorCode(answer.code) ? answer.code : "internal";
