@@ -23,6 +23,7 @@ const Value = z.union([
   z.number(),
   z.string(),
   z.strictObject({ integer: z.string().regex(INTEGER) }),
+  z.strictObject({ real: z.enum(["Infinity", "-Infinity", "NaN"]) }),
   z.strictObject({ base64: z.string() }),
 ]);
 

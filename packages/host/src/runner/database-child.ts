@@ -6,7 +6,14 @@
 import { constants, DatabaseSync, type StatementSync } from "node:sqlite";
 import { fromBase64, toBase64 } from "@sallyport/sdk/runtime";
 
-type Value = null | boolean | number | string | { readonly integer: string } | { readonly base64: string };
+type Value =
+  | null
+  | boolean
+  | number
+  | string
+  | { readonly integer: string }
+  | { readonly real: string }
+  | { readonly base64: string };
 
 interface Query {
   readonly sql: string;
@@ -251,10 +258,11 @@ function bound(value: Value): null | number | bigint | string | Uint8Array {
   if (typeof value === "boolean") return value ? 1 : 0;
   if (value === null || typeof value !== "object") return value;
   if ("integer" in value) return BigInt(value.integer);
+  if ("real" in value) return Number(value.real);
   return fromBase64(value.base64);
 }
 
-function plain(value: unknown): Value | { readonly real: string } {
+function plain(value: unknown): Value {
   if (typeof value === "bigint") {
     const number = Number(value);
     return Number.isSafeInteger(number) ? number : { integer: value.toString() };

@@ -10,6 +10,8 @@ export interface Context {
   readonly files: Files;
   readonly kv: KeyValue;
   readonly secrets: Secrets;
+  /** A connection that the operator named and granted. Each statement is a transaction of its own. */
+  database(connection: string): Database;
   readonly agent: Agent;
   readonly events: Events;
   /**
@@ -25,6 +27,31 @@ export interface Context {
   readonly data: string;
   /** Tells the caller how far the work is. Outside a call it does nothing. */
   progress(progress: number, total?: number, message?: string): void;
+}
+
+/** Bytes are `Uint8Array`, integers over 53 bits `bigint`; dates, decimals and JSON are text, as the database writes them. */
+export type DatabaseValue = null | boolean | number | bigint | string | Uint8Array;
+
+export type DatabaseParameter = DatabaseValue | Date;
+
+export interface Database {
+  /**
+   * One statement with its parameters (`?` in SQLite, `$1` in PostgreSQL). Reading needs a grant with mode `r`, changing rows
+   * one with `rw`; schemas, settings and transactions are never served.
+   * @throws {SallyportError} `permission_denied`, `busy` (locked: try again), `deadline_exceeded` or `database_failed`.
+   */
+  query(sql: string, params?: readonly DatabaseParameter[]): Promise<DatabaseResult>;
+}
+
+export interface DatabaseResult {
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly DatabaseValue[])[];
+  /** Rows that the statement changed. */
+  readonly changes: number;
+  /** Whether there are more rows than these: at most 10,000, and 2 MiB. */
+  readonly truncated: boolean;
+  /** The rows by their columns' names, without a prototype. @throws {SallyportError} `usage` when two have the same name. */
+  records(): readonly Readonly<Record<string, DatabaseValue>>[];
 }
 
 export interface ExecOptions {

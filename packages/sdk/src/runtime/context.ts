@@ -12,6 +12,7 @@ import {
   type ToolContext,
 } from "../plugin/index.ts";
 import { createEvents, type Subscriptions } from "./events.ts";
+import { createDatabase } from "./database.ts";
 import { createFetch } from "./fetch.ts";
 import { createFiles } from "./files.ts";
 import { createExec, createSystem } from "./machine.ts";
@@ -86,6 +87,9 @@ class BoundContext implements Context {
   }
   get events(): Events {
     return remember(this, "events", createEvents(this.#port, this.#owner.id, this.#binding.subscriptions));
+  }
+  get database(): Context["database"] {
+    return remember(this, "database", createDatabase(this.#port, this.#owner.id));
   }
   get exec(): Context["exec"] {
     return remember(this, "exec", createExec(this.#port, this.#owner.id));

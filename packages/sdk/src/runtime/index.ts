@@ -10,6 +10,7 @@ export {
   type Owner,
 } from "./context.ts";
 export { type Subscriptions, tellSubscribers } from "./events.ts";
+export { databaseFromWire, databaseToWire } from "./database.ts";
 export { createEventSource } from "./event-source.ts";
 export { createEventStreamParser, type ServerEvent } from "./event-stream.ts";
 export { type Deferred, deferred } from "./deferred.ts";

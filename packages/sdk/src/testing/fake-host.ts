@@ -10,6 +10,7 @@ import type {
 } from "../protocol/v1/index.ts";
 import type { HostPort } from "../runtime/index.ts";
 import { createFakeAgent } from "./fake-agent.ts";
+import { createFakeDatabase } from "./fake-database.ts";
 import { createFakeFiles } from "./fake-files.ts";
 import { createFakeMachine } from "./fake-machine.ts";
 import { createFakeNetwork } from "./fake-network.ts";
@@ -70,6 +71,7 @@ export function createFakeHost(fakes: Fakes): FakeHost {
     "kv.list": ({ prefix }) => ({ keys: [...kv.keys()].filter((key) => key.startsWith(prefix)).toSorted() }),
     ...agent.handlers,
     ...createFakeMachine(fakes),
+    ...createFakeDatabase(fakes),
   };
 
   const notes: Notes = { log: (line) => logs.push(line), progress: (step) => progress.push(step) };

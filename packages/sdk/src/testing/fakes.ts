@@ -1,3 +1,4 @@
+import type { DatabaseValue } from "../plugin/index.ts";
 import type { Json } from "../protocol/v1/index.ts";
 
 /** Answers one request of the plugin; `undefined` means that the plugin has no grant for it. */
@@ -32,6 +33,19 @@ export type FakeExec = (
   given: { readonly stdin: string; readonly files: Readonly<Record<string, string>> },
 ) => string | FakeRun | undefined | Promise<string | FakeRun | undefined>;
 
+/** Answers one statement; absent parts are no rows and no change. `undefined` means that the plugin has no grant for it. */
+export type FakeDatabase = (
+  sql: string,
+  params: readonly DatabaseValue[],
+) => FakeRows | undefined | Promise<FakeRows | undefined>;
+
+export interface FakeRows {
+  readonly columns?: readonly string[];
+  readonly rows?: readonly (readonly DatabaseValue[])[];
+  readonly changes?: number;
+  readonly truncated?: boolean;
+}
+
 /** What the host grants in a test, and what is behind each grant. What is not here is refused, as in real life. */
 export interface Fakes {
   /**
@@ -56,6 +70,8 @@ export interface Fakes {
   readonly consume?: readonly string[];
   /** Granted secrets, by name; the plugin sees a placeholder. */
   readonly secrets?: readonly string[];
+  /** Granted connections for `ctx.database`, by name. */
+  readonly databases?: Readonly<Record<string, FakeDatabase>>;
   /** What granted commands do. */
   readonly exec?: FakeExec;
   /** Granted facts for `ctx.system.get`, by name. */

@@ -299,6 +299,36 @@ export interface EventsSubscribeParams {
   readonly topic: string;
 }
 
+/** What JSON cannot carry as it is: integers over 53 bits, `Infinity` and `NaN`, bytes. */
+export type DatabaseWireValue =
+  | null
+  | boolean
+  | number
+  | string
+  | { readonly integer: string }
+  | { readonly real: string }
+  | { readonly base64: string };
+
+export interface DatabaseQueryParams {
+  readonly call: CallId;
+  /** Name of the operator's connection. */
+  readonly connection: string;
+  /** One statement. */
+  readonly sql: string;
+  /** Of its parameters (`?` in SQLite, `$1` in PostgreSQL), in order. */
+  readonly params: readonly DatabaseWireValue[];
+}
+
+export interface DatabaseQueryResult {
+  readonly columns: readonly string[];
+  /** Each as long as `columns`. */
+  readonly rows: readonly (readonly DatabaseWireValue[])[];
+  /** Rows that the statement changed. */
+  readonly changes: number;
+  /** Whether there are more rows than these; the host's caps are in docs/limits.md. */
+  readonly truncated: boolean;
+}
+
 export interface ExecParams {
   readonly call: CallId;
   /** A name or an absolute path, as the manifest has it. */
@@ -376,6 +406,7 @@ export interface Requests {
   "kv.set": { params: KvSetParams; result: Empty };
   "kv.delete": { params: KvKeyParams; result: KvDeleteResult };
   "kv.list": { params: KvListParams; result: KvListResult };
+  "database.query": { params: DatabaseQueryParams; result: DatabaseQueryResult };
   exec: { params: ExecParams; result: ExecResult };
   "system.get": { params: SystemGetParams; result: SystemGetResult };
   "agent.call": { params: AgentCallParams; result: AgentCallResult };

@@ -35,6 +35,7 @@ export const PLUGIN_REQUESTS = [
   "kv.set",
   "kv.delete",
   "kv.list",
+  "database.query",
   "exec",
   "system.get",
   "agent.call",

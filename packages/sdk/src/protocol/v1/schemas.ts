@@ -136,6 +136,10 @@ export const REQUEST_SCHEMAS: {
   "kv.set": { params: object({ call, key: text(), value: anything }), result: empty },
   "kv.delete": { params: object({ call, key: text() }), result: object({ deleted: boolean }) },
   "kv.list": { params: object({ call, prefix: text() }), result: object({ keys: list(text()) }) },
+  "database.query": {
+    params: object({ call, connection: text({ minLength: 1 }), sql: text(), params: list(anything) }),
+    result: object({ columns: list(text()), rows: list(list(anything)), changes: integer(), truncated: boolean }),
+  },
   exec: {
     params: object({
       call,
