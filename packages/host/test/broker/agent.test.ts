@@ -314,7 +314,7 @@ describe("a note to the operators", () => {
     const stop = host.onNote((note) => void notes.push(note));
     expect(await result("composer__notify", { text: `done \u001b[31m\u202e ${SECRET}` })).toEqual({ ok: true });
     expect(notes).toMatchObject([{ plugin: "composer", agent: "local" }]);
-    expect(notes[0]?.text).not.toMatch(/[\u001b\u202e]/);
+    for (const hidden of ["\u001b", "\u202e"]) expect(notes[0]?.text).not.toContain(hidden);
     expect(notes[0]?.text).not.toContain(SECRET);
     const [event] = await events({ type: "plugin.note" });
     expect(event).toMatchObject({ actor: "plugin:composer", agent: "local", data: { text: notes[0]?.text } });
