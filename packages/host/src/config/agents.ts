@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type Effect, EFFECTS } from "../kernel/index.ts";
+import { type PolicyLayer, ruleShape, toRule } from "../policy/index.ts";
 
 /** `<plugin>__<tool>`, or a prefix and `*`. */
 const toolPattern = z
@@ -23,12 +24,20 @@ export const agentProfileShape = z.strictObject({
 });
 export type AgentProfileFile = z.infer<typeof agentProfileShape>;
 
+/** In config.yml a profile also has rules, which are that agent's alone. */
+const configProfileShape = agentProfileShape.extend({
+  rules: z
+    .array(ruleShape.refine(({ agent }) => agent === undefined, "a rule of a profile is that agent's; leave agent out"))
+    .max(1000)
+    .optional(),
+});
+
 export const agentsShape = z
   .strictObject({
     known_only: z.boolean().default(false),
     enabled_tools: patterns.default([]),
     default: agentProfileShape.default({}),
-    profiles: z.record(z.string().regex(AGENT_NAME, "is not the name of an agent"), agentProfileShape).default({}),
+    profiles: z.record(z.string().regex(AGENT_NAME, "is not the name of an agent"), configProfileShape).default({}),
   })
   .prefault({});
 
@@ -53,6 +62,8 @@ export interface AgentsConfig {
   /** Of agents that have no profile of their own. */
   readonly fallback: AgentProfile;
   readonly profiles: ReadonlyMap<string, AgentProfile>;
+  /** The rules of profiles, a layer for each agent that has some. */
+  readonly layers: readonly PolicyLayer[];
 }
 
 export function toAgentProfile(file: AgentProfileFile): AgentProfile {
@@ -66,11 +77,25 @@ export function toAgentProfile(file: AgentProfileFile): AgentProfile {
   };
 }
 
-export function toAgentsConfig(file: z.infer<typeof agentsShape>): AgentsConfig {
+/** @param lineOf the line on which what is at a path begins. */
+export function toAgentsConfig(
+  file: z.infer<typeof agentsShape>,
+  lineOf: (path: readonly PropertyKey[]) => number | undefined,
+): AgentsConfig {
   return {
     knownOnly: file.known_only,
     enabledTools: file.enabled_tools,
     fallback: toAgentProfile(file.default),
     profiles: new Map(Object.entries(file.profiles).map(([name, profile]) => [name, toAgentProfile(profile)])),
+    layers: Object.entries(file.profiles).flatMap(([agent, { rules = [] }]): readonly PolicyLayer[] => {
+      if (rules.length === 0) return [];
+      const name = `config.yml agent ${agent}`;
+      const read = rules.map((rule, index) =>
+        toRule(rule, `${name} ${rule.id ?? `rules[${index}]`}`, {
+          line: lineOf(["agents", "profiles", agent, "rules", index]),
+        }),
+      );
+      return [{ name, agent, rules: read }];
+    }),
   };
 }

@@ -153,7 +153,7 @@ function fromFile(file: ConfigFile, { lineOf }: LinedDocument): HostConfig {
     },
     secrets: { key: file.secrets.key },
     outputs: file.outputs,
-    agents: toAgentsConfig(file.agents),
+    agents: toAgentsConfig(file.agents, lineOf),
     databases: toDatabases(file.databases),
     policy: toLayer(file.policy, FILE, (index) => lineOf(["policy", "rules", index])),
   };

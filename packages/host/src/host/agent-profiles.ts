@@ -1,10 +1,12 @@
 import { type AgentProfile, agentProfileShape, type AgentsConfig, toAgentProfile } from "../config/index.ts";
-import { type Effect, EFFECTS } from "../kernel/index.ts";
+import { digestOf, type Effect, EFFECTS } from "../kernel/index.ts";
 import type { PolicyDecision } from "../policy/index.ts";
 import type { StoredAgent } from "../store/index.ts";
 
 /** What agents may see, as config.yml and the operators' layer over it say together. Compiled once, and again after a change. */
 export interface AgentProfiles {
+  /** sha256 of all that they say. */
+  readonly digest: string;
   /** Whether calls under this name are taken at all. */
   admits(agent: string): boolean;
   /** The profile that is in force; an agent without one of its own has the default one. */
@@ -47,6 +49,12 @@ export function compileProfiles(
   };
 
   return {
+    digest: digestOf("sallyport-agents-v1", {
+      knownOnly: config.knownOnly,
+      enabled: [...config.enabledTools, ...enabled],
+      fallback: config.fallback,
+      profiles: names.map((name) => [name, profileOf(name)]),
+    }),
     admits: (agent) => !config.knownOnly || config.profiles.has(agent) || layers.has(agent),
     of: (agent) => compiledOf(agent).profile,
     defined: new Map(

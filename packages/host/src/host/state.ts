@@ -48,6 +48,7 @@ export async function readDecisions(db: Database, config: HostConfig): Promise<D
     if (known) known.push(grant);
     else grantsOf.set(grant.pluginId, [grant]);
   }
+  const profiles = compileProfiles(config.agents, agents, enabledTools);
   return {
     allowList: [
       ...config.plugins.allowList,
@@ -58,8 +59,8 @@ export async function readDecisions(db: Database, config: HostConfig): Promise<D
         publisher: entry.publisher ?? undefined,
       })),
     ],
-    policy: policyOf(config, toolRules, overrides),
-    agents: compileProfiles(config.agents, agents, enabledTools),
+    policy: policyOf(config, profiles, toolRules, overrides),
+    agents: profiles,
     ceilingOf: (pluginId) => ceilingOf.get(pluginId),
     hearing: new Set(grants.filter(({ scopes }) => scopes.some(hears)).map(({ pluginId }) => pluginId)),
     // Newest first: the first one of the same bytes is the one in force.
@@ -81,9 +82,21 @@ function toolRuleLayer(rules: readonly ToolRule[]): PolicyLayer {
 }
 
 /** What cannot be compiled must not be left out: a rule that denies may be in it. */
-function policyOf(config: HostConfig, toolRules: readonly ToolRule[], overrides: readonly StoredOverride[]): Policy {
+function policyOf(
+  config: HostConfig,
+  profiles: AgentProfiles,
+  toolRules: readonly ToolRule[],
+  overrides: readonly StoredOverride[],
+): Policy {
   try {
-    const layers = [config.policy.layer, toolRuleLayer(toolRules), overrideLayer(overrides)];
+    const layers = [
+      config.policy.layer,
+      ...config.agents.layers,
+      // No rules: what profiles hide is decided before; but it decides, so the snapshot covers it.
+      { name: `profiles of agents ${profiles.digest}`, rules: [] },
+      toolRuleLayer(toolRules),
+      overrideLayer(overrides),
+    ];
     return compilePolicy(layers, config.policy.defaults);
   } catch (error) {
     return denyEverything(`The policy cannot be evaluated: ${toSallyportError(error).message}`);

@@ -24,7 +24,7 @@ afterEach(async () => {
 const call = (tool: string, caller: Caller = BOT): Promise<InvokeAnswer> =>
   host.invoke(caller, { tool: `ledger__${tool}`, input: {} });
 const names = async (caller: Caller = BOT): Promise<string[]> =>
-  (await host.tools.list(caller)).map(({ tool }) => tool);
+  (await host.tools.list(caller)).flatMap(({ plugin, tool }) => (plugin === "ledger" ? [tool] : []));
 /** An answer but for what differs from call to call. */
 const told = (answer: object, name: string): string =>
   JSON.stringify({ ...answer, callId: "" }).replaceAll(name, "NAME");

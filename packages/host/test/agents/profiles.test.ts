@@ -88,6 +88,21 @@ profiles:
   });
 });
 
+describe("the digest of all profiles", () => {
+  it("is another one after each change that decides something, and the same for the same", () => {
+    const digests = [
+      profiles(EMPTY).digest,
+      profiles("known_only: true").digest,
+      profiles("enabled_tools: [a__b]").digest,
+      profiles("default: { tools: [a__b] }").digest,
+      profiles("profiles:\n  bot: { tools: [a__b] }").digest,
+      profiles(EMPTY, { bot: { deny: ["a__b"] } }).digest,
+    ];
+    expect(new Set(digests).size).toBe(digests.length);
+    expect(profiles(EMPTY, {}, ["a__b"]).digest).toBe(profiles("enabled_tools: [a__b]").digest);
+  });
+});
+
 describe("agents.known_only", () => {
   it("admits names with a profile and no other", () => {
     const known = profiles("known_only: true\nprofiles:\n  bot: {}", { desk: {} });
@@ -97,6 +112,26 @@ describe("agents.known_only", () => {
 });
 
 describe("config.yml", () => {
+  it("gives an agent rules of its own, known by their place", () => {
+    const text = `agents:
+  profiles:
+    bot:
+      rules:
+        - { tool: a__b, decision: deny }
+        - { id: no-mail, tool: "mail__*", decision: require_approval }
+    desk: {}
+`;
+    expect(parseConfig(text).agents.layers).toMatchObject([
+      {
+        agent: "bot",
+        rules: [
+          { id: "config.yml agent bot rules[0]", tool: "a__b", line: 5 },
+          { id: "config.yml agent bot no-mail", line: 6 },
+        ],
+      },
+    ]);
+  });
+
   it.each([
     ["profiles:\n  bot: { tool: [a__b] }", "agents.profiles.bot"],
     ["profiles:\n  bot: { tools: ['a__*b'] }", "agents.profiles.bot.tools.0"],
@@ -104,6 +139,8 @@ describe("config.yml", () => {
     ["profiles:\n  bot: { calls_per_minute: 0 }", "agents.profiles.bot.calls_per_minute"],
     ["known: true", "agents"],
     ["enabled_tools: '*'", "agents.enabled_tools"],
+    ["profiles:\n  bot: { rules: [{ agent: other, decision: allow }] }", "agents.profiles.bot.rules.0"],
+    ["default: { rules: [{ decision: allow }] }", "agents.default"],
   ])("with %j is refused, naming the key", (text, key) => {
     expect(() => profiles(text)).toThrow(key);
   });

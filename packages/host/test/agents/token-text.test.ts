@@ -16,7 +16,7 @@ describe("a token", () => {
   it("with one character changed, one missing or two swapped is seen to be none", () => {
     const token = newTokenText("agent");
     fc.assert(
-      fc.property(fc.nat(token.length - 1), fc.constantFrom(..."0aZ9_-é\n"), (at, char) => {
+      fc.property(fc.nat(token.length - 1), fc.constantFrom("0", "a", "Z", "9", "_", "-", "é", "\n"), (at, char) => {
         const changed = token.slice(0, at) + char + token.slice(at + 1);
         expect(isTokenText(changed)).toBe(changed === token);
         expect(isTokenText(token.slice(0, at) + token.slice(at + 1))).toBe(false);
