@@ -2,7 +2,7 @@ import { displayLine, PolicyViolationError, SallyportError, toSallyportError } f
 import type { CallContext } from "../supervisor/index.ts";
 import { createAgent } from "./agent.ts";
 import { createDatabase } from "./database.ts";
-import { createEgress, EGRESS_LIMITS, wholeHosts } from "./egress.ts";
+import { createEgress, EGRESS_LIMITS } from "./egress.ts";
 import { createExec } from "./exec.ts";
 import { EXEC_LIMITS } from "./exec-limits.ts";
 import { createEvents } from "./events.ts";
@@ -16,7 +16,7 @@ import { createNetwork } from "./network.ts";
 import { NETWORK_LIMITS } from "./network-limits.ts";
 import type { Operation } from "./operation.ts";
 import { createPluginState, type PluginState } from "./plugin-state.ts";
-import { createReach } from "./reach.ts";
+import { createReach, wholeHosts } from "./reach.ts";
 import { createRequestSecrets } from "./request-secrets.ts";
 import { createAddressGate, createSystemAddresses, systemResolver } from "./resolve.ts";
 import { createTransport } from "./transport.ts";

@@ -6,6 +6,7 @@ import type { EgressDeps, Passage } from "./egress.ts";
 import { refusalText } from "./egress-tunnel.ts";
 import { requestHeaders, responseHeaders } from "./headers.ts";
 import { networkFailure } from "./network-failure.ts";
+import { narrowReach } from "./reach.ts";
 import { parseTarget, type Target } from "./target.ts";
 
 const NEVER_METHODS = new Set(["CONNECT", "TRACE", "TRACK"]);
@@ -16,7 +17,7 @@ const NEVER_METHODS = new Set(["CONNECT", "TRACE", "TRACK"]);
  */
 export async function forwardRequest(
   deps: EgressDeps,
-  { context, signal }: Passage,
+  { context, within, signal }: Passage,
   { request, response }: { readonly request: IncomingMessage; readonly response: ServerResponse },
 ): Promise<void> {
   const method = request.method ?? "";
@@ -29,7 +30,7 @@ export async function forwardRequest(
     const target = absoluteTarget(request, deps.limits.urlBytes);
     shown = displayLine(`${target.origin}${target.path}`, 2048);
     const wish = wishOf(target, method);
-    if (NEVER_METHODS.has(method) || !deps.reach.allows(wish)) throw ungranted(method, shown);
+    if (NEVER_METHODS.has(method) || !narrowReach(deps.reach, within).allows(wish)) throw ungranted(method, shown);
     if (!deps.rate.take()) throw new SallyportError("limit_exceeded", "The plugin makes too many requests.");
     const headers = requestHeaders(pairs(request.rawHeaders), deps.limits.requestHeaderBytes);
     const addresses = await deps.gate.addressesOf(target, wish, signal);

@@ -5,6 +5,7 @@ import type { Wish } from "../capability/index.ts";
 import { displayLine, PolicyViolationError, SallyportError } from "../kernel/index.ts";
 import type { EgressDeps, Passage } from "./egress.ts";
 import { networkFailure } from "./network-failure.ts";
+import { narrowReach, type Reach, wholeHosts } from "./reach.ts";
 import { parseTarget, type Target } from "./target.ts";
 
 type NetworkWish = Wish & { capability: "network" };
@@ -19,7 +20,7 @@ const TLS_HANDSHAKE = 0x16;
  */
 export async function openTunnel(
   deps: EgressDeps,
-  { context, signal }: Passage,
+  { context, within, signal }: Passage,
   { request, client, head }: { readonly request: IncomingMessage; readonly client: Duplex; readonly head: Buffer },
 ): Promise<void> {
   let shown = displayLine(request.url ?? "", 300);
@@ -27,7 +28,7 @@ export async function openTunnel(
   let failure: SallyportError | undefined;
   try {
     if (signal.aborted) throw signal.reason;
-    const { target, wish } = admitted(deps, request);
+    const { target, wish } = admitted(narrowReach(deps.tunnels, within, within && wholeHosts(within)), request);
     shown = `${target.host}:${target.port}`;
     if (!deps.rate.take())
       throw new SallyportError("limit_exceeded", "The plugin opens too many connections.", { fix: "Ask less often." });
@@ -54,7 +55,7 @@ export async function openTunnel(
   });
 }
 
-function admitted(deps: EgressDeps, request: IncomingMessage): { target: Target; wish: NetworkWish } {
+function admitted(tunnels: Reach, request: IncomingMessage): { target: Target; wish: NetworkWish } {
   const authority = request.url ?? "";
   if (!AUTHORITY.test(authority)) throw new SallyportError("usage", "CONNECT takes one host and one port.");
   const hosts = request.headersDistinct["host"] ?? [];
@@ -69,7 +70,7 @@ function admitted(deps: EgressDeps, request: IncomingMessage): { target: Target;
     method: "CONNECT",
     path: "/",
   }));
-  const wish = wishes.find((one) => deps.tunnels.allows(one));
+  const wish = wishes.find((one) => tunnels.allows(one));
   if (wish === undefined) {
     throw new PolicyViolationError(
       "permission_denied",

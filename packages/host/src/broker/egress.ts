@@ -50,6 +50,8 @@ export interface Egress extends EgressDoor {
 export interface Passage {
   /** The one call in flight, when there is one; with more than one of an agent, nobody can tell whose it is. */
   readonly context: CallContext | null;
+  /** How far the calls in flight reach at most, where an operator limited one: that one is alone then. */
+  readonly within: readonly Scope[] | undefined;
   /** Fires when no call is in flight any more, when the program ends, and when the connection's time is over. */
   readonly signal: AbortSignal;
 }
@@ -83,7 +85,9 @@ export function createEgress(deps: EgressDeps): Egress {
       const [first] = contexts;
       await Promise.all(contexts.map(({ intent }) => intent));
       if (first === undefined || inFlight.size === 0) controller.abort(callOver());
-      await work({ context: contexts.length === 1 && first ? first : null, signal: controller.signal });
+      const within = contexts.find((context) => context.within !== undefined)?.within;
+      const context = contexts.length === 1 && first ? first : null;
+      await work({ context, within, signal: controller.signal });
     } catch {
       client.destroy();
     } finally {
@@ -147,13 +151,6 @@ export function createEgress(deps: EgressDeps): Egress {
     },
     close,
   };
-}
-
-/** The scopes of a list that leave nothing of a host to check. */
-export function wholeHosts(scopes: readonly Scope[]): readonly Scope[] {
-  return scopes.filter(
-    (scope) => scope.capability === "network" && scope.methods.includes("*") && scope.paths.includes("/**"),
-  );
 }
 
 /** The program closed its end; a tunnel ends so. */

@@ -127,11 +127,15 @@ export function createExec(deps: ExecDeps): ExecOperations {
       throw new SallyportError("usage", "Two files for a command have the same name.");
     const { home, places } = deps;
     const onRead = (path: string, bytes: number): void => deps.onRead(context, path, bytes);
-    return makeCommandFolder(files, { home, places, hostIsRoot, mostBytes: limits.filesBytes, onRead }).catch(
-      (error: unknown) => {
-        throw fileFailure(error, "A file for the command");
-      },
-    );
+    return makeCommandFolder(files, {
+      home,
+      places: places.within(context.within),
+      hostIsRoot,
+      mostBytes: limits.filesBytes,
+      onRead,
+    }).catch((error: unknown) => {
+      throw fileFailure(error, "A file for the command");
+    });
   }
 
   const exec = callOperation(Exec, async (params, context, signal) => {

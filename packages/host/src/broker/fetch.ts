@@ -8,7 +8,7 @@ import { requestHeaders, responseHeaders } from "./headers.ts";
 import { networkFailure, requestTooSlow } from "./network-failure.ts";
 import type { Places, RateLimit } from "./rate.ts";
 import type { NetworkLimits } from "./network-limits.ts";
-import type { Reach } from "./reach.ts";
+import { narrowReach, type Reach } from "./reach.ts";
 import { followRedirects, type HopDeps } from "./redirects.ts";
 import { createResponseBody, decodable } from "./response-body.ts";
 import type { RequestSecrets } from "./request-secrets.ts";
@@ -109,6 +109,7 @@ async function answer(
     });
     const hops: HopDeps = {
       ...deps,
+      reach: narrowReach(deps.reach, context.within),
       report(report) {
         reported = true;
         deps.report(context, report);

@@ -1,9 +1,9 @@
 import { lstatSync, realpathSync } from "node:fs";
 import { mkdir, realpath } from "node:fs/promises";
-import { canonicalFilePath, DATA_ROOT } from "../capability/index.ts";
+import { canonicalFilePath, DATA_ROOT, type Scope } from "../capability/index.ts";
 import { PolicyViolationError } from "../kernel/index.ts";
 import { isNeverGrantable } from "./forbidden.ts";
-import type { Reach } from "./reach.ts";
+import { narrowReach, type Reach } from "./reach.ts";
 import { type Node, openRoot, walk } from "./walk.ts";
 
 /** A path that a plugin named, in canonical form: below the root of the file system, or below the plugin's own directory. */
@@ -18,6 +18,8 @@ export interface Places {
   find(path: string, mode: "r" | "w"): Place;
   /** Whether a grant covers it and nothing cuts it out. */
   allows(path: string, mode: "r" | "w"): boolean;
+  /** The same places, as far as a call reaches that was limited to less. */
+  within(scopes: readonly Scope[] | undefined): Places;
   /** Opens what the names lead to; with `create`, missing directories are made. The caller closes it. */
   open(place: Place, names: readonly string[], create?: () => Promise<void>): Promise<Node>;
   /** The plugin's own directory, made if it is not there. */
@@ -45,9 +47,11 @@ export function createPlaces(deps: PlacesDeps): Places {
     return realpath(deps.dataDir);
   };
 
-  return {
+  const places: Places = {
     allows,
     dataRoot,
+    within: (scopes) =>
+      scopes === undefined ? places : createPlaces({ ...deps, reach: narrowReach(deps.reach, scopes) }),
     find(text, mode) {
       const path = canonicalFilePath(text);
       if (!allows(path, mode)) {
@@ -80,6 +84,7 @@ export function createPlaces(deps: PlacesDeps): Places {
       });
     },
   };
+  return places;
 }
 
 function isData(path: string): boolean {

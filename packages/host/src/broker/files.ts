@@ -47,6 +47,9 @@ export function createFiles(deps: FilesDeps): FileOperations {
   const tools: FileTools = { places: createPlaces(deps), limits, usage: deps.usage };
   deps.usage.reset();
 
+  const of = ({ within }: CallContext): FileTools =>
+    within === undefined ? tools : { ...tools, places: tools.places.within(within) };
+
   /** Runs in the plugin's queue; what comes out is the answer and the bytes that moved. */
   const work = async <T>(
     context: CallContext,
@@ -84,7 +87,7 @@ export function createFiles(deps: FilesDeps): FileOperations {
     operations: {
       "files.read": callOperation(Read, ({ path, offset, length }, context, signal) =>
         work(context, signal, "read", path, async () => {
-          const piece = await readPiece(tools, path, offset, Math.min(length, limits.chunkBytes));
+          const piece = await readPiece(of(context), path, offset, Math.min(length, limits.chunkBytes));
           spend(context.callId, piece.data.length);
           return { answer: { ...piece, data: piece.data.toString("base64") }, bytes: piece.data.length };
         }),
@@ -93,28 +96,28 @@ export function createFiles(deps: FilesDeps): FileOperations {
         work(context, signal, "write", path, async () => {
           const bytes = canonicalBase64(data, 4 * limits.chunkBytes);
           spend(context.callId, bytes.length);
-          await writePiece(tools, path, bytes, offset);
+          await writePiece(of(context), path, bytes, offset);
           return { answer: { bytes: bytes.length }, bytes: bytes.length };
         }),
       ),
       "files.list": callOperation(OnlyPath, ({ path }, context, signal) =>
         work(context, signal, "list", path, async () => ({
-          answer: { entries: await listDirectory(tools, path) },
+          answer: { entries: await listDirectory(of(context), path) },
           bytes: 0,
         })),
       ),
       "files.stat": callOperation(OnlyPath, ({ path }, context, signal) =>
-        work(context, signal, "stat", path, async () => ({ answer: await statNode(tools, path), bytes: 0 })),
+        work(context, signal, "stat", path, async () => ({ answer: await statNode(of(context), path), bytes: 0 })),
       ),
       "files.remove": callOperation(OnlyPath, ({ path }, context, signal) =>
         work(context, signal, "remove", path, async () => {
-          await removeNode(tools, path);
+          await removeNode(of(context), path);
           return { answer: {}, bytes: 0 };
         }),
       ),
       "files.mkdir": callOperation(OnlyPath, ({ path }, context, signal) =>
         work(context, signal, "mkdir", path, async () => {
-          await makeDirectory(tools, path);
+          await makeDirectory(of(context), path);
           return { answer: {}, bytes: 0 };
         }),
       ),

@@ -1,4 +1,4 @@
-import { covers, type NetworkScope, type Scope, type SecretUse, type Wish } from "../capability/index.ts";
+import { coveredBy, covers, type NetworkScope, type Scope, type SecretUse, type Wish } from "../capability/index.ts";
 import type { Authority } from "./types.ts";
 
 /** The effective authority of a plugin: a wish counts only if each list that is present covers it. */
@@ -42,6 +42,32 @@ export function createReach(authority: Pick<Authority, "declared" | "granted" | 
       return names;
     },
   };
+}
+
+/**
+ * The reach of a call that an operator limited to less: of a capability that is named in `within`, only what `admitting`
+ * covers too (the same scopes unless told); of every other what it is without.
+ */
+export function narrowReach(
+  reach: Reach,
+  within: readonly Scope[] | undefined,
+  admitting: readonly Scope[] | undefined = within,
+): Reach {
+  if (within === undefined || within.length === 0) return reach;
+  const narrowed = new Set(within.map(({ capability }) => capability));
+  const covered = (wish: Wish): boolean => !narrowed.has(wish.capability) || coveredBy(admitting ?? [], wish);
+  return {
+    ...reach,
+    allows: (wish) => reach.allows(wish) && covered(wish),
+    admits: (wish, kind) => reach.admits(wish, kind) && covered(wish),
+  };
+}
+
+/** The scopes of a list that leave nothing of a host to check. */
+export function wholeHosts(scopes: readonly Scope[]): readonly Scope[] {
+  return scopes.filter(
+    (scope) => scope.capability === "network" && scope.methods.includes("*") && scope.paths.includes("/**"),
+  );
 }
 
 function isAdmitting(scope: Scope, kind: "private" | "loopback"): scope is NetworkScope {

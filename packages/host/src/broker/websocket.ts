@@ -17,6 +17,7 @@ import type { FetchDeps } from "./fetch.ts";
 import { type HeaderList, withoutHeader } from "./headers.ts";
 import { callOperation, type Operation, wire } from "./operation.ts";
 import type { RateLimit } from "./rate.ts";
+import { narrowReach } from "./reach.ts";
 import { pathWithNames } from "./redirects.ts";
 import type { Target } from "./target.ts";
 import { connectWebSocket } from "./websocket-connect.ts";
@@ -167,7 +168,8 @@ async function connect(
   const signal = AbortSignal.any([requested, context.signal]);
   const told = createReport(deps, context, displayLine(params.url.split(/[?#]/, 1)[0] ?? "", 2048));
   try {
-    const { final, wish, written } = plan(deps, params, told.shows);
+    const reach = narrowReach(deps.reach, context.within);
+    const { final, wish, written } = plan({ ...deps, reach }, params, told.shows);
     const addresses = await deps.gate.addressesOf(final, wish, signal);
     const socket = createOpenSocket({
       limits: deps.sockets,

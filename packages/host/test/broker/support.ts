@@ -51,6 +51,8 @@ export interface BenchOptions extends Partial<Omit<BrokerDeps, "secrets">> {
   readonly level?: IsolationLevel;
   readonly intent?: Promise<void>;
   readonly signal?: AbortSignal;
+  /** What the operator's yes to the call limited it to. */
+  readonly within?: readonly Scope[];
 }
 
 export function bench(options: BenchOptions): Bench {
@@ -87,6 +89,7 @@ export function bench(options: BenchOptions): Bench {
     tool: "probe",
     intent: options.intent ?? Promise.resolve(),
     signal: options.signal ?? new AbortController().signal,
+    ...(options.within === undefined ? {} : { within: options.within }),
   };
   const ask = async <T>(method: string, params: object): Promise<T> =>
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a test states the shape that it expects
