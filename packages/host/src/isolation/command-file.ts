@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { constants, createReadStream, type BigIntStats } from "node:fs";
-import { type FileHandle, open, realpath } from "node:fs/promises";
+import { type FileHandle, lstat, open, realpath } from "node:fs/promises";
 import { basename } from "node:path";
 import { PolicyViolationError, SallyportError } from "../kernel/index.ts";
 import { elfInterpreter } from "./elf.ts";
-import { librariesFor } from "./libraries.ts";
+import { librariesOf } from "./libraries.ts";
 import { SYSTEM_FOLDERS, unsafePath } from "./tools.ts";
 
 /** The file behind a command. */
@@ -116,10 +116,27 @@ function neverGranted(command: string, problem: string): PolicyViolationError {
 
 const ELF_HEAD = 64 * 1024;
 
+export interface CommandLibraries {
+  /** Absolute path of what the kernel loads it with; null for a static program. */
+  readonly loader: string | null;
+  readonly libraries: readonly string[];
+}
+
+const listed = new Map<string, Promise<CommandLibraries>>();
+
 /** What a command loads when it starts. @throws {SallyportError} `isolation_unavailable`. */
-export async function commandLibraries(
-  path: string,
-): Promise<{ readonly loader: string | null; readonly libraries: readonly string[] }> {
+export async function commandLibraries(path: string): Promise<CommandLibraries> {
+  const { dev, ino, size, mtimeNs, ctimeNs } = await lstat(path, { bigint: true });
+  const key = [path, dev, ino, size, mtimeNs, ctimeNs].join(" ");
+  const known = listed.get(key) ?? listLibraries(path);
+  if (listed.size >= KEPT) listed.clear();
+  listed.set(key, known);
+  // A failure is not remembered: the machine may be mended while the host runs.
+  known.catch(() => listed.delete(key));
+  return known;
+}
+
+async function listLibraries(path: string): Promise<CommandLibraries> {
   const loader = await loaderIn(path);
   if (loader === null) return { loader, libraries: [] };
   // The file itself says what loads it, and that is started, outside the walls, to list what else it needs.
@@ -128,7 +145,7 @@ export async function commandLibraries(
     throw new SallyportError("isolation_unavailable", "The command is loaded by something that is not the system's.", {
       detail: `${unsafe}.`,
     });
-  return { loader, libraries: await librariesFor([path]) };
+  return { loader, libraries: await librariesOf(path) };
 }
 
 async function loaderIn(path: string): Promise<string | null> {

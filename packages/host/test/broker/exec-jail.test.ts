@@ -90,6 +90,28 @@ describe.each(KERNEL_LEVELS)("a command at %s", (level) => {
     },
   );
 
+  it.skipIf(!on)(`has the limits that it should have, and no more processor time than its time${note}`, async () => {
+    const ask = process.arch === "x64" ? 97 : 163;
+    const names = { cpu: 0, fsize: 1, data: 2, stack: 3, core: 4, nproc: 6, nofile: 7 };
+    const { stdout } = await script(
+      `for (${Object.values(names).join(", ")}) { my $b = pack("QQ", 7, 7); syscall(${ask}, $_ + 0, $b); print join(":", unpack("QQ", $b)), " " }`,
+      [],
+      2_500,
+    );
+    const said = Object.fromEntries(Object.keys(names).map((name, index) => [name, stdout.split(" ")[index]]));
+    const mib = 1024 * 1024;
+    const both = (value: number): string => `${value}:${value}`;
+    expect(said).toMatchObject({
+      cpu: both(3),
+      fsize: both(16 * mib),
+      data: both((64 + 256) * mib),
+      stack: both(8 * mib),
+      core: both(1),
+      nofile: both(256),
+      ...(level === "namespace" ? { nproc: both(32) } : {}),
+    });
+  });
+
   it.skipIf(!on)(`meets its walls: memory and disk${note}`, async () => {
     const greedy = await script(`my @all; push @all, "x" x (64 << 20) for 1 .. 32; print "got it"`);
     expect(greedy.stdout).not.toContain("got it");
