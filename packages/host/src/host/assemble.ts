@@ -21,8 +21,8 @@ import { createCounters } from "./counters.ts";
 import { examine } from "./doctor.ts";
 import { createDataSpaces } from "./data-spaces.ts";
 import { createEnforcement } from "./enforcement.ts";
-import { createGatekeeper } from "./gatekeeper.ts";
 import { openFlow } from "./policy-state.ts";
+import { createGatekeeper } from "./gatekeeper.ts";
 import { createHolds } from "./holds.ts";
 import { takeBackUnfinished } from "./install-needed.ts";
 import { createInvoke } from "./invoke.ts";
@@ -30,10 +30,11 @@ import { createKeysApi } from "./keys.ts";
 import { openHomeLock } from "./lock.ts";
 import { createLoadedTools } from "./loaded-tools.ts";
 import { createLogBook } from "./logs.ts";
+import { openBetween } from "./open-between.ts";
 import { openBroker } from "./open-broker.ts";
 import { openAgents } from "./open-agents.ts";
-import { openOutputs } from "./open-outputs.ts";
 import { openApprovals } from "./open-approvals.ts";
+import { openOutputs } from "./open-outputs.ts";
 import { openPath } from "./open-path.ts";
 import { openPolicy } from "./open-policy.ts";
 import { openRuntime } from "./open-runtime.ts";
@@ -47,6 +48,7 @@ import { createRouteTable } from "./route.ts";
 import { createSeals } from "./seals.ts";
 import { createSecretsApi, noteRollback } from "./secrets.ts";
 import { settleAfterStart } from "./settle.ts";
+import { followToolChanges } from "./tool-changes.ts";
 import { createToolsApi } from "./tools.ts";
 import { createTrustState, trustView } from "./trust.ts";
 import { verifyAll } from "./verify-all.ts";
@@ -82,20 +84,30 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   const counters = createCounters(db);
   const refusals = createRefusals();
   const spaces = await createDataSpaces(db, clock);
-  const configs = createPluginConfigs(db, audit, clock, spaces);
+  const configs = createPluginConfigs({ ...parts, spaces });
   const kv = createKvStore(db);
   const dataDirOf = (space: string): string => join(options.dataRoot, space.replace("/", "@"));
+  const flow = await openFlow(audit, state);
+  const between = openBetween(parts, {
+    catalog,
+    state,
+    redactor: outputs,
+    logs,
+    onDefect: options.onDefect,
+    runtime: () => runtime,
+    invoke: (caller, request, made) => invoke(caller, request, made),
+  });
   const { broker, databases, databasesApi, forbiddenPaths } = openBroker(parts, {
     state,
+    ...between,
     dataRoot: options.dataRoot,
-  const flow = await openFlow(audit, state);
     redactor: outputs,
     kv,
     logs,
     refusals,
+    flow,
     levelOf: (plugin) => runtime.levelOf(plugin),
   });
-    flow,
   const { permit, levelFor } = createGatekeeper({
     db,
     clock,
@@ -135,33 +147,16 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     onDefect: options.onDefect,
   });
   const policy = await openPolicy(parts, state, { catalog, loaded: tools, flow, onDefect: options.onDefect });
-  const toolListeners = new Set<() => void>();
   const routes = createRouteTable({
     tools,
     policy: () => state.decisions.policy,
-    hides: (agent, tool, effect) => state.decisions.agents.hides(agent, tool, effect),
-    maxTimeoutMs: () => state.config.limits.timeoutMs ?? LIMITS.maxTimeoutMs,
     time: state.time.read,
     flow: flow.memory,
+    watchersOf: between.watchers.ofTool,
+    hides: (agent, tool, effect) => state.decisions.agents.hides(agent, tool, effect),
+    maxTimeoutMs: () => state.config.limits.timeoutMs ?? LIMITS.maxTimeoutMs,
   });
-  function changed(): void {
-    routes.invalidate();
-    for (const listener of toolListeners) {
-      try {
-        listener();
-      } catch (error) {
-        // A listener's defect must not look like a failure of the change that it was told of.
-        options.onDefect(error);
-      }
-    }
-  }
-  catalog.onChange((before, now) => {
-    if (tools.changed(before, now)) changed();
-  });
-  state.onChange(() => {
-    tools.reset();
-    changed();
-  });
+  const onToolsChanged = followToolChanges({ catalog, state, tools, routes, between, onDefect: options.onDefect });
 
   async function holdsData(space: string): Promise<boolean> {
     return hasFolder(dataDirOf(space)) || (await kv.usage(space)).keys > 0 || (await findConfig(db, space)) !== null;
@@ -187,15 +182,16 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     signerOf: trust.signerOf,
     trustOf: async (record) => trustView(await trust.decideFor(record)),
     connections: () => state.config.databases,
-    toolsOf: (record) => declaredTools(record, state.decisions, levelOf(record.ref), state.time.read()),
+    toolsOf: (record) => declaredTools(record, state.decisions, levelOf(record.ref), state.time.read(), tools.find),
   };
   const approvals = await openApprovals(parts, options.onDefect);
   const invoke = createInvoke({
+    ...between,
     gate: agents.gate,
+    flow,
     clock,
     audit,
     routes,
-    flow,
     approvals: approvals.calls,
     waiting: approvals.waiting,
     running: runtime.running,
@@ -245,7 +241,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     verifyStored: verifier.reread,
     removeStored: (digest) => codeCaches.remove(digest).then(() => parts.store.remove(digest)),
     spaces,
-    removeData: (space) => removeFolder(dataDirOf(space)),
+    removeData: (space) => vault.removeConfigs([space]).then(() => removeFolder(dataDirOf(space))),
     holdsData,
     async hasKept(id) {
       for (const { space } of spaces.allOf(id)) if (await holdsData(space)) return true;
@@ -298,14 +294,15 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     actor: "host",
     data: { version: VERSION },
   });
+  await noteRollback(parts, parts.vaultRollback);
   await settleAfterStart(catalog, state.config);
   await refuseRevoked(pluginsDeps, HOST_ACTOR);
   await takeBackUnfinished(pluginsDeps, { name: HOST_ACTOR }).catch(options.onDefect);
   await collect().catch(options.onDefect);
   await sweepEgressPlaces(parts.home).catch(options.onDefect);
+  await sweepCommandFolders(parts.home).catch(options.onDefect);
   // Beside the start and not before it: what it finds is stopped, and a load looks by itself.
   const ending = new AbortController();
-  await noteRollback(parts, parts.vaultRollback);
   const looking = lookAtStore(HOST_ACTOR, { full: false, signal: ending.signal }).catch(options.onDefect);
   const counting = setInterval(() => void counters.flush().catch(options.onDefect), COUNTS_MS);
   counting.unref();
@@ -318,7 +315,6 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   }
 
   /** A change of config.yml is in force at once: what it no longer admits stops. */
-  await sweepCommandFolders(parts.home).catch(options.onDefect);
   async function reload(): Promise<void> {
     if (await state.reload()) await stopRefused();
   }
@@ -333,6 +329,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     await looking;
     // Whatever fails on the way, the home is released.
     await runtime.close().catch(options.onDefect);
+    await between.close().catch(options.onDefect);
     await Promise.all([counters.flush(), approvals.close()]).catch(options.onDefect);
     await audit
       .record({ v: 1, id: newId("evt"), time: clock.now(), type: "host.stopped", actor: "host" })
@@ -360,7 +357,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     operators,
     keys,
     registries: registries.api,
-    invoke,
+    invoke: (caller, request) => invoke(caller, request),
     backup: (operator, request) =>
       backupsInTurn("backup", () => backup({ ...parts, catalog, dataRoot: options.dataRoot }, operator, request)),
     databases: databasesApi,
@@ -382,6 +379,8 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
         },
         passphraseSet: operators.passphraseSet,
         sealsOn: seals.keys !== undefined,
+        vault,
+        vaultRollback: parts.vaultRollback,
         databases,
       }),
     async stats() {
@@ -393,13 +392,9 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
         calls: { ...counters.totals },
         approvals: await approvalsApi.stats(),
       };
-        vault,
-        vaultRollback: parts.vaultRollback,
     },
-    onToolsChanged(listener) {
-      toolListeners.add(listener);
-      return () => toolListeners.delete(listener);
-    },
+    onToolsChanged,
+    onNote: between.onNote,
     close: () => (closing ??= close()),
   };
 }

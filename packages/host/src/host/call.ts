@@ -13,6 +13,7 @@ import {
   SallyportError,
 } from "../kernel/index.ts";
 import type { PolicyDecision } from "../policy/index.ts";
+import type { Flight, MadeBy } from "./flights.ts";
 import type { CallRoute } from "./route.ts";
 
 /** One call, from the request to its outcome. Caller and request are copies: nobody else can change them meanwhile. */
@@ -21,6 +22,8 @@ export interface Call {
   readonly caller: Caller;
   readonly request: InvokeRequest;
   readonly startedAt: number;
+  /** The call of the plugin that asks for this one. */
+  readonly parent?: Flight;
   outcome: CallOutcome;
   /** The names in it were checked, and can be written as they are. */
   named: boolean;
@@ -35,12 +38,12 @@ export interface Call {
   outputDigest?: string;
   approval?: string;
   level?: IsolationLevel;
+  /** What was done to its output. */
+  changes?: OutputChanges | undefined;
 }
 
 /** The one input of a call: what is checked, approved, audited and executed. */
 export interface CallInput {
-  /** What was done to its output. */
-  changes?: OutputChanges | undefined;
   readonly text: string;
   readonly digest: string;
   readonly value: unknown;
@@ -50,10 +53,13 @@ const NAME_CHARS = 100;
 const TOOL_CHARS = 200;
 const TRACE_CHARS = 64;
 
-export function newCall(caller: Caller, request: InvokeRequest, clock: Clock): Call {
+/** `made` is for the host's own use: whatever a caller says itself of how it came to ask is dropped. */
+export function newCall(caller: Caller, request: InvokeRequest, clock: Clock, made?: MadeBy): Call {
+  const { via: _, ...asked } = caller;
   return {
     id: newId("call"),
-    caller: { ...caller },
+    caller: made === undefined ? asked : { ...asked, via: made.via },
+    ...(made === undefined ? {} : { parent: made.parent }),
     request: { ...request },
     startedAt: clock.monotonic(),
     outcome: "not_started",
@@ -101,12 +107,13 @@ export function invokedEvent(call: Call, facts: EventFacts): AuditEvent {
     agent,
     tool: route?.name ?? displayLine(request.tool, TOOL_CHARS),
     call_id: call.id,
+    parent_call: caller.via?.callId,
     phase: facts.phase,
     decision: refused && decision === "allow" ? "deny" : decision,
     plugin: route?.plugin,
     scope: route?.scope,
     rule: policy?.rule,
-    data: policy === undefined ? undefined : factsOf(policy),
+    data: dataOf(caller, policy),
     policy_snapshot: route?.policySnapshot,
     approval: call.approval,
     isolation: call.level,
@@ -119,6 +126,13 @@ export function invokedEvent(call: Call, facts: EventFacts): AuditEvent {
     duration_ms: facts.durationMs === undefined ? undefined : Math.round(facts.durationMs * 1000) / 1000,
     outcome: facts.phase === "outcome" ? call.outcome : undefined,
   };
+}
+
+/** Small facts of a call: the tools that led to it, the token that proved who asks, and what of it decided. */
+function dataOf({ via, token }: Caller, policy: PolicyDecision | undefined): AuditEvent["data"] {
+  const facts = policy === undefined ? undefined : factsOf(policy);
+  if (via === undefined && token === undefined) return facts;
+  return { ...facts, ...(via && { via: via.chain }), ...(token !== undefined && { token }) };
 }
 
 /** What of the call itself decided; of a data-flow rule the calls that led to it. */

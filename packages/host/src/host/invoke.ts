@@ -14,11 +14,12 @@ import {
   sha256,
   toSallyportError,
 } from "../kernel/index.ts";
-import type { PolicyDecision } from "../policy/index.ts";
 import { systemTimers, type Timers } from "../rpc/index.ts";
+import type { PolicyDecision } from "../policy/index.ts";
 import type { PluginProcess } from "../supervisor/index.ts";
 import type { AgentGate } from "./agents.ts";
 import { assertNamed, type Call, type CallInput, contentOf, fitsAudit, invokedEvent, newCall } from "./call.ts";
+import { type CallHooksDeps, sameGuards, tellObservers, throughHooks } from "./call-hooks.ts";
 import { type CallApprovalDeps, passFor } from "./call-approval.ts";
 import {
   auditUnavailable,
@@ -31,16 +32,18 @@ import {
   unknownTool,
 } from "./invoke-errors.ts";
 import type { FlowTracker } from "./flow.ts";
+import type { Flights, MadeBy } from "./flights.ts";
 import type { OutputGate } from "./outputs.ts";
 import type { CallRoute, RouteTable } from "./route.ts";
 
-export interface InvokeDeps extends CallApprovalDeps {
+export interface InvokeDeps extends CallApprovalDeps, CallHooksDeps {
   /** Whether the caller may ask at all, and how often. */
   readonly gate: AgentGate;
   readonly clock: Clock;
   readonly audit: AuditLog;
   readonly routes: RouteTable;
   readonly flow: Pick<FlowTracker, "began" | "ended">;
+  readonly flights: Flights;
   /** The plugin's process, if it runs; else starts it through the gates of a load. */
   running(plugin: PluginRef, agent: string): PluginProcess | undefined;
   wake(plugin: PluginRef, agent: string): Promise<PluginProcess>;
@@ -68,13 +71,15 @@ const NEVER_ABORTED = new AbortController().signal;
 setMaxListeners(0, NEVER_ABORTED);
 
 /**
- * The one way in. Gates, in order: the caller is admitted and within its limits, tool declared and exposed to this agent, input size, input schema, policy, approval,
+ * The one way in. Gates, in order: the caller is admitted and within its limits, tool declared and exposed to this agent, input size, input schema, hooks (then the schema again), policy, approval,
  * process, the same decision again as it is now, intent in the audit; then the call with its deadline; then output size,
  * schema and redaction; then the outcome in the audit. The answer says what happened; nothing is thrown for a call that fails.
  */
-export function createInvoke(deps: InvokeDeps): (caller: Caller, request: InvokeRequest) => Promise<InvokeAnswer> {
-  return async (caller, request) => {
-    const call = newCall(caller, request, deps.clock);
+export function createInvoke(
+  deps: InvokeDeps,
+): (caller: Caller, request: InvokeRequest, made?: MadeBy) => Promise<InvokeAnswer> {
+  return async (caller, request, made) => {
+    const call = newCall(caller, request, deps.clock, made);
     try {
       return finish(deps, call, await run(deps, call));
     } catch (thrown) {
@@ -84,6 +89,7 @@ export function createInvoke(deps: InvokeDeps): (caller: Caller, request: Invoke
     } finally {
       if (call.entered) deps.gate.leave(call.caller);
       deps.flow.ended(call.id);
+      deps.flights.end(call.id);
     }
   };
 }
@@ -95,12 +101,13 @@ async function run(deps: InvokeDeps, call: Call): Promise<unknown> {
   call.entered = true;
   const decided = exposedRoute(deps, call);
   if (isExpired(deps, decided)) return deps.expired(decided.plugin);
-  const input = (call.input = readInput(request.input));
-  const checked = decided.input.check(input.value);
+  const asked = (call.input = readInput(request.input));
+  const checked = decided.input.check(asked.value);
   if (!checked.ok) throw invalidInput(decided, checked.problems);
   if (!deps.audit.healthy) throw auditUnavailable();
 
   const signal = request.signal ?? NEVER_ABORTED;
+  const input = (call.input = await throughHooks(deps, call, decided, asked, signal, readInput));
   const decision = decideCall(call, decided, input);
   const asks = decision.decision === "require_approval";
   const pass = asks ? await passFor(deps, call, decided, decision, input, signal) : null;
@@ -115,8 +122,21 @@ async function run(deps: InvokeDeps, call: Call): Promise<unknown> {
   // From here to the call nothing waits, so that what is decided now is what is executed.
   const route = decideAgain(deps, call, decided, input);
   if (isExpired(deps, route)) return deps.expired(route.plugin);
+  if (route !== decided && !sameGuards(decided, route)) throw changedMeanwhile(route);
   if (signal.aborted) throw cancelledBefore();
   if (!deps.audit.healthy) throw auditUnavailable();
+  const { plugin, name: tool, timeoutMs } = route;
+  const { parent } = call;
+  const place = deps.flights.begin({
+    callId: call.id,
+    caller,
+    plugin,
+    tool,
+    trace: request.trace,
+    parent,
+    process,
+    timeoutMs,
+  });
   const intent = writeIntent(deps, call, route, input);
   call.outcome = "unknown";
   const { agent } = caller;
@@ -126,7 +146,7 @@ async function run(deps: InvokeDeps, call: Call): Promise<unknown> {
     agent: caller.agent,
     tool: route.tool.name,
     input: input.value,
-    timeoutMs: route.timeoutMs,
+    ...place,
     intent,
     signal,
     ...(pass === null ? {} : { exclusive: true, within: pass.within }),
@@ -226,6 +246,7 @@ function finish(deps: InvokeDeps, call: Call, result: unknown): InvokeAnswer {
   call.outcome = "succeeded";
   const durationMs = deps.clock.monotonic() - call.startedAt;
   writeOutcome(deps, call, durationMs);
+  tellObservers(deps, call, durationMs, { result });
   deps.refusalOf(call.id);
   if (call.route) deps.counted(call.route.plugin, null);
   return { success: true, callId: call.id, result, durationMs, ...contentOf(call) };
@@ -236,6 +257,7 @@ function fail(deps: InvokeDeps, call: Call, error: SallyportError): InvokeAnswer
   const durationMs = deps.clock.monotonic() - call.startedAt;
   const reason = typeof error.data["reason"] === "string" ? error.data["reason"] : error.code;
   writeOutcome(deps, call, durationMs, reason);
+  tellObservers(deps, call, durationMs, { error });
   // A failure may be in the plugin's own words, and it may have put a secret into them.
   const { message, ...words } = deps.outputs.words(error.message, detailOf(deps, call, error));
   if (call.route && call.outcome !== "not_started") deps.counted(call.route.plugin, message);

@@ -32,8 +32,7 @@ export default { tools: {
   fails: () => { throw new Error("it fails"); },
   async hang(_, ctx) {
     await ctx.kv.set("hangs", true);
-    await new Promise((resolve) => ctx.signal.addEventListener("abort", resolve));
-    calls.push("aborted");
+    await new Promise((resolve) => ctx.signal.addEventListener("abort", () => { calls.push("aborted"); resolve(); }));
     return {};
   },
   aborted: () => ({ calls }),
