@@ -32,7 +32,7 @@ export interface Observation {
 }
 
 /** Different things that are told apart. What else a plugin did counts for the whole host, or not at all. */
-const MOST_DIFFERENT = 20_000;
+const MOST_DIFFERENT = 5_000;
 const PORTS = { https: 443, http: 80, wss: 443, ws: 80 } as const;
 const WRITES = new Set(["write", "remove", "mkdir"]);
 const READS = new Set(["read", "list", "stat"]);

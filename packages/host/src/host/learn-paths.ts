@@ -28,15 +28,14 @@ export function generalisePaths(
 ): readonly string[] {
   const distinct = [...new Set(paths)];
   const wide = new Set(admitted(patternsOf(tree(distinct)), admits));
-  const covered = (path: string): boolean => [...wide].some((pattern) => pathMatches(pattern, path));
   for (const path of distinct) {
-    if (covered(path)) continue;
+    if (wide.size > MOST_PATTERNS) break;
+    if ([...wide].some((pattern) => pathMatches(pattern, path))) continue;
     if (canonical(path) === path && pathMatches(path, path) && admits(path)) wide.add(path);
     else for (const pattern of fallback) if (pathMatches(pattern, path)) wide.add(pattern);
   }
-  if (wide.size > MOST_PATTERNS)
-    return fallback.filter((pattern) => distinct.some((path) => pathMatches(pattern, path)));
-  return [...wide].toSorted();
+  if (wide.size <= MOST_PATTERNS) return [...wide].toSorted();
+  return fallback.filter((pattern) => distinct.some((path) => pathMatches(pattern, path)));
 }
 
 function admitted(patterns: readonly string[], admits: (pattern: string) => boolean): string[] {

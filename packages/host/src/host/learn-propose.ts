@@ -83,10 +83,14 @@ export function propose({ requests, granted, observations, includeRefused }: Pro
         reason: observation.refused ?? "",
         count: observation.uses,
         last: observation.last,
-        included: additions.some((scope) => allowsObserved(scope, observation.what)),
+        included: isReadable(observation) && additions.some((scope) => allowsObserved(scope, observation.what)),
       }))
       .toSorted((a, b) => b.count - a.count),
   };
+}
+
+function isReadable({ what }: Observation): boolean {
+  return what.kind !== "unreadable";
 }
 
 /** What a request stands for: its scope, or what the operator filled in for it. */
@@ -151,7 +155,7 @@ function neverFilled(request: PermissionRequest): LearnedPermission {
 }
 
 function added(scope: Scope, refusals: readonly Observation[]): LearnedPermission {
-  const used = refusals.filter(({ what }) => allowsObserved(scope, what));
+  const used = refusals.filter((observation) => isReadable(observation) && allowsObserved(scope, observation.what));
   const { capability } = scope;
   return {
     key: scopeKey(scope),
@@ -182,7 +186,9 @@ function additionsOf(refusals: readonly Observation[], held: readonly Scope[]): 
     groups.set(key, group);
   }
   // What has no narrow form is not proposed in a wide one: these are a plugin's wishes, which nobody has agreed to.
-  return [...groups.values()].flatMap(({ scope, used }) => narrowed(scope, used) ?? []);
+  return [...groups.values()]
+    .flatMap(({ scope, used }) => narrowed(scope, used) ?? [])
+    .filter((scope) => scope.capability !== "network" || !scope.paths.includes("/**"));
 }
 
 /** The widest scope of its kind that could be asked for; `narrowed` makes it as narrow as the wishes. */
