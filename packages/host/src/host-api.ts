@@ -108,6 +108,7 @@ export type {
   PolicyCheck,
   PolicyExplanation,
   PolicyQuestion,
+  PolicyView,
   Simulation,
   SimulationRequest,
 } from "./host-api/policy.ts";

@@ -7,6 +7,7 @@ import { operateRoutes } from "./routes-operate.ts";
 import { pluginRouteRoutes } from "./routes-plugin-routes.ts";
 import { pluginRoutes } from "./routes-plugins.ts";
 import { revocationRoutes } from "./routes-revocations.ts";
+import { policyRoutes } from "./routes-policy.ts";
 import { registryRoutes } from "./routes-registries.ts";
 import { upgradeRoutes } from "./routes-upgrade.ts";
 import { tokenRoutes } from "./routes-tokens.ts";
@@ -41,5 +42,6 @@ export const ROUTES: readonly Route[] = [
   ...revocationRoutes,
   ...verifyRoutes,
   ...backupRoutes,
+  ...policyRoutes,
   ...operateRoutes,
 ];

@@ -17,6 +17,7 @@ import {
   defineMcpCommand,
   definePluginCommands,
   defineRegistryCommands,
+  definePolicyCommands,
   defineSecretCommands,
   defineSigningCommands,
   defineTokenCommands,
@@ -44,6 +45,7 @@ export function buildProgram(context: CommandContext): Command {
   defineAgentCommands(program, context);
   defineTokenCommands(program, context);
   defineApprovalCommands(program, context);
+  definePolicyCommands(program, context);
   defineSecretCommands(program, context);
   defineDatabaseCommands(program, context);
   defineKeyCommands(program, context);

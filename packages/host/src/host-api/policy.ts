@@ -1,5 +1,5 @@
 import type { Decision } from "../kernel/index.ts";
-import type { PolicyFinding } from "../policy/index.ts";
+import type { PolicyDefaults, PolicyFinding } from "../policy/index.ts";
 import type { Operator } from "./operate.ts";
 
 /** A decision as people are told it. */
@@ -12,6 +12,18 @@ export interface DecisionView {
   readonly unclear?: true | undefined;
   /** Earlier calls that a data-flow rule was decided by. */
   readonly after?: readonly string[] | undefined;
+}
+
+/** The rules in force. */
+export interface PolicyView {
+  readonly snapshot: string;
+  readonly defaults: PolicyDefaults;
+  readonly layers: readonly {
+    readonly name: string;
+    readonly temporary: boolean;
+    readonly rules: readonly Readonly<Record<string, unknown>>[];
+  }[];
+  readonly time: { readonly now: number; readonly certain: boolean };
 }
 
 export interface PolicyCheck {
@@ -128,6 +140,7 @@ export interface OverrideView {
 export interface PolicyApi {
   /** sha256 of the rules in force. */
   snapshot(): string;
+  show(): PolicyView;
   /** What is wrong with the rules of a text, or with those in force, also as the installed tools show it. */
   check(text?: string): Promise<PolicyCheck>;
   /** @throws {SallyportError} `unknown_tool` when no loaded plugin declares the tool. */

@@ -32,6 +32,19 @@ export function createPolicyApi(deps: PolicyApiDeps): PolicyApi {
 
   return {
     snapshot: () => deps.decisions().policy.snapshot,
+    show() {
+      const { snapshot, defaults, layers } = deps.decisions().policy;
+      return {
+        snapshot,
+        defaults,
+        layers: layers.map(({ name, temporary = false, rules }) => ({
+          name,
+          temporary,
+          rules: rules.map((rule) => ({ ...rule })),
+        })),
+        time: time.read(),
+      };
+    },
     check: async (text) => check(text),
     explain: async (question) => explainCallToBe(explaining, question),
     explainCall: (call) => explainPastCall(explaining, call),

@@ -25,6 +25,7 @@ export function compilePolicy(layers: readonly PolicyLayer[], defaults: PolicyDe
   return {
     snapshot: digestOf("sallyport-policy-v2", { layers: compiled.map(({ digest }) => digest), defaults }),
     layers,
+    defaults,
     lookBackMs: compiled.reduce((most, { lookBackMs }) => Math.max(most, lookBackMs), 0),
     forTool: (query) => compileTool(query, find(query), defaultDecision(defaults, query)),
   };
@@ -36,6 +37,7 @@ export function denyEverything(reason: string): Policy {
   return {
     snapshot: digestOf("sallyport-policy-v2", { error: reason }),
     layers: [],
+    defaults: {},
     lookBackMs: 0,
     forTool: () => fixedPolicy(fixed),
   };

@@ -100,6 +100,7 @@ export interface Policy {
   /** sha256 over every rule and default. */
   readonly snapshot: string;
   readonly layers: readonly PolicyLayer[];
+  readonly defaults: PolicyDefaults;
   /** The longest time that a rule looks back on earlier calls, milliseconds; 0: none does. */
   readonly lookBackMs: number;
   forTool(query: PolicyQuery): ToolPolicy;

@@ -13,6 +13,7 @@ export { defineKeyCommands } from "./key.ts";
 export { defineMcpCommand } from "./mcp.ts";
 export { definePluginCommands } from "./plugin.ts";
 export { defineRegistryCommands } from "./registry.ts";
+export { definePolicyCommands } from "./policy.ts";
 export { defineSecretCommands } from "./secret.ts";
 export { defineSigningCommands } from "./sign.ts";
 export { defineTokenCommands } from "./token.ts";
