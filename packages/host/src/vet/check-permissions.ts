@@ -51,6 +51,10 @@ function broad(request: PermissionRequest): readonly Remark[] {
     return [warn("reaches the whole disk.", "Name a folder.")];
   if (scope.capability === "filesystem" && scope.mode === "rw" && !scope.path.startsWith("${data}"))
     return [warn("writes outside the plugin's own folder.", "Write below ${data}, or ask for mode: r.")];
+  if (scope.capability === "exec" && scope.args.at(-1) === "-**")
+    return [warn("lets the plugin choose any options.", "Write the options out, and ** for the rest.")];
+  if (scope.capability === "exec" && scope.args.at(-1) === "**")
+    return [warn("lets the plugin choose any number of arguments.", "Write one pattern for each argument.")];
   return [];
 }
 

@@ -97,6 +97,13 @@ function scopes(): Scope[] {
     { capability: "filesystem", path: "${data}/open", mode: "rw" },
     { capability: "filesystem", path: place.shared, mode: "r" },
     { capability: "secrets", name: "KEY", use: { origin: `http://${GRANTED.host}`, in: "header:x-key", format: "{}" } },
+    { capability: "system", facet: "hostname" },
+    {
+      capability: "exec",
+      command: "/usr/bin/wc",
+      args: ["-w"],
+      file: { path: "/nonexistent/wc", sha256: "0".repeat(64) },
+    },
   ];
 }
 
@@ -137,6 +144,7 @@ async function play({ greeted, steps }: { greeted: boolean; steps: readonly Step
     granted: scopes(),
     space: "fuzz",
     dataDir: place.data,
+    level: "namespace",
   });
   const { sandbox, stdout, written, kills } = fakeSandbox();
   const plan = {
@@ -247,6 +255,8 @@ function judge(
     assert([`name ${GRANTED.host}`, `address ${GRANTED.address}:${GRANTED.port}`].includes(each), `it reached ${each}`);
   for (const { capability, outcome, target, method } of actions) {
     tried.set(`${capability} ${method} ${outcome}`, (tried.get(`${capability} ${method} ${outcome}`) ?? 0) + 1);
+    assert(outcome !== "succeeded" || capability !== "exec", `it ran ${target}`);
+    assert(outcome !== "succeeded" || capability !== "system" || target === "hostname", `it learned ${target}`);
     if (outcome !== "succeeded" || capability !== "filesystem") continue;
     const isShared = target === place.shared || target.startsWith(`${place.shared}/`);
     assert(isShared || /^\$\{data\}\/open(?:\/|$)/.test(target), `it touched ${target}`);

@@ -182,6 +182,18 @@ const METHODS: Readonly<Record<string, fc.Arbitrary<object>>> = {
   "kv.set": fc.record({ call, key, value: smallJson }),
   "kv.delete": fc.record({ call, key }),
   "kv.list": fc.record({ call, prefix: key }),
+  exec: fc.record({
+    call,
+    command: mostly(fc.constantFrom("wc", "/usr/bin/wc"), fc.constantFrom("", "sh", "../wc", "__proto__", "wc\u0000")),
+    args: mostly<unknown>(fc.constantFrom(["-w"], []), fc.constantFrom<unknown>(["-c"], ["\u0000"], [1], "x", null)),
+    stdin: mostly<unknown>(fc.constant(null), base64),
+    files: mostly<unknown>(
+      fc.constant([]),
+      fc.tuple(fc.record({ name: fc.constantFrom("a", "../a", "", "__proto__"), path })),
+    ),
+    timeout_ms: mostly<unknown>(fc.constantFrom(null, 1), size),
+  }),
+  "system.get": fc.record({ call, facet: fc.constantFrom("hostname", "load", "", "__proto__", "constructor") }),
 };
 
 /** Requests as the protocol's page has them, with values that are granted, nearly granted or not at all; some with a member too many. */

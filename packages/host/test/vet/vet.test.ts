@@ -177,6 +177,15 @@ describe("what a manifest asks for", () => {
     expect(findings[0]?.message).toContain(text);
   });
 
+  it.each([
+    ["any options", '{ exec: [{ command: sort, args: ["-**"], reason: x }] }'],
+    ["any number of arguments", '{ exec: [{ command: sort, args: [-u, "**"], reason: x }] }'],
+  ])("flags a command of which the plugin chooses %s, beside the risk", async (text, permissions) => {
+    const messages = (await permission(permissions)).map(({ message }) => message);
+    expect(messages).toEqual([expect.stringContaining(text), expect.stringContaining("critical risk")]);
+    expect(await permission('{ exec: [{ command: sort, args: [-u, "*"], reason: x }] }')).toHaveLength(1);
+  });
+
   it("flags nothing of a narrow one, and notes what has no reason", async () => {
     const narrow = "{ network: [{ host: a.example.com, methods: [GET], paths: [/v1/*] }] }";
     expect(await vet({ "plugin.yml": manifest({ permissions: narrow }) })).toMatchObject([
