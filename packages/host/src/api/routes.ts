@@ -3,6 +3,7 @@ import { backupRoutes } from "./routes-backup.ts";
 import { commandRoutes } from "./routes-commands.ts";
 import { databaseRoutes } from "./routes-databases.ts";
 import { keyRoutes } from "./routes-keys.ts";
+import { learnRoutes } from "./routes-learn.ts";
 import { operateRoutes } from "./routes-operate.ts";
 import { pluginRouteRoutes } from "./routes-plugin-routes.ts";
 import { pluginRoutes } from "./routes-plugins.ts";
@@ -30,6 +31,7 @@ const openRoutes: readonly Route[] = [
 export const ROUTES: readonly Route[] = [
   ...openRoutes,
   ...pluginRoutes,
+  ...learnRoutes,
   ...upgradeRoutes,
   ...toolRoutes,
   ...commandRoutes,

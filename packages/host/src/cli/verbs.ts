@@ -23,6 +23,7 @@ export const VERBS: Readonly<Record<string, "local" | readonly string[]>> = {
   "plugin list": ["plugin.list"],
   "plugin info": ["plugin.info", "plugin.logs"],
   "plugin logs": ["plugin.logs"],
+  "plugin learn": ["plugin.learn"],
   "plugin approve": ["plugin.info", "approval.list", "plugin.approve"],
   "plugin deny": ["plugin.deny"],
   "plugin load": ["plugin.load"],

@@ -47,6 +47,7 @@ export type {
   VerifyAnswerBody,
 } from "./answers.ts";
 export { toFailure } from "./failure.ts";
+export { learnAnswer, type LearnAnswerBody, type LearnedPermissionBody } from "./learn-answers.ts";
 export {
   refreshAnswer,
   type RefreshAnswer,

@@ -7,6 +7,7 @@ import type { Session } from "../session.ts";
 import { approve } from "./approve.ts";
 import { install } from "./install.ts";
 import { configure } from "./plugin-config.ts";
+import { defineLearnCommand } from "./learn.ts";
 import { info } from "./plugin-info.ts";
 import { showLogs } from "./plugin-logs.ts";
 import { defineUpgradeCommands } from "./upgrade.ts";
@@ -131,6 +132,7 @@ export function definePluginCommands(program: Command, context: CommandContext):
     .option("--with-dependants", "stop plugins that depend on it first");
   defineUpgradeCommands(plugin, context);
   defineRevocationCommands(plugin, context);
+  defineLearnCommand(plugin, context);
   verb(
     plugin,
     context,
