@@ -11,11 +11,10 @@ const PATTERN = /^(?:\*|[a-z][a-z0-9_.-]*\*?)$/;
 const TOPIC_CHARS = 128;
 
 /** First words that the host keeps for itself: nobody shall take a plugin's event for one of ours. */
-const RESERVED = new Set(
-  "approval audit broker data event grant home hook host key lock operator plugin plugin_tool policy registry sallyport secret store tool".split(
-    " ",
-  ),
-);
+const RESERVED = new Set([
+  ...["approval", "audit", "broker", "data", "event", "grant", "home", "hook", "host", "key", "lock", "operator"],
+  ...["plugin", "plugin_tool", "policy", "registry", "sallyport", "secret", "store", "tool"],
+]);
 
 /** Whether a plugin may publish under this name: lower-case words with dots between them, none of the host's. */
 export function isTopic(name: string): boolean {
