@@ -12,8 +12,26 @@ const TOPIC_CHARS = 128;
 
 /** First words that the host keeps for itself: nobody shall take a plugin's event for one of ours. */
 const RESERVED = new Set([
-  ...["approval", "audit", "broker", "data", "event", "grant", "home", "hook", "host", "key", "lock", "operator"],
-  ...["plugin", "plugin_tool", "policy", "registry", "sallyport", "secret", "store", "tool"],
+  "approval",
+  "audit",
+  "broker",
+  "data",
+  "event",
+  "grant",
+  "home",
+  "hook",
+  "host",
+  "key",
+  "lock",
+  "operator",
+  "plugin",
+  "plugin_tool",
+  "policy",
+  "registry",
+  "sallyport",
+  "secret",
+  "store",
+  "tool",
 ]);
 
 /** Whether a plugin may publish under this name: lower-case words with dots between them, none of the host's. */
