@@ -30,7 +30,8 @@ export const learnRoutes: readonly Route[] = [
   },
 ];
 
-function toLearn(answer: LearnAnswer): LearnAnswerBody {
+/** As it is on the wire. */
+export function toLearn(answer: LearnAnswer): LearnAnswerBody {
   const { neverCalled, permissions, refused, approve, ...same } = answer;
   return {
     ...same,

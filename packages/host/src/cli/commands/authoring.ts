@@ -30,6 +30,10 @@ export function defineAuthoringCommands(plugin: Command, context: CommandContext
     async (session, args, options) => (await import("./dev.ts")).develop(session, args, options),
   )
     .option("--scope <scope>", "fill in or narrow a scope, such as filesystem=/data:r; repeat for more", collect)
+    .option(
+      "--record [file]",
+      "at the end, say what it used and was refused, and the least permissions for that; write the same to a new file",
+    )
     .option("--runtime", "where no kernel sandbox works: run it with the JavaScript runtime's permissions alone");
   verb(
     plugin,

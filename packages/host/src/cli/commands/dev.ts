@@ -7,13 +7,14 @@ import { createHome } from "../../home/index.ts";
 import type { Host, PluginInfo } from "../../host-api.ts";
 import { displayLine, toSallyportError } from "../../kernel/index.ts";
 import { VERSION } from "../../version.ts";
-import { createLogReader, LOG_POLL_MS, toLogLine } from "../../api/index.ts";
+import { createLogReader, LOG_POLL_MS, toLearn, toLogLine } from "../../api/index.ts";
 import { agentSetup } from "../agent-setup.ts";
 import { serveOwner } from "../owner-server.ts";
 import { renderError, safeJson } from "../render/index.ts";
 import type { Session } from "../session.ts";
 import { untilStopped } from "../signals.ts";
-import { flag, list } from "./define.ts";
+import { flag, list, text } from "./define.ts";
+import { learnText, writeNew } from "./learn.ts";
 import { logLine } from "./plugin-logs.ts";
 
 const AUTHOR = { name: "author" };
@@ -66,6 +67,7 @@ export async function develop(
       const timer = setInterval(() => log.tell(), LOG_POLL_MS);
       try {
         await untilStopped(owner);
+        if (options["record"] !== undefined) await tellRecord(session, host, text(options, "record"));
       } finally {
         clearInterval(timer);
         await watch.close();
@@ -119,6 +121,15 @@ async function round(
   });
   await host.plugins.load(AUTHOR, plugin.id);
   return host.plugins.info(plugin.id);
+}
+
+/** What the plugin did and was refused, over all rounds, as the least that it would have to ask for. It grants nothing. */
+async function tellRecord(session: Session, host: Host, file: string | undefined): Promise<void> {
+  for (const { id } of await host.plugins.list()) {
+    const answer = toLearn(await host.plugins.learn(id, { includeRefused: true, allVersions: true }));
+    if (file !== undefined) await writeNew(resolve(file), `${safeJson(answer, 2)}\n`);
+    session.io.stdout.write(session.json ? `${safeJson({ learned: answer })}\n` : learnText(session.style, { ...answer, approve: null }));
+  }
 }
 
 function tellRound(session: Session, plugin: PluginInfo): void {

@@ -40,9 +40,10 @@ async function learn(session: Session, [id = ""]: readonly string[], options: Re
   );
 }
 
-async function writeNew(file: string, yaml: string): Promise<void> {
+/** @throws {SallyportError} `conflict` when there is something already. */
+export async function writeNew(file: string, content: string): Promise<void> {
   try {
-    await writeFile(file, yaml, { flag: "wx" });
+    await writeFile(file, content, { flag: "wx" });
   } catch (cause) {
     throw new SallyportError("conflict", `${displayLine(file, 500)} cannot be written.`, {
       fix: "Give a file that does not exist yet.",
