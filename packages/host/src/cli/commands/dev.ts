@@ -128,7 +128,9 @@ async function tellRecord(session: Session, host: Host, file: string | undefined
   for (const { id } of await host.plugins.list()) {
     const answer = toLearn(await host.plugins.learn(id, { includeRefused: true, allVersions: true }));
     if (file !== undefined) await writeNew(resolve(file), `${safeJson(answer, 2)}\n`);
-    session.io.stdout.write(session.json ? `${safeJson({ learned: answer })}\n` : learnText(session.style, { ...answer, approve: null }));
+    session.io.stdout.write(
+      session.json ? `${safeJson({ learned: answer })}\n` : learnText(session.style, { ...answer, approve: null }),
+    );
   }
 }
 
