@@ -85,7 +85,7 @@ export function createSqliteLink(connection: SqliteConnection, mode: DatabaseMod
   }
 
   async function childFor(place: SqlitePlace): Promise<Child> {
-    if (child && child.place.identity !== place.identity) await end();
+    if (child && (child.ask.over() || child.place.identity !== place.identity)) await end();
     child ??= await startChild(connection, place, write, deps);
     return child;
   }
@@ -243,6 +243,7 @@ function asker(connection: SqliteConnection, process: SandboxedProcess, limits: 
           );
         });
       if (signal.aborted) return onAbort();
+      if (over) return settle(new Error(noise));
       signal.addEventListener("abort", onAbort, { once: true });
       const { answerBytes: bytes, rows } = limits;
       process.stdin.write(`${JSON.stringify({ ...query, bytes, rows })}\n`);

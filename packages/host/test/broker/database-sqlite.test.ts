@@ -1,0 +1,486 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  chownSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import type { SqliteConnection } from "../../src/broker/database-types.ts";
+import { planSqlite } from "../../src/isolation/index.ts";
+import { databaseFile, type Machine, machine, plugin, type Setting } from "./database-support.ts";
+import { lackingNote, needsNamespace } from "../support/namespace.ts";
+
+const SCHEMA = `CREATE TABLE people(id INTEGER PRIMARY KEY, name TEXT UNIQUE, photo BLOB, height REAL);
+  INSERT INTO people VALUES (1, 'Ada', x'00ff10', 1.68), (9007199254740993, 'Alan', NULL, 1e999);
+  CREATE VIEW names AS SELECT name FROM people;`;
+const NOBODY = 65_534;
+const COUNT_FOREVER = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)";
+
+describe(`SQLite${lackingNote}`, () => {
+  needsNamespace();
+  let here: Machine;
+  const files: ReturnType<typeof databaseFile>[] = [];
+  const sessions: { close(): void }[] = [];
+  beforeAll(async () => {
+    here = await machine();
+  });
+  afterEach(() => {
+    for (const session of sessions.splice(0)) session.close();
+    for (const file of files.splice(0)) file.remove();
+  });
+
+  const made = (setUp = SCHEMA) => {
+    const file = databaseFile(setUp);
+    files.push(file);
+    return file;
+  };
+  const connection = (file: string, mode: "r" | "rw" = "rw"): SqliteConnection => ({
+    kind: "sqlite",
+    name: "app",
+    file,
+    mode,
+  });
+  const asPlugin = (file: string, mode: "r" | "rw", more: Partial<Setting> = {}) => {
+    const asked = plugin({
+      machine: here,
+      connections: [connection(file)],
+      granted: [{ connection: "app", mode }],
+      ...more,
+    });
+    sessions.push(asked.session);
+    return asked;
+  };
+
+  it("gives rows in a form that JSON carries without loss, whatever the columns are called", async () => {
+    const { query } = asPlugin(made().file, "r");
+    await expect(query("app", "SELECT * FROM people ORDER BY id")).resolves.toEqual({
+      columns: ["id", "name", "photo", "height"],
+      rows: [
+        [1, "Ada", { base64: "AP8Q" }, 1.68],
+        [{ integer: "9007199254740993" }, "Alan", null, { real: "Infinity" }],
+      ],
+      changes: 0,
+      truncated: false,
+    });
+    const odd = await query("app", 'SELECT 1 AS a, 2 AS a, 3 AS "__proto__", 4 AS "\u202ex"');
+    expect(odd).toMatchObject({ columns: ["a", "a", "__proto__", "\u202ex"], rows: [[1, 2, 3, 4]] });
+    await expect(query("app", "SELECT 1 WHERE 0")).resolves.toMatchObject({ columns: ["1"], rows: [] });
+  });
+
+  it("binds parameters of every kind, and never reads them as SQL", async () => {
+    const { query } = asPlugin(made().file, "rw");
+    const params = [
+      { integer: "-9223372036854775808" },
+      "x'); DROP TABLE people; --",
+      { base64: "AP8=" },
+      { real: "-Infinity" },
+    ];
+    await query("app", "INSERT INTO people VALUES (?, ?, ?, ?)", params);
+    const back = await query("app", "SELECT * FROM people WHERE name = ?", [params[1]]);
+    expect(back.rows).toEqual([params]);
+    await expect(query("app", "SELECT ?, ?, ?", [true, false, null])).resolves.toMatchObject({ rows: [[1, 0, null]] });
+    await expect(query("app", "SELECT ?", [{ integer: "9223372036854775808" }])).rejects.toMatchObject({
+      code: "usage",
+    });
+    await expect(query("app", "SELECT 1", ["one too many"])).rejects.toMatchObject({ code: "database_failed" });
+  });
+
+  it("changes rows under a grant of mode rw, as one transaction, and leaves nothing half done [S3-74]", async () => {
+    const file = made();
+    const { query, actions } = asPlugin(file.file, "rw");
+    const inserted = await query(
+      "app",
+      "INSERT INTO people(id, name) VALUES (2, 'Grace'), (3, 'Mary') RETURNING id, name",
+    );
+    expect(inserted).toMatchObject({
+      columns: ["id", "name"],
+      rows: [
+        [2, "Grace"],
+        [3, "Mary"],
+      ],
+      changes: 2,
+    });
+    await expect(query("app", "UPDATE people SET height = 2")).resolves.toMatchObject({ rows: [], changes: 4 });
+    await expect(query("app", "INSERT INTO people(name) VALUES ('Hedy'), ('Ada')")).rejects.toMatchObject({
+      code: "database_failed",
+      message: expect.stringContaining("UNIQUE"),
+    });
+    expect(file.rows("SELECT name FROM people WHERE name = 'Hedy'")).toEqual([]);
+    expect(actions.map(({ method, outcome }) => [method, outcome])).toEqual([
+      ["insert", "succeeded"],
+      ["update", "succeeded"],
+      ["insert", "failed"],
+    ]);
+  });
+
+  it("refuses every change under a grant of mode r [S3-73]", async () => {
+    const file = made();
+    const before = file.rows("SELECT * FROM people");
+    const { query, actions } = asPlugin(file.file, "r");
+    const changes = [
+      "INSERT INTO people(name) VALUES ('x')",
+      "UPDATE people SET name = 'x'",
+      "DELETE FROM people",
+      "REPLACE INTO people(id, name) VALUES (1, 'x')",
+      "WITH new(n) AS (SELECT 'x') INSERT INTO people(name) SELECT n FROM new RETURNING id",
+      "/* SELECT */ -- SELECT\n INSERT INTO people(name) VALUES ('x')",
+    ];
+    for (const sql of changes) await expect(query("app", sql)).rejects.toMatchObject({ code: "permission_denied" });
+    expect(file.rows("SELECT * FROM people")).toEqual(before);
+    expect(actions).toHaveLength(changes.length);
+    expect(new Set(actions.map(({ target, outcome }) => `${target} ${outcome}`))).toEqual(new Set(["app denied"]));
+  });
+
+  it("gives no more than the connection has, whatever was granted", async () => {
+    const file = made();
+    const { query } = asPlugin(file.file, "rw", { connections: [connection(file.file, "r")] });
+    await expect(query("app", "DELETE FROM people")).rejects.toMatchObject({ code: "permission_denied" });
+    await expect(query("app", "SELECT count(*) FROM people")).resolves.toMatchObject({ rows: [[2]] });
+  });
+
+  it("serves statements on rows and nothing else, even under a grant of mode rw", async () => {
+    const file = made();
+    const { query } = asPlugin(file.file, "rw");
+    for (const sql of [
+      "ATTACH '/etc/passwd' AS p",
+      "DETACH main",
+      "PRAGMA writable_schema = 1",
+      "VACUUM INTO '/tmp/stolen.db'",
+      "CREATE TABLE t(a)",
+      "CREATE TEMP TABLE t(a)",
+      "DROP TABLE people",
+      "ALTER TABLE people ADD COLUMN x",
+      "REINDEX",
+      "ANALYZE",
+      "BEGIN",
+      "COMMIT",
+      "SAVEPOINT s",
+      "EXPLAIN SELECT 1",
+      "\u017fELECT 1",
+      "\u00a0PRAGMA user_version",
+      "  -- nothing",
+      "SELECT * FROM pragma_journal_mode",
+      "SELECT load_extension('/tmp/x.so')",
+      "SELECT fts3_tokenizer('simple')",
+    ])
+      await expect(query("app", sql), sql).rejects.toMatchObject({ code: "permission_denied" });
+    await expect(query("app", "DELETE FROM sqlite_schema")).rejects.toMatchObject({ code: "database_failed" });
+    expect(file.rows("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY name")).toEqual([
+      { name: "names" },
+      { name: "people" },
+    ]);
+  });
+
+  it("takes one statement, and what hides a second one is refused", async () => {
+    const { query } = asPlugin(made().file, "rw");
+    await expect(query("app", "SELECT 1;  -- the end\n ;")).resolves.toMatchObject({ rows: [[1]] });
+    for (const sql of [
+      "SELECT 1; DELETE FROM people",
+      "SELECT 1;/* */ DELETE FROM people",
+      "SELECT 1; -- \n DELETE FROM people",
+      "SELECT 1\0; DELETE FROM people",
+      "SELECT ';' ; SELECT 2",
+    ])
+      await expect(query("app", sql)).rejects.toMatchObject({ code: "usage" });
+    // What a reader of rows is wrapped into cannot be left by what is inside.
+    await expect(query("app", "SELECT 1) SELECT sallyport_collect(1) FROM (SELECT 2")).rejects.toMatchObject({
+      code: "database_failed",
+    });
+    await expect(query("app", "SELECT sallyport_collect(1)")).rejects.toMatchObject({ code: "database_failed" });
+    await expect(query("app", "SELECT count(*) FROM people")).resolves.toMatchObject({ rows: [[2]] });
+  });
+
+  it("tells how tables are made, to whoever asks by a table", async () => {
+    const { query } = asPlugin(made().file, "r");
+    const { rows } = await query("app", "SELECT name FROM pragma_table_info('people')");
+    expect(rows.flat()).toEqual(["id", "name", "photo", "height"]);
+    await expect(query("app", "SELECT count(*) FROM sqlite_schema")).resolves.toMatchObject({ rows: [[3]] });
+  });
+
+  it("cuts an answer at its caps and says so, without making the rest", async () => {
+    const limits = { rows: 100, answerBytes: 10_000 };
+    const { query } = asPlugin(made().file, "rw", { limits });
+    const endless = await query("app", `${COUNT_FOREVER} SELECT x FROM n`);
+    expect(endless).toMatchObject({ truncated: true });
+    expect(endless.rows).toHaveLength(100);
+    const wide = await query("app", `${COUNT_FOREVER} SELECT printf('%.*c', 1000, 'x') FROM n`);
+    expect(wide.rows).toHaveLength(9);
+    await expect(query("app", "SELECT zeroblob(10000000)")).resolves.toMatchObject({ rows: [], truncated: true });
+    await expect(query("app", "SELECT length(zeroblob(1000000000))")).rejects.toMatchObject({
+      code: "database_failed",
+    });
+    const returned = await query(
+      "app",
+      `INSERT INTO people(name) ${COUNT_FOREVER} SELECT x FROM n LIMIT 200 RETURNING id`,
+    );
+    expect(returned).toMatchObject({ truncated: true, changes: 200 });
+    expect(returned.rows).toHaveLength(100);
+  });
+
+  it("tells a failure in the middle from the end", async () => {
+    const { query } = asPlugin(made().file, "r");
+    await expect(
+      query("app", "SELECT abs(CASE id WHEN 1 THEN 1 ELSE -9223372036854775808 END) FROM people ORDER BY id"),
+    ).rejects.toMatchObject({ code: "database_failed", message: expect.stringContaining("overflow") });
+  });
+
+  it("ends a statement that takes too long, and the next one works", async () => {
+    const { query } = asPlugin(made().file, "rw", { limits: { queryMs: 200 } });
+    await expect(query("app", `${COUNT_FOREVER} SELECT count(*) FROM n`)).rejects.toMatchObject({
+      code: "deadline_exceeded",
+    });
+    await expect(query("app", "SELECT 1")).resolves.toMatchObject({ rows: [[1]] });
+  });
+
+  it("ends a statement whose call is over, and undoes what it did", async () => {
+    const file = made();
+    const ending = new AbortController();
+    const { session, context } = asPlugin(file.file, "rw");
+    const asked = session.handle(
+      "database.query",
+      {
+        call: "call_1",
+        connection: "app",
+        sql: `INSERT INTO people(name) ${COUNT_FOREVER} SELECT x FROM n`,
+        params: [],
+      },
+      context,
+      ending.signal,
+    );
+    setTimeout(() => ending.abort(), 50);
+    await expect(asked).rejects.toMatchObject({ code: "cancelled" });
+    // Whoever opens it next finds the journal of the statement that was killed, and rolls it back.
+    const { query } = asPlugin(file.file, "rw");
+    await expect(query("app", "SELECT count(*) FROM people")).resolves.toMatchObject({ rows: [[2]] });
+    await expect(query("app", "INSERT INTO people(name) VALUES ('after') RETURNING name")).resolves.toMatchObject({
+      rows: [["after"]],
+    });
+  });
+
+  it("bounds the memory of a statement", async () => {
+    const { query } = asPlugin(made().file, "r", { limits: { heapBytes: 1_000_000 } });
+    await expect(query("app", `${COUNT_FOREVER} SELECT x FROM n ORDER BY -x`)).rejects.toMatchObject({
+      code: "database_failed",
+      message: expect.stringContaining("memory"),
+    });
+    await expect(query("app", "SELECT 1")).resolves.toMatchObject({ rows: [[1]] });
+  });
+
+  it("goes on with a new process when one is killed in the middle", async () => {
+    const file = made();
+    const { query } = asPlugin(file.file, "r");
+    await query("app", "SELECT 1");
+    const asked = query("app", `${COUNT_FOREVER} SELECT count(*) FROM n`);
+    const killing = setInterval(() => killChild(file.file), 20);
+    await expect(asked.finally(() => clearInterval(killing))).rejects.toMatchObject({ code: "database_failed" });
+    await expect(query("app", "SELECT 1")).resolves.toMatchObject({ rows: [[1]] });
+  });
+
+  it("waits for the locks of others, and gives up as busy", async () => {
+    const file = made();
+    const holder = spawn(
+      process.execPath,
+      [
+        "-e",
+        `const db = new (require(process.argv[1]))(process.argv[2]);
+        db.exec("BEGIN EXCLUSIVE"); console.log("held");
+        process.stdin.on("data", () => { db.exec("COMMIT"); db.close(); process.exit(); });`,
+        createRequire(import.meta.url).resolve("libsql"),
+        file.file,
+      ],
+      { stdio: ["pipe", "pipe", "inherit"] },
+    );
+    const ended = once(holder, "exit");
+    try {
+      await once(holder.stdout, "data");
+      const { query } = asPlugin(file.file, "rw", { limits: { busyMs: 100 } });
+      await expect(query("app", "UPDATE people SET name = 'x' WHERE id = 1")).rejects.toMatchObject({ code: "busy" });
+      await expect(query("app", "SELECT 1 FROM people")).rejects.toMatchObject({ code: "busy" });
+      holder.stdin.write("go on\n");
+      await ended;
+      await expect(query("app", "UPDATE people SET name = 'x' WHERE id = 1")).resolves.toMatchObject({ changes: 1 });
+    } finally {
+      holder.kill();
+    }
+  });
+
+  it("shares a database with its own program: with a rollback journal, and with a write-ahead log", async () => {
+    for (const mode of ["delete", "wal"]) {
+      const file = made(`PRAGMA journal_mode = ${mode}; ${SCHEMA}`);
+      const writer = asPlugin(file.file, "rw");
+      const reader = asPlugin(file.file, "r");
+      for (let round = 0; round < 2; round++) {
+        // Its own program opens and closes it, and with that takes journal or log away.
+        file.sql(`INSERT INTO people(name) VALUES ('own ${round}')`);
+        await writer.query("app", "INSERT INTO people(name) VALUES (?)", [`plugin ${round}`]);
+        await expect(reader.query("app", "SELECT count(*) FROM people")).resolves.toMatchObject({
+          rows: [[4 + 2 * round]],
+        });
+        await expect(writer.query("app", "SELECT count(*) FROM people")).resolves.toMatchObject({
+          rows: [[4 + 2 * round]],
+        });
+      }
+      expect(file.rows("PRAGMA integrity_check")).toEqual([{ integrity_check: "ok" }]);
+      expect(file.rows("PRAGMA journal_mode")).toEqual([{ journal_mode: mode }]);
+    }
+  });
+
+  it("sees another file that took the place of the database, and no link that did", async () => {
+    const file = made();
+    const { query } = asPlugin(file.file, "r");
+    await query("app", "SELECT 1");
+    const other = made("CREATE TABLE people(name); INSERT INTO people VALUES ('from the other file')");
+    renameSync(other.file, file.file);
+    await expect(query("app", "SELECT name FROM people")).resolves.toMatchObject({ rows: [["from the other file"]] });
+    const secret = made("CREATE TABLE people(name); INSERT INTO people VALUES ('secret')");
+    unlinkSync(file.file);
+    symlinkSync(secret.file, file.file);
+    await expect(query("app", "SELECT name FROM people")).rejects.toMatchObject({
+      code: "database_failed",
+      detail: "It is a link.",
+    });
+    unlinkSync(file.file);
+    await expect(query("app", "SELECT name FROM people")).rejects.toMatchObject({ code: "database_failed" });
+    expect(readdirSync(file.folder)).not.toContain("data.db");
+  });
+
+  it("never opens a file of the host's own, by whatever way the operator's path leads there", async () => {
+    const state = made();
+    const folder = made();
+    const setting = { machine: { ...here, forbiddenPaths: [state.folder] } };
+    const { query } = asPlugin(state.file, "r", setting);
+    await expect(query("app", "SELECT 1")).rejects.toMatchObject({ code: "permission_denied" });
+    symlinkSync(state.folder, join(folder.folder, "link"));
+    const byLink = asPlugin(join(folder.folder, "link", "data.db"), "r", setting);
+    await expect(byLink.query("app", "SELECT 1")).rejects.toMatchObject({ code: "permission_denied" });
+  });
+
+  it("says that a file is damaged, and goes on", async () => {
+    const file = made();
+    writeFileSync(file.file, Buffer.alloc(8192, "no database at all "));
+    const { query } = asPlugin(file.file, "r");
+    await expect(query("app", "SELECT * FROM people")).rejects.toMatchObject({
+      code: "database_failed",
+      detail: expect.stringContaining("damaged"),
+    });
+    const cut = made(
+      `${SCHEMA} INSERT INTO people(name) ${COUNT_FOREVER} SELECT printf('%.100c', 'x') || x FROM n LIMIT 500;`,
+    );
+    truncateSync(cut.file, 8192);
+    const torn = asPlugin(cut.file, "rw");
+    await expect(torn.query("app", "SELECT count(*), max(name) FROM people")).rejects.toMatchObject({
+      code: "database_failed",
+    });
+  });
+
+  it("has nothing within reach but the database's own files", async () => {
+    const { engine, tools, hostIsRoot } = here;
+    const file = made();
+    writeFileSync(join(file.folder, "neighbour.db"), "secret");
+    const plan = await planSqlite({
+      level: "namespace",
+      engine,
+      tools,
+      module: "",
+      argument: () => "",
+      database: file.file,
+      companions: [],
+      write: false,
+      owner: hostIsRoot ? { uid: 0, gid: 0 } : undefined,
+      memoryMb: 64,
+    });
+    const mounted = plan.args.flatMap((arg, index) =>
+      /^--(ro-)?bind$/.test(arg) ? [[arg, plan.args[index + 2]]] : [],
+    );
+    expect(mounted.filter(([, place]) => !/^(\/usr)?\/lib|^\/rt\//.test(place ?? ""))).toEqual([
+      ["--ro-bind", "/db/main"],
+    ]);
+    expect(plan.args).toContain("--allow-read=/db/main");
+    expect(plan.args.join(" ")).not.toContain("--allow-write");
+    expect(plan.env).toEqual({});
+  });
+
+  it("is refused without a grant, for a name that nobody gave, and where no kernel's walls are", async () => {
+    const { query, actions } = asPlugin(made().file, "r");
+    await expect(query("other", "SELECT 1")).rejects.toMatchObject({ code: "permission_denied" });
+    const unknown = asPlugin(made().file, "r", { granted: [{ connection: "gone", mode: "r" }] });
+    await expect(unknown.query("gone", "SELECT 1")).rejects.toMatchObject({ code: "not_found" });
+    const open = asPlugin(made().file, "r", { level: "runtime" });
+    await expect(open.query("app", "SELECT 1")).rejects.toMatchObject({ code: "isolation_unavailable" });
+    expect(actions).toMatchObject([{ target: "other", outcome: "denied", reason: "permission_denied" }]);
+  });
+
+  it("keeps values out of the audit: name, kind, sizes and the digest of the statement", async () => {
+    const { query, actions } = asPlugin(made().file, "r");
+    await query("app", "SELECT name FROM people WHERE name = ? OR name = 'Alan Turing'", ["Ada Lovelace"]);
+    expect(actions).toMatchObject([
+      {
+        capability: "database",
+        target: "app",
+        method: "select",
+        outcome: "succeeded",
+        callId: "call_1",
+        data: { rows: 0, changes: 0, statement: expect.stringMatching(/^sha256:[0-9a-f]{64}$/) },
+      },
+    ]);
+    expect(JSON.stringify(actions)).not.toMatch(/Ada|Alan/);
+  });
+
+  it("bounds statements, parameters and the queue", async () => {
+    const { query } = asPlugin(made().file, "r", { limits: { sqlBytes: 100, params: 2, paramBytes: 50, waiting: 1 } });
+    await expect(query("app", `SELECT '${"x".repeat(100)}'`)).rejects.toMatchObject({ code: "limit_exceeded" });
+    await expect(query("app", "SELECT 1", [1, 2, 3])).rejects.toMatchObject({ code: "limit_exceeded" });
+    await expect(query("app", "SELECT ?", ["x".repeat(51)])).rejects.toMatchObject({ code: "limit_exceeded" });
+    const both = await Promise.allSettled([query("app", "SELECT 1"), query("app", "SELECT 2")]);
+    expect(both.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+  });
+
+  it("looks at a connection for the operator", async () => {
+    const file = made(`PRAGMA journal_mode = wal; ${SCHEMA}`);
+    const { databases } = asPlugin(file.file, "r");
+    const good = await databases.check(connection(file.file, "r"));
+    expect(good).toMatchObject({ ok: true, problems: [] });
+    expect(good.facts.join("\n")).toMatch(/data\.db.*\n1 tables, with a write-ahead log\n.*read-only/);
+    const bad = await databases.check(connection(join(file.folder, "none.db")));
+    expect(bad).toMatchObject({ ok: false, problems: [{ problem: expect.stringContaining("not there") }] });
+  });
+
+  it("opens a file at landlock too, for the user whom it belongs to", async (context) => {
+    context.skip(!here.available.includes("landlock"), "this machine has no Landlock");
+    const file = made();
+    const asRoot = asPlugin(file.file, "rw", { level: "landlock" });
+    if (here.hostIsRoot) {
+      await expect(asRoot.query("app", "SELECT 1")).rejects.toMatchObject({ code: "isolation_unavailable" });
+      chmodSync(file.folder, 0o711);
+      chownSync(file.file, NOBODY, NOBODY);
+      unlinkSync(`${file.file}-journal`);
+    }
+    const { query } = asPlugin(file.file, "rw", { level: "landlock" });
+    await expect(query("app", "UPDATE people SET height = 1")).resolves.toMatchObject({ changes: 2 });
+    await expect(query("app", "SELECT name FROM people WHERE id = 1")).resolves.toMatchObject({ rows: [["Ada"]] });
+    const reader = asPlugin(file.file, "r", { level: "landlock" });
+    await expect(reader.query("app", "UPDATE people SET height = 2")).rejects.toMatchObject({
+      code: "permission_denied",
+    });
+  });
+});
+
+/** Ends the process of this one that has a file mounted. */
+function killChild(file: string): void {
+  for (const pid of readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").trim().split(" ")) {
+    try {
+      if (readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(file)) process.kill(Number(pid), "SIGKILL");
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+}
