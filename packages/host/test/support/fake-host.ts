@@ -287,6 +287,24 @@ export async function createFakeHost(): Promise<FakeHost> {
         return { id: WEATHER.id, version: WEATHER.version, digest: DIGEST, trust: TRUST };
       },
       list: async () => [{ ...WEATHER, state }],
+      async learn(id, request) {
+        note("learn", id, request);
+        return {
+          plugin: WEATHER,
+          from: null,
+          to: null,
+          calls: 0,
+          agents: 0,
+          neverCalled: [],
+          truncated: false,
+          confidence: "none",
+          permissions: [],
+          refused: [],
+          manifest: {},
+          yaml: "permissions: {}\n",
+          approve: null,
+        };
+      },
       async info(id, version) {
         if (version !== undefined && version !== WEATHER.version)
           throw new SallyportError("not_found", `There is no ${id} ${version}.`);
