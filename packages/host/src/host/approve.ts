@@ -15,7 +15,7 @@ import {
   type Statement,
   type StoredPlugin,
 } from "../store/index.ts";
-import { grantable } from "./grantable.ts";
+import { boundCommands, grantable } from "./grantable.ts";
 import { actorOf, eventOf, pendingApproval, type PluginsDeps, withdrawal } from "./plugins-deps.ts";
 import { toolName } from "./route.ts";
 
@@ -84,6 +84,7 @@ export async function approvePlugin(
           grant: grant.id,
           tools: answer.tools,
           enabled: answer.enabled,
+          ...boundCommands(answer.scopes),
           ...(answer.grantOnly ? { grant_only: true } : {}),
           ...(answer.inProcess ? { in_process: true } : {}),
           ...(kept ? { data_of: kept.from } : {}),

@@ -37,6 +37,14 @@ async function bind(scope: ExecScope, places: GrantablePlaces): Promise<ExecScop
   return { ...scope, command, file };
 }
 
+/** For the audit of a yes: which file each command was then. */
+export function boundCommands(scopes: readonly Scope[]): { readonly commands?: readonly object[] } {
+  const commands = scopes.flatMap((scope) =>
+    scope.capability === "exec" && scope.file !== undefined ? [{ command: scope.command, ...scope.file }] : [],
+  );
+  return commands.length === 0 ? {} : { commands };
+}
+
 async function assertPaths(scopes: readonly Scope[], places: GrantablePlaces): Promise<void> {
   for (const scope of scopes) {
     if (scope.capability !== "filesystem" || !scope.path.startsWith("/")) continue;

@@ -15,7 +15,7 @@ import {
 } from "../store/index.ts";
 import { admission } from "./approve.ts";
 import { derivedScopes } from "./difference.ts";
-import { grantable } from "./grantable.ts";
+import { boundCommands, grantable } from "./grantable.ts";
 import { definitionsOf } from "./lock-entry.ts";
 import { actorOf, eventOf, pendingApproval, type PluginsDeps } from "./plugins-deps.ts";
 import { toolName } from "./route.ts";
@@ -68,6 +68,7 @@ export async function grantUpgrade(
           grant: grant.id,
           ...(before ? { derived_from: before.id } : {}),
           added: difference.added.map(({ key }) => key),
+          ...boundCommands(scopes),
         },
       }),
       ...(pending

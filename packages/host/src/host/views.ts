@@ -1,5 +1,5 @@
 import type { DatabaseConnection } from "../broker/index.ts";
-import { type Catalog, unenforceableScopes } from "../catalog/index.ts";
+import { type Catalog, unenforceableAt, unenforceableScopes } from "../catalog/index.ts";
 import {
   answersRequest,
   type Grant,
@@ -169,6 +169,8 @@ function enforcementOf(
     return { not: `this version of Sallyport does not serve ${missing}, so the plugin does not start with it` };
   if (level === null)
     return { not: "no isolation level that is available here is enough, so the plugin does not start" };
+  const uncontained = unenforceableAt(level, request.scope ? [request.scope] : []);
+  if (uncontained !== undefined) return { not: `it was granted ${uncontained}, so the plugin does not start with it` };
   if (!isContained(level)) return { not: `it ${HOST_RIGHTS}` };
   const by = programEnforcement(record.manifest, request.capability, level) ?? ENFORCED_BY[request.capability];
   if (typeof by === "object") return by;

@@ -63,6 +63,9 @@ describe("exec in a whole host", () => {
       sentence: expect.stringMatching(/^MAY RUN THE PROGRAM \/usr\/bin\/wc -w/),
     });
     await host.audit.flush();
+    expect(await host.audit.query({ type: "grant.written", plugin: "counter" })).toMatchObject([
+      { data: { commands: [{ command: "/usr/bin/wc", path: "/usr/bin/wc", sha256: expect.any(String) }, {}] } },
+    ]);
     const events = await host.audit.query({ call: counted.callId, order: "asc" });
     expect(events.map(({ type, phase }) => phase ?? type)).toEqual(["intent", "broker.action", "outcome"]);
     expect(events[1]).toMatchObject({
