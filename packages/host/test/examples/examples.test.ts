@@ -49,6 +49,18 @@ it("runs agent-skill in its sandbox [S3-66]", async () => {
   });
 });
 
+it("runs line-tools with the machine's own commands, for an agent that may call it", async () => {
+  await run(host, repositoryPlugin("line-tools"), { allowTools: ["sort", "count"] });
+  const text = "pear 1\napple 3\npear 1\n";
+  expect(await call("line-tools__sort", { text, unique: true })).toMatchObject({
+    result: { text: "apple 3\npear 1\n" },
+  });
+  expect(await call("line-tools__sort", { text: "b 1\na 2\n", column: 2 })).toMatchObject({
+    result: { text: "b 1\na 2\n" },
+  });
+  expect(await call("line-tools__count", { text })).toMatchObject({ result: { lines: 3, words: 6, bytes: 22 } });
+});
+
 describe("csv-insights", () => {
   const data = repositoryPlugin("csv-insights/data");
 
