@@ -58,6 +58,7 @@ export type {
   TokenView,
 } from "./host-api/agents.ts";
 export type { DatabaseCheckView, DatabasesApi, DatabaseView } from "./host-api/databases.ts";
+export type { ConfigField, ConfigForm } from "./host-api/config.ts";
 export type { BackupAnswer, BackupRequest, RestoreAnswer, RestoreRequest } from "./host-api/backup.ts";
 export type { ContentMark, InvokeAnswer, InvokeRequest, OutputChanges, PluginNote, ToolSummary, ToolsApi } from "./host-api/calls.ts";
 export type { CommandRun, CommandsApi, CommandSummary, RouteCall, RoutesApi } from "./host-api/entrances.ts";

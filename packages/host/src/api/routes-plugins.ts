@@ -6,6 +6,7 @@ import { toInstallRequest } from "./install-request.ts";
 import { followLog, lastOf } from "./log-feed.ts";
 import { type Answer, done, type Route, type RouteRequest } from "./route.ts";
 import { createFeed } from "./stream.ts";
+import { toConfigForm } from "./config-form.ts";
 import { toInstall, toLogLine, toPluginInfo, toPluginSummary } from "./wire.ts";
 
 const LOADED: ReadonlySet<string> = new Set(["running", "idle", "unhealthy"]);
@@ -216,6 +217,14 @@ export const pluginRoutes: readonly Route[] = [
     audience: "operator",
     needsPassphrase: false,
     handle: async (request) => done(await request.host.plugins.config(id(request))),
+  },
+  {
+    method: "GET",
+    path: "/api/plugins/config/:id/form",
+    verb: "plugin.config.form",
+    audience: "operator",
+    needsPassphrase: false,
+    handle: async (request) => done(toConfigForm(await request.host.plugins.configForm(id(request)))),
   },
   {
     method: "PUT",

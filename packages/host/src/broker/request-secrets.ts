@@ -57,7 +57,7 @@ export function createRequestSecrets(reach: Reach, source: SecretSource, space?:
       view[name] = entry.value;
       exposed.push(name);
     } else if (isSet(source, name, space)) {
-      const placeholder = `sallyport-secret-${name}-${randomBytes(16).toString("hex")}`;
+      const placeholder = `sallyport-secret-${name.replace(":", "_")}-${randomBytes(16).toString("hex")}`;
       view[name] = placeholder;
       placeholders.set(name, placeholder);
     }

@@ -36,10 +36,6 @@ export function unenforceableScopes(manifest: Manifest, granted: readonly Scope[
   for (const capability of new Set(granted.map((scope) => scope.capability))) {
     if (!SERVED.includes(capability)) problems.push(`the capability "${capability}"`);
   }
-  // What `x-sensitive` in a config_schema asks for: nothing maps these names to the vault yet.
-  if (granted.some((scope) => scope.capability === "secrets" && scope.name.startsWith("config:"))) {
-    problems.push("sensitive configuration values");
-  }
   return problems;
 }
 

@@ -33,7 +33,7 @@ export const VERBS: Readonly<Record<string, "local" | readonly string[]>> = {
   "plugin uninstall": ["plugin.info", "plugin.uninstall"],
   "plugin revoke": ["plugin.revoke", "revocation.add"],
   "plugin revocations": ["revocation.list"],
-  "plugin config": ["plugin.config", "plugin.config.set"],
+  "plugin config": ["plugin.config", "plugin.config.form", "plugin.config.set"],
   "tool list": ["tool.list"],
   "tool info": ["tool.info"],
   "tool call": ["tool.call"],

@@ -4,6 +4,7 @@ import type { Manifest } from "../manifest/index.ts";
 import type { LockEntry } from "../registry/index.ts";
 import type { ToolSummary } from "./calls.ts";
 import type { LearnAnswer, LearnRequest } from "./learn.ts";
+import type { ConfigForm } from "./config.ts";
 import type { Operator } from "./operate.ts";
 import type { SignerView, TrustView, VerifyAnswer } from "./trust.ts";
 import type { LockView, UpgradeAnswer, UpgradeRequest, UpgradeRow } from "./upgrade.ts";
@@ -238,7 +239,12 @@ export interface PluginsApi {
   revocations(): Promise<readonly RevocationView[]>;
   /** Effective configuration, sensitive values masked. */
   config(id: string): Promise<Readonly<Record<string, unknown>>>;
-  /** Replaces the operator's values; validated now, used at the next load. */
+  /** What a person needs to fill it in, from the plugin's config_schema; safe to show. */
+  configForm(id: string): Promise<ConfigForm>;
+  /**
+   * Replaces the operator's values; validated now, used at the next load. Sensitive ones stay unless they are named: text sets one,
+   * `null` removes it, the mask leaves it.
+   */
   setConfig(
     operator: Operator,
     id: string,

@@ -159,6 +159,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   const onToolsChanged = followToolChanges({ catalog, state, tools, routes, between, onDefect: options.onDefect });
 
   async function holdsData(space: string): Promise<boolean> {
+    if (vault.problem === undefined && vault.configOf(space).size > 0) return true;
     return hasFolder(dataDirOf(space)) || (await kv.usage(space)).keys > 0 || (await findConfig(db, space)) !== null;
   }
 

@@ -7,6 +7,7 @@ import type { Manifest } from "../manifest/index.ts";
 import { BUNDLE_PATH } from "../registry/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import type { LaunchPlan, ProcessLimits } from "../supervisor/index.ts";
+import { configForPlugin } from "./configs.ts";
 import { programPlan } from "./program.ts";
 import { grantedHooks } from "./watchers.ts";
 
@@ -42,7 +43,7 @@ export function planLaunch(record: StoredPlugin, permit: LoadPermit, sources: Pl
       tools: record.manifest.tools.map((tool) => tool.name),
       hooks: [...new Set(grantedHooks(record.manifest, granted, sources.ceiling).map(({ handler }) => handler))],
       scopes: granted,
-      config: permit.config,
+      config: configForPlugin(record.manifest, permit.config, session.secretsView),
       secrets: session.secretsView,
     },
     level: permit.level,

@@ -85,11 +85,12 @@ export function createPluginsApi(deps: PluginsDeps): PluginsApi {
     revocations: () => revocations(deps),
     verifyAll: (operator, { full = true, onProgress } = {}) =>
       deps.verifyAll(actorOf(operator), { full, ...(onProgress && { onProgress }) }),
-    config: async (id) => deps.configs.masked(catalog.get(id)),
+    config: async (id) => deps.configs.effective(catalog.get(id)),
+    configForm: async (id) => deps.configs.form(catalog.get(id)),
     async setConfig(operator, id, values) {
       const record = catalog.get(id);
       await deps.configs.set(record, actorOf(operator), values);
-      return deps.configs.masked(record);
+      return deps.configs.effective(record);
     },
     logs: deps.logsOf,
   };

@@ -46,6 +46,12 @@ export type {
   TrustAnswer,
   VerifyAnswerBody,
 } from "./answers.ts";
+export {
+  type ConfigFieldAnswer,
+  configFieldAnswer,
+  type ConfigFormAnswer,
+  configFormAnswer,
+} from "./config-answers.ts";
 export { toFailure } from "./failure.ts";
 export { learnAnswer, type LearnAnswerBody, type LearnedPermissionBody } from "./learn-answers.ts";
 export {

@@ -96,14 +96,14 @@ describe("a plugin's configuration", () => {
     expect(result(await call(host, "configured__show"))).toMatchObject({ given: { anything: "goes" } });
   });
 
-  it("holds no sensitive value: it is refused and shown nowhere", async () => {
+  it("keeps a sensitive value in the vault and shows it nowhere [S4-23]", async () => {
     const sensitive =
       'config_schema: { type: object, properties: { token: { type: string, "x-sensitive": true, "x-use": { origin: "https://api.example.com", in: "header:authorization" } } }, additionalProperties: false }\n';
     await host.plugins.install(OPERATOR, { source: await configured("sensitive", {}, sensitive) });
-    const refused = await refusal(host.plugins.setConfig(OPERATOR, "configured", { token: "s3cr3t-value" }));
-    expect(refused).toMatchObject({ code: "plugin_config_invalid" });
+    const shown = await host.plugins.setConfig(OPERATOR, "configured", { token: "s3cr3t-value" });
+    expect(shown).toEqual({ token: "••••••" });
     expect(
-      JSON.stringify([refused, await host.plugins.info("configured"), await host.audit.query({ limit: 1000 })]),
+      JSON.stringify([shown, await host.plugins.info("configured"), await host.audit.query({ limit: 1000 })]),
     ).not.toContain("s3cr3t-value");
   });
 });

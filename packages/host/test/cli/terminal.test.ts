@@ -84,6 +84,21 @@ describe.skipIf(process.platform !== "linux")("a person at a terminal", () => {
     expect(world.host.calls.find(({ verb }) => verb === "secrets.set")?.args[2]).toBe("k-12345");
   });
 
+  it("fills in a plugin's configuration, sensitive values unseen [S4-22] [S4-23]", async () => {
+    const shown = sallyport("plugin", "config", "weather", "--edit");
+    await shown.shows("Units");
+    shown.type("\u0015imperial\r");
+    await shown.shows("Token");
+    await shown.shows("The plugin may use it.");
+    shown.type("t-12345\r");
+    expect(await shown.exit).toBe(0);
+    expect(shown.screen).not.toContain("t-12345");
+    expect(world.host.calls.find(({ verb }) => verb === "setConfig")?.args[2]).toEqual({
+      units: "imperial",
+      token: "t-12345",
+    });
+  });
+
   it("sees how far an install is that takes long", async () => {
     let release: (() => void) | undefined;
     const waiting = new Promise<void>((resolve) => (release = resolve));

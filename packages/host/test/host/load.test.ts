@@ -172,22 +172,6 @@ describe("loading a plugin", () => {
     expect(await host.tools.list(AGENT)).toEqual([]);
   });
 
-  it("refuses a sensitive configuration value, which nothing keeps in the vault yet, and says so beside the permission", async () => {
-    home = await makeHome();
-    const host = await home.open();
-    const source = await home.plugin("keyed", {
-      "plugin.yml": manifestOf("keyed", [toolLine("hello")]).replace(
-        "properties: {}",
-        "properties: { api_key: { type: string, x-sensitive: true } }",
-      ),
-      "plugin.js": LOUD,
-    });
-    const { permissions } = await host.plugins.install(OPERATOR, { source });
-    expect(permissions.find(({ capability }) => capability === "secrets")?.enforced).toHaveProperty("not");
-    await host.plugins.approve(OPERATOR, "keyed", {});
-    expect(await failure(host.plugins.load(OPERATOR, "keyed"))).toMatchObject({ code: "not_enforceable" });
-  });
-
   it("refuses a contribution or grant that nothing enforces yet, instead of ignoring it", async () => {
     home = await makeHome();
     const host = await home.open();

@@ -344,6 +344,33 @@ export async function createFakeHost(): Promise<FakeHost> {
         note("uninstall", operator, id, options);
       },
       config: async (id) => known(id).config,
+      configForm: async (id) => {
+        known(id);
+        return {
+          fields: [
+            {
+              key: "units",
+              label: "Units",
+              type: "text",
+              required: false,
+              sensitive: false,
+              isSet: true,
+              value: "metric",
+            },
+            {
+              key: "token",
+              label: "Token",
+              type: "text",
+              required: true,
+              sensitive: true,
+              isSet: false,
+              notice: "may use it",
+            },
+          ],
+          more: 0,
+          open: false,
+        };
+      },
       async setConfig(operator, id, values) {
         known(id);
         note("setConfig", operator, id, values);

@@ -1,11 +1,14 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import { displayText } from "../../kernel/index.ts";
+import { displayLine, displayText } from "../../kernel/index.ts";
+import { configFormAnswer } from "../../wire/index.ts";
+import { isInteractive } from "../io.ts";
 import { safeJson } from "../render/index.ts";
 import type { Session } from "../session.ts";
+import { editConfig } from "./config-edit.ts";
 import { path, text, usage } from "./define.ts";
 
-/** Shows the effective configuration, or replaces the operator's values. */
+/** Shows the effective configuration, or replaces the operator's values: from an argument, a file, or a form on the terminal. */
 export async function configure(
   session: Session,
   [id = ""]: readonly string[],
@@ -15,12 +18,35 @@ export async function configure(
   const set = text(options, "set");
   const file = text(options, "file");
   if (set !== undefined && file !== undefined) throw usage("--set and --file exclude each other.", "Give one of them.");
+  if (options["edit"] === true) {
+    if (set !== undefined || file !== undefined) throw usage("--edit asks for the values itself.", "Give it alone.");
+    if (!isInteractive(session.io)) throw usage("--edit needs a terminal.", "Give --file FILE instead.");
+    const form = configFormAnswer.parse((await session.call("GET", `${target}/form`)).result);
+    return save(session, target, await editConfig(session.io, form));
+  }
   if (set === undefined && file === undefined) {
     const { result } = await session.call("GET", target);
     session.print(result, () => `${displayText(safeJson(result, 2), 100_000)}\n`);
     return;
   }
-  const values = await (set === undefined ? readFile(file ?? "") : parseValues(set, "--set"));
+  if (set === undefined) return save(session, target, await readFile(file ?? ""));
+  const values = await parseValues(set, "--set");
+  await refuseSensitive(session, target, values);
+  return save(session, target, values);
+}
+
+/* An argument is seen by every process of the machine and kept in the shell's history. */
+async function refuseSensitive(session: Session, target: string, values: Record<string, unknown>): Promise<void> {
+  const { fields } = configFormAnswer.parse((await session.call("GET", `${target}/form`)).result);
+  const sensitive = fields.find(({ key, sensitive: yes }) => yes && typeof values[key] === "string");
+  if (sensitive === undefined) return;
+  throw usage(
+    `${displayLine(sensitive.key)} is sensitive and is not taken from an argument.`,
+    "Give it with --edit or --file FILE.",
+  );
+}
+
+async function save(session: Session, target: string, values: Record<string, unknown>): Promise<void> {
   const { result } = await session.call("PUT", target, { body: { values } });
   session.print(
     { success: true, config: result },

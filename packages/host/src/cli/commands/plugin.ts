@@ -151,7 +151,8 @@ export function definePluginCommands(program: Command, context: CommandContext):
     `sallyport plugin config weather --set '{"units":"metric"}'`,
     configure,
   )
-    .option("--set <json>", "the operator's values, as a JSON object; replaces all of them")
+    .option("--edit", "ask for each value on the terminal; sensitive ones unseen")
+    .option("--set <json>", "the operator's values, as a JSON object; replaces all but sensitive ones")
     .option("--file <file>", "the same from a YAML or JSON file");
   return plugin;
 }
