@@ -30,7 +30,8 @@ export interface LearnedPermission {
 
 /** What the plugin tried and was refused. Its own words are in here, escaped. */
 export interface LearnedRefusal {
-  readonly sentence: string;
+  /** Method and target. */
+  readonly wish: string;
   /** Error code of the refusal. */
   readonly reason: string;
   readonly count: number;

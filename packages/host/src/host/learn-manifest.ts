@@ -72,6 +72,14 @@ function scopeEntry(scope: Scope): Entry {
   }
 }
 
+/** `--only` takes names split by commas, so that a key with one in it is named by its kind, where it is the only one. */
+function nameOf(request: PermissionRequest, requests: readonly PermissionRequest[]): string | null {
+  if (!request.key.includes(",")) return request.key;
+  return requests.filter(({ capability }) => capability === request.capability).length === 1
+    ? request.capability
+    : null;
+}
+
 /**
  * How `plugin approve` grants these scopes and no more. What the manifest requires cannot be left out by an operator: it
  * stays as it is granted. Null when a scope cannot be said on a command line.
@@ -89,7 +97,9 @@ export function approveArguments(
     const used = answering(wanted);
     const kept = used.length > 0 || !request.required ? used : answering(granted);
     if (kept.length === 0) continue;
-    only.push(request.key);
+    const name = nameOf(request, requests);
+    if (name === null) return null;
+    only.push(name);
     const [first] = kept;
     if (kept.length === 1 && JSON.stringify(first) === JSON.stringify(request.scope)) continue;
     for (const scope of kept) {

@@ -79,7 +79,7 @@ export function propose({ requests, granted, observations, includeRefused }: Pro
     proposed,
     refused: refusals
       .map((observation) => ({
-        sentence: displayLine(`wanted: ${observation.shown}`, 400),
+        wish: displayLine(observation.shown, 400),
         reason: observation.refused ?? "",
         count: observation.uses,
         last: observation.last,

@@ -22,7 +22,7 @@ export const learnAnswer = z.object({
   confidence: z.enum(["none", "low", "some", "good"]),
   permissions: z.array(permission),
   refused: z.array(
-    z.object({ sentence: z.string(), reason: z.string(), count: z.number(), last: z.number(), included: z.boolean() }),
+    z.object({ wish: z.string(), reason: z.string(), count: z.number(), last: z.number(), included: z.boolean() }),
   ),
   manifest: z.record(z.string(), z.array(z.record(z.string(), z.unknown()))),
   yaml: z.string(),

@@ -255,11 +255,11 @@ describe("what was refused", () => {
   it("is told apart, with how often, and proposed by nobody", () => {
     const result = learnt(permissions, events);
     expect(result.refused).toMatchObject([
-      { sentence: "wanted: POST https://evil.example/steal", reason: "permission_denied", count: 2, last: 9_000 },
-      { sentence: "wanted: GET https://metadata.example/", reason: "address_refused" },
-      { sentence: "wanted: read /etc/passwd" },
-      { sentence: "wanted: write /home/\\u{202e}x" },
-      { sentence: "wanted: get hostname" },
+      { wish: "POST https://evil.example/steal", reason: "permission_denied", count: 2, last: 9_000 },
+      { wish: "GET https://metadata.example/", reason: "address_refused" },
+      { wish: "read /etc/passwd" },
+      { wish: "write /home/\\u{202e}x" },
+      { wish: "get hostname" },
     ]);
     expect(result.refused.every(({ included }) => !included)).toBe(true);
     expect(result.requests.map(({ key }) => key)).toEqual(["network:a.example:443"]);
@@ -324,4 +324,10 @@ describe("what an operator would approve", () => {
       scopes: ["network=https://a.example/only"],
     });
   });
+});
+
+it("names a request with a comma in its key by its kind, since --only splits at commas", () => {
+  const requests = requestsOf("permissions: { agent: [{ tools: [a__x, b__y] }] }");
+  const granted = scopesIn(requests);
+  expect(approveArguments(requests, granted, granted)).toEqual({ only: ["agent"], scopes: [] });
 });

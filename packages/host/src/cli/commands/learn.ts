@@ -109,9 +109,9 @@ function permissionLine(style: Style, permission: LearnedPermissionBody): string
 
 function refusals(style: Style, { refused }: LearnAnswerBody): string {
   if (refused.length === 0) return "";
-  const lines = refused.slice(0, 50).map(({ sentence, reason, count, last, included }) => {
+  const lines = refused.slice(0, 50).map(({ wish, reason, count, last, included }) => {
     const times = count === 1 ? "once" : `${count} times`;
-    return `  - ${displayLine(sentence, 400)} (${times}, last ${isoTime(last)}: ${displayLine(reason)})${included ? style.warn(" is asked for below") : ""}\n`;
+    return `  - ${displayLine(wish, 400)} (${times}, last ${isoTime(last)}: ${displayLine(reason)})${included ? style.warn(" is asked for below") : ""}\n`;
   });
   const more = refused.length > 50 ? `  and ${refused.length - 50} more\n` : "";
   return `\nWanted, and was refused:\n${lines.join("")}${more}`;
