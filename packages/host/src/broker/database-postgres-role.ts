@@ -133,7 +133,8 @@ export async function checkRole(query: RoleQuery, mode: DatabaseMode): Promise<R
     "The role may call functions that leave the database, or are written in a language without bounds",
     `REVOKE EXECUTE ON FUNCTION … FROM PUBLIC; and from ${shown}.`,
   );
-  if (mode === "r") await checkReader({ names, found, shown, facts, serverVersion });
+  if (mode === "r") await checkReader({ names, found, shown, serverVersion });
+  if (mode === "r" && problems.length === 0) facts.push("no right to change a table, sequence, schema or the database");
   return { ok: problems.length === 0, facts, problems, serverVersion };
 }
 
@@ -141,12 +142,11 @@ interface Reader {
   names(sql: string, params?: readonly string[]): Promise<string[]>;
   found(list: readonly string[], problem: string, fix: string): void;
   readonly shown: string;
-  readonly facts: string[];
   readonly serverVersion: number;
 }
 
 /** A role that reads has no right to change anything: the transaction being read-only is not what keeps it from it. */
-async function checkReader({ names, found, shown, facts, serverVersion }: Reader): Promise<void> {
+async function checkReader({ names, found, shown, serverVersion }: Reader): Promise<void> {
   found(
     await names(
       `SELECT DISTINCT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace, (${ROLES}) r
@@ -200,7 +200,6 @@ async function checkReader({ names, found, shown, facts, serverVersion }: Reader
       "REVOKE EXECUTE ON FUNCTION lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea) FROM PUBLIC; or use PostgreSQL 16.",
     );
   }
-  facts.push("no right to change a table, sequence, schema or the database");
 }
 
 /** As an array's text; the names are ours. */

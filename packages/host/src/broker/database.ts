@@ -34,6 +34,8 @@ export interface DatabaseReport {
   /** How the statement begins. */
   readonly method: string;
   readonly bytes: number;
+  /** The password that the host logged in with. */
+  readonly secrets?: readonly string[];
   /** Rows that came back and rows that it changed; sha256 of the statement's text, which may hold values. */
   readonly data?: { readonly statement: string; readonly rows?: number; readonly changes?: number };
 }
@@ -76,7 +78,8 @@ export function createDatabase(deps: DatabaseOperationDeps): DatabaseOperations 
           if (databases === undefined || connection === undefined) throw unknown(name);
           const bytes = checkSize(sql, params, databases.limits);
           const statement = sha256(sql);
-          report = { ...report, bytes, data: { statement } };
+          const password = connection.kind === "postgres" ? connection.passwordSecret : undefined;
+          report = { ...report, bytes, data: { statement }, ...(password !== undefined && { secrets: [password] }) };
           report = { ...report, method: statementKind(sql, connection.kind) };
           const mayWrite = reach.allows({ capability: "database", connection: name, mode: "w" });
           const mode = mayWrite && connection.mode === "rw" ? "rw" : "r";

@@ -73,10 +73,12 @@ export async function startPostgres(): Promise<PostgresServer> {
       stdio: ["ignore", "ignore", "pipe"],
     });
     if (await isReady(server)) {
+      const client = await connect(port);
       return {
         port,
-        admin: (sql) => asAdmin(port, sql),
+        admin: (sql) => client.query(sql),
         async stop() {
+          await client.end();
           const gone = once(server, "exit");
           server.kill("SIGINT");
           await gone;
@@ -128,12 +130,8 @@ function isReady(server: ChildProcess): Promise<boolean> {
   });
 }
 
-async function asAdmin(port: number, sql: string): Promise<pg.QueryResult> {
+async function connect(port: number): Promise<pg.Client> {
   const client = new pg.Client({ host: "127.0.0.1", port, user: "postgres", database: "postgres", password: PASSWORD });
   await client.connect();
-  try {
-    return await client.query(sql);
-  } finally {
-    await client.end();
-  }
+  return client;
 }
