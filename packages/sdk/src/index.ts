@@ -21,6 +21,7 @@ export {
   type KeyValue,
   type Lifecycle,
   type Logger,
+  openWebSocket,
   Plugin,
   type PluginDefinition,
   type PluginEvent,

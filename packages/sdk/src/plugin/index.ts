@@ -21,3 +21,4 @@ export { isSallyportError, type SallyportError, sallyportError } from "./errors.
 export type { AfterCall, BeforeCall, HookEvent, Lifecycle, PluginEvent, Verdict } from "./told.ts";
 export { type LoadedHook, type LoadedPlugin, loadPlugin, type LoadedTool } from "./load-plugin.ts";
 export { type ActionAnswer, type ActionDescription, Plugin, type PluginMetadata } from "./plugin.ts";
+export { openWebSocket } from "./websocket.ts";
