@@ -134,7 +134,7 @@ describe("plugin learn", () => {
     expect((await stat(file)).isFile()).toBe(true);
   });
 
-  it("proposes a grant under which the plugin still does what it did, and no more", async () => {
+  it("proposes a grant under which the plugin still does what it did, and no more [S4-68]", async () => {
     const { approve } = await host.plugins.learn("used");
     expect(approve).toEqual({
       only: ["tools", expect.stringContaining("network:http://127.0.0.1"), "filesystem:${data}"],
