@@ -87,11 +87,15 @@ export async function withdrawCall(
   }
 }
 
-/** Who asks does not answer: not with the very token that proved who asked. Agents reach no verb that answers at all. */
+/**
+ * Who asks does not answer: not with the very token that proved who asked, nor with another of the same operator. Agents reach no
+ * verb that answers at all.
+ */
 function assertNotRequester(request: StoredApproval, operator: Answerer): void {
-  if (request.token === null || request.token !== operator.token) return;
+  if (request.token === null || operator.token === undefined) return;
+  if (request.token !== operator.token && request.operator !== operator.name) return;
   throw new PolicyViolationError("forbidden", "Who asked cannot answer.", {
-    detail: "The call was made with the same token.",
+    detail: "The call was made with this token, or with another one of the same operator.",
     fix: "Answer it from the command line of the home's user, or with another operator's token.",
   });
 }

@@ -175,12 +175,14 @@ describe("an operator's token", () => {
     await host.agents.set(OPERATOR, "desk", {});
     const scopes = ["operate", "approve"] as const;
     const { token } = await make({ kind: "operator", name: "ci", scopes });
+    const second = (await make({ kind: "operator", name: "ci", scopes })).token;
     const other = (await make({ kind: "operator", name: "supervisor", scopes })).token;
     await asksFor("save", async () => {
       const asked = await send("POST", "/api/tools/ledger__save/call", `Bearer ${token}`);
       const { id } = (asked.answer as unknown as { approval: { id: string } }).approval;
       const approve = (by: string) => send("POST", `/api/approvals/${id}/approve`, `Bearer ${by}`);
       expect((await approve(token)).status).toBe(403);
+      expect((await approve(second)).status).toBe(403);
       expect((await approve(other)).status).toBe(200);
     });
   });

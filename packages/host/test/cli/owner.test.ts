@@ -121,12 +121,10 @@ describe("the owner of a home", () => {
   it("opens nothing but an agent's MCP session for a raw connection", async () => {
     await serve();
     const open = await client();
-    await expect(open.upgrade("/mcp-session?agent=a%20b", "sallyport-mcp")).rejects.toMatchObject({
-      code: "forbidden",
-    });
-    await expect(open.upgrade("/mcp-session", "sallyport-mcp")).rejects.toMatchObject({ code: "forbidden" });
-    await expect(open.upgrade("/api/plugins", "sallyport-mcp")).rejects.toMatchObject({ code: "forbidden" });
-    await expect(open.upgrade("/mcp-session?agent=bot", "websocket")).rejects.toMatchObject({ code: "forbidden" });
+    await expect(open.upgrade("/mcp-session?agent=a%20b", "sallyport-mcp")).rejects.toMatchObject({ code: "usage" });
+    await expect(open.upgrade("/mcp-session", "sallyport-mcp")).rejects.toMatchObject({ code: "usage" });
+    await expect(open.upgrade("/api/plugins", "sallyport-mcp")).rejects.toMatchObject({ code: "not_found" });
+    await expect(open.upgrade("/mcp-session?agent=bot", "websocket")).rejects.toMatchObject({ code: "not_found" });
     const session = await open.upgrade("/mcp-session?agent=bot", "sallyport-mcp");
     session.destroy();
   });
