@@ -61,6 +61,13 @@ function malformed(text: string, why: string): SallyportError {
   });
 }
 
+/** What stands at a path without `EVERY`. */
+export function valueAt(input: unknown, path: readonly Segment[]): unknown {
+  let value = input;
+  for (const segment of path) value = segment === EVERY ? MISSING : memberOf(value, segment);
+  return value;
+}
+
 /** What stands at a path; linear in the input. An empty list under `[*]` gives nothing. */
 export function valuesAt(input: unknown, path: readonly Segment[]): readonly unknown[] {
   let found: readonly unknown[] = [input];

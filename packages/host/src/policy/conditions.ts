@@ -1,5 +1,5 @@
 import { canonicalJson, hasHiddenCharacters, SallyportError } from "../kernel/index.ts";
-import { MISSING, parseArgumentPath, valuesAt } from "./argument-path.ts";
+import { EVERY, MISSING, parseArgumentPath, valueAt, valuesAt } from "./argument-path.ts";
 import {
   type Answer,
   badPattern,
@@ -73,6 +73,18 @@ function compileOne(argument: string, condition: Condition): CompiledConditions 
   const path = parseArgumentPath(argument);
   const test = inArgument(argument, () => compileOperator(condition));
   const optional = condition.optional === true;
+  if (!path.includes(EVERY)) {
+    return {
+      matches(input) {
+        const value = valueAt(input, path);
+        return value === MISSING && optional ? true : test(value) === true;
+      },
+      mayMatch(input) {
+        const value = valueAt(input, path);
+        return value === MISSING && optional ? false : test(value) !== false;
+      },
+    };
+  }
   return {
     matches: (input) => {
       const values = valuesAt(input, path);
@@ -149,13 +161,13 @@ function oneOf(scalars: readonly Scalar[], how: Condition): Test {
   if (scalars.length === 0 || scalars.length > MOST_IN_SET) {
     throw contradicts(`a set has 1 to ${MOST_IN_SET} values`, "Name them, or write a glob.");
   }
-  const wanted = new Set(scalars.map((scalar) => (typeof scalar === "string" ? cased(scalar, how) : scalar)));
+  const wanted = new Set(scalars.map((scalar) => (typeof scalar === "string" ? cased(visible(scalar), how) : scalar)));
   const types = new Set(scalars.map(typeOf));
   return (value) => {
     if (!types.has(typeOf(value))) return "unclear";
     if (typeof value !== "string") return wanted.has(scalarOf(value));
-    if (hasHiddenCharacters(value)) return "unclear";
-    return wanted.has(cased(value, how));
+    const composed = plainText(value);
+    return composed === undefined ? "unclear" : wanted.has(inCase(composed, how));
   };
 }
 
@@ -173,8 +185,9 @@ function text(how: Condition, patterns: readonly TextMatcher[]): Test {
     throw contradicts(`there are 1 to ${MOST_IN_SET} patterns`, "Name at least one.");
   }
   return (value) => {
-    if (typeof value !== "string" || hasHiddenCharacters(value)) return "unclear";
-    const compared = cased(value, how);
+    const composed = typeof value === "string" ? plainText(value) : undefined;
+    if (composed === undefined) return "unclear";
+    const compared = inCase(composed, how);
     let answer: Answer = false;
     for (const pattern of patterns) {
       const one = pattern(compared);
@@ -187,6 +200,7 @@ function text(how: Condition, patterns: readonly TextMatcher[]): Test {
 
 /** A path or a URL has many spellings; comparing its text would be evaded by the next one. */
 function plain(pattern: string): string {
+  visible(pattern);
   if (/^(?:\/|\$\{data\})/.test(pattern)) {
     throw badPattern(
       pattern,
@@ -209,8 +223,26 @@ function plainGlob(pattern: string, how: Condition): TextMatcher {
   return compileGlob(cased(plain(pattern), how));
 }
 
-function cased(value: string, { ignore_case: ignoreCase }: Condition): string {
-  const composed = value.normalize("NFC");
+/** What a condition holds can be met only when no character of it is hidden. */
+function visible(pattern: string): string {
+  if (!hasHiddenCharacters(pattern)) return pattern;
+  throw badPattern(pattern, "it has control or invisible characters", "Remove them.");
+}
+
+let last: { readonly text: string; readonly plain: string | undefined } = { text: "", plain: "" };
+
+/** In NFC; `undefined` with hidden characters. Many rules look at the same argument of one call. */
+function plainText(text: string): string | undefined {
+  if (text.length > 1000) return hasHiddenCharacters(text) ? undefined : text.normalize("NFC");
+  if (last.text !== text) last = { text, plain: hasHiddenCharacters(text) ? undefined : text.normalize("NFC") };
+  return last.plain;
+}
+
+function cased(value: string, how: Condition): string {
+  return inCase(value.normalize("NFC"), how);
+}
+
+function inCase(composed: string, { ignore_case: ignoreCase }: Condition): string {
   return ignoreCase === true ? composed.toLowerCase().normalize("NFC") : composed;
 }
 
