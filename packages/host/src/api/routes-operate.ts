@@ -1,9 +1,9 @@
 import { z } from "zod";
 import type { AuditFilter, StoredAuditEvent } from "../audit/index.ts";
-import { count, handle, nothing, reason, secretName, timeMs } from "./fields.ts";
+import { count, nothing, secretName } from "./fields.ts";
 import { done, type Route, type RouteRequest } from "./route.ts";
 import { createFeed } from "./stream.ts";
-import { toApproval, toStats } from "./wire.ts";
+import { toStats } from "./wire.ts";
 
 const word = z.string().min(1).max(200).optional();
 
@@ -30,52 +30,6 @@ const head = z.strictObject({
 });
 
 export const operateRoutes: readonly Route[] = [
-  {
-    method: "GET",
-    path: "/api/approvals",
-    verb: "approval.list",
-    audience: "operator",
-    needsPassphrase: false,
-    needs: "any",
-    handle: async (request) => {
-      const { state } = request.query(
-        z.strictObject({ state: z.enum(["pending", "approved", "denied", "expired", "consumed"]).optional() }),
-      );
-      const approvals = await request.host.approvals.list(state === undefined ? undefined : { state });
-      return done(approvals.map(toApproval));
-    },
-  },
-  {
-    method: "POST",
-    path: "/api/approvals/:id/approve",
-    verb: "approval.approve",
-    audience: "operator",
-    needsPassphrase: true,
-    needs: "approve",
-    handle: async (request) => {
-      const options = await request.body(
-        z.strictObject({ expires_at: timeMs.optional(), uses: z.number().int().min(1).max(1_000_000).optional() }),
-      );
-      const approval = await request.host.approvals.approve(request.operator(), request.param("id", handle), {
-        ...(options.expires_at !== undefined && { expiresAt: options.expires_at }),
-        ...(options.uses !== undefined && { uses: options.uses }),
-      });
-      return done(toApproval(approval), { approval: toApproval(approval) });
-    },
-  },
-  {
-    method: "POST",
-    path: "/api/approvals/:id/deny",
-    verb: "approval.deny",
-    audience: "operator",
-    needsPassphrase: false,
-    needs: "approve",
-    handle: async (request) => {
-      const { reason: why } = await request.body(reason);
-      const approval = await request.host.approvals.deny(request.operator(), request.param("id", handle), why);
-      return done(toApproval(approval), { approval: toApproval(approval) });
-    },
-  },
   {
     method: "GET",
     path: "/api/secrets",

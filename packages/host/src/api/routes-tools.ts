@@ -9,6 +9,8 @@ import { toCall, toTool } from "./wire.ts";
 const callBody = z.strictObject({
   input: z.unknown().default({}),
   approval: handle.optional(),
+  /** How long to hold a call that needs an approval, milliseconds. */
+  wait_ms: z.number().int().min(0).max(3_600_000).optional(),
   trace: z
     .string()
     .regex(/^[0-9a-f]{32}$/)
@@ -40,12 +42,13 @@ export const toolRoutes: readonly Route[] = [
     audience: "agent",
     needsPassphrase: false,
     handle: async (request) => {
-      const { input, approval, trace } = await request.body(callBody);
+      const { input, approval, trace, wait_ms: waitMs } = await request.body(callBody);
       return invoke(request, {
         tool: request.param("name", toolName),
         input,
         ...(approval !== undefined && { approvalId: approval }),
         ...(trace !== undefined && { trace }),
+        ...(waitMs !== undefined && { waitMs }),
       });
     },
   },

@@ -1,4 +1,5 @@
 import { agentRoutes } from "./routes-agents.ts";
+import { approvalRoutes } from "./routes-approvals.ts";
 import { backupRoutes } from "./routes-backup.ts";
 import { commandRoutes } from "./routes-commands.ts";
 import { databaseRoutes } from "./routes-databases.ts";
@@ -45,5 +46,6 @@ export const ROUTES: readonly Route[] = [
   ...verifyRoutes,
   ...backupRoutes,
   ...policyRoutes,
+  ...approvalRoutes,
   ...operateRoutes,
 ];

@@ -9,6 +9,7 @@ import type {
   PermissionView,
   PluginInfo,
   PluginSummary,
+  PromptStats,
   RevocationView,
   ToolSummary,
   TrustedKeyView,
@@ -28,8 +29,10 @@ import type {
   PermissionAnswer,
   PluginInfoAnswer,
   PluginSummaryAnswer,
+  PromptStatsAnswer,
   KeyAnswer,
   RevocationAnswerBody,
+  StatsAnswer,
   ToolAnswer,
   TrustAnswer,
   VerifyAnswerBody,
@@ -265,7 +268,39 @@ export function toApproval(approval: ApprovalView): ApprovalAnswer {
     ...(approval.tool !== undefined && { tool: approval.tool }),
     ...(approval.agent !== undefined && { agent: approval.agent }),
     ...(approval.input !== undefined && { input: approval.input }),
+    ...(approval.inputDigest !== undefined && { input_digest: approval.inputDigest }),
+    ...(approval.effect !== undefined && { effect: approval.effect }),
+    ...(approval.operator !== undefined && { operator: approval.operator }),
+    ...(approval.via !== undefined && { via: [...approval.via] }),
+    ...(approval.rule !== undefined && { rule: approval.rule }),
+    ...(approval.reach !== undefined && { reach: [...approval.reach] }),
+    ...(approval.changes !== undefined && { changes: [...approval.changes] }),
     ...(approval.decidedBy !== undefined && { decided_by: approval.decidedBy }),
+    ...(approval.decidedAt !== undefined && { decided_at: approval.decidedAt }),
+    ...(approval.reason !== undefined && { reason: approval.reason }),
+    standing: approval.standing,
+    covers: [...approval.covers],
+    uses_left: approval.usesLeft,
+    uses: approval.uses,
+    ...(approval.endedAt !== undefined && { ended_at: approval.endedAt }),
+    ...(approval.endedBy !== undefined && { ended_by: approval.endedBy }),
+    ...(approval.endedReason !== undefined && { ended_reason: approval.endedReason }),
+  };
+}
+
+export function toPromptStats(stats: PromptStats): PromptStatsAnswer {
+  return {
+    waiting: stats.waiting,
+    standing: stats.standing,
+    calls: stats.calls,
+    prompts: stats.prompts,
+    prompts_per_100: stats.promptsPer100,
+    agents: stats.agents.map(({ agent, calls, prompts, promptsPer100 }) => ({
+      agent,
+      calls,
+      prompts,
+      prompts_per_100: promptsPer100,
+    })),
   };
 }
 
@@ -296,11 +331,12 @@ function toContent({ removed, ...content }: ContentMark): ContentAnswer {
   return { ...content, ...(removed && { removed: [...removed] }) };
 }
 
-export function toStats(stats: HostStats): Record<string, unknown> {
+export function toStats(stats: HostStats): StatsAnswer {
   return {
     loaded_plugins: stats.loadedPlugins,
     registry: { total_plugins: stats.registry.totalPlugins, active_plugins: stats.registry.activePlugins },
-    calls: stats.calls,
+    calls: { ...stats.calls },
+    approvals: toPromptStats(stats.approvals),
   };
 }
 

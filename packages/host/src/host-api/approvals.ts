@@ -48,8 +48,8 @@ export interface ApproveCallOptions {
   readonly expiresAt?: number;
   /** How many calls; once unless told. `null`: any number until `expiresAt`, which has to be there then. */
   readonly uses?: number | null;
-  /** Conditions on arguments (docs/policy.md); what they do not name stays as it was asked. */
-  readonly match?: Readonly<Record<string, unknown>>;
+  /** `["city=Be*"]`, or conditions as in `when:` of a rule (docs/policy.md). What they do not name stays as it was asked. */
+  readonly match?: readonly string[] | Readonly<Record<string, unknown>>;
   /** The only hosts that the plugin may reach during such a call: `api.example.com`, `host:8443`. Each within the grant. */
   readonly hosts?: readonly string[];
   /** The only folders. */

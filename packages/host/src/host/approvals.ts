@@ -12,6 +12,7 @@ import {
 } from "../approval/index.ts";
 import type { ApprovalsApi, ApprovalView, ApproveCallOptions } from "../host-api.ts";
 import { SallyportError } from "../kernel/index.ts";
+import { parseConditionArguments } from "../policy/index.ts";
 import { type ApprovalScope, listApprovals, type StoredApproval, type StoredPlugin } from "../store/index.ts";
 import { approvePlugin, denyPlugin } from "./approve.ts";
 import { promptStats } from "./prompt-stats.ts";
@@ -39,7 +40,7 @@ export function createApprovalsApi(deps: PluginsDeps, meter: Meter): ApprovalsAp
     const within = narrowed(granted, hosts, paths);
     if (match === undefined && within.length === 0) return undefined;
     return {
-      ...(match === undefined ? {} : matchScope(request, match)),
+      ...(match === undefined ? {} : matchScope(request, isList(match) ? parseConditionArguments(match) : match)),
       ...(within.length === 0 ? {} : { within }),
     };
   }
@@ -97,6 +98,10 @@ export function createApprovalsApi(deps: PluginsDeps, meter: Meter): ApprovalsAp
     },
     stats: () => promptStats(db, meter),
   };
+}
+
+function isList(match: NonNullable<ApproveCallOptions["match"]>): match is readonly string[] {
+  return Array.isArray(match);
 }
 
 /** @throws {SallyportError} `usage` for a yes that has no end. */

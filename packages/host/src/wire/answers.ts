@@ -198,21 +198,6 @@ export const installAnswer = oneInstalled.extend({
 });
 export type InstallAnswerBody = z.infer<typeof installAnswer>;
 
-export const approvalAnswer = z.object({
-  id: z.string(),
-  kind: z.enum(["plugin", "call"]),
-  state: z.string(),
-  created_at: z.number(),
-  expires_at: z.number().nullable(),
-  plugin: z.object({ id: z.string(), version: z.string(), digest: z.string() }),
-  sentence: z.string(),
-  tool: z.string().optional(),
-  agent: z.string().optional(),
-  input: z.unknown().optional(),
-  decided_by: z.string().optional(),
-});
-export type ApprovalAnswer = z.infer<typeof approvalAnswer>;
-
 export const secretAnswer = z.object({
   name: z.string(),
   origins: z.array(z.string()),

@@ -9,7 +9,6 @@ export {
   type TokenAnswer,
 } from "./agent-answers.ts";
 export {
-  approvalAnswer,
   auditEventAnswer,
   backupAnswer,
   callAnswer,
@@ -32,7 +31,6 @@ export {
   verifyAnswer,
 } from "./answers.ts";
 export type {
-  ApprovalAnswer,
   CallAnswer,
   ContentAnswer,
   InstallAnswerBody,
@@ -52,6 +50,17 @@ export {
   type ConfigFormAnswer,
   configFormAnswer,
 } from "./config-answers.ts";
+export {
+  APPROVAL_STATES,
+  type ApprovalAnswer,
+  approvalAnswer,
+  type ApprovalChangeAnswer,
+  approvalChangeAnswer,
+  type PromptStatsAnswer,
+  promptStatsAnswer,
+  type StatsAnswer,
+  statsAnswer,
+} from "./approval-answers.ts";
 export { toFailure } from "./failure.ts";
 export { learnAnswer, type LearnAnswerBody, type LearnedPermissionBody } from "./learn-answers.ts";
 export {

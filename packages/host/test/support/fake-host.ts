@@ -1,5 +1,6 @@
 import type { AuditEvent, StoredAuditEvent } from "../../src/audit/index.ts";
 import type {
+  ApprovalView,
   AgentView,
   CommandSummary,
   Host,
@@ -403,6 +404,16 @@ export async function createFakeHost(): Promise<FakeHost> {
         note("approvals.deny", operator, id, reason);
         return approval(id, "denied");
       },
+      async withdraw(operator, id, reason) {
+        note("approvals.withdraw", operator, id, reason);
+        return approval(id, "withdrawn");
+      },
+      async *watch(signal) {
+        note("approvals.watch");
+        yield { change: "waiting", approval: approval("apr_1", "pending") };
+        await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+      },
+      stats: async () => PROMPTS,
     },
     commands: {
       async list(caller) {
@@ -487,6 +498,13 @@ export async function createFakeHost(): Promise<FakeHost> {
       },
     },
     policy: { snapshot: () => DIGEST },
+    databases: {
+      list: () => [{ name: "crm", kind: "sqlite", mode: "r", target: "/srv/crm.db", plugins: ["weather"] }],
+      async check(name) {
+        note("databases.check", name);
+        return { name, ok: true, facts: ["SQLite, /srv/crm.db"], problems: [] };
+      },
+    },
     keys: {
       list: async () => [KEY],
       async trust(operator, request) {
@@ -567,6 +585,7 @@ export async function createFakeHost(): Promise<FakeHost> {
       loadedPlugins: 1,
       registry: { totalPlugins: 2, activePlugins: 1 },
       calls: { total: 3, failed: 1, denied: 0 },
+      approvals: PROMPTS,
     }),
     onToolsChanged: () => () => undefined,
     onNote: () => () => undefined,
@@ -574,15 +593,21 @@ export async function createFakeHost(): Promise<FakeHost> {
   };
 }
 
-function approval(id: string, state: "approved" | "denied") {
+const PROMPTS = { waiting: 0, standing: 0, calls: 200, prompts: 3, promptsPer100: 1.5, agents: [] };
+
+function approval(id: string, state: ApprovalView["state"]): ApprovalView {
   return {
     id,
-    kind: "call" as const,
+    kind: "call",
     state,
     createdAt: 1,
     expiresAt: null,
     plugin: { id: "weather", version: "1.2.0", digest: DIGEST },
     sentence: "weather wants to write",
-    decidedBy: "ada",
+    standing: false,
+    covers: [],
+    usesLeft: 1,
+    uses: 0,
+    ...(state === "pending" ? {} : { decidedBy: "ada" }),
   };
 }
