@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Host, InvokeAnswer, PluginNote } from "../../src/host-api.ts";
-import { PLUGIN_CALL_LIMITS } from "../../src/host/plugin-calls.ts";
+import { createFlights } from "../../src/host/flights.ts";
+import { createPluginCalls, PLUGIN_CALL_LIMITS } from "../../src/host/plugin-calls.ts";
 import { NOTE_LIMITS } from "../../src/broker/agent.ts";
-import { type Caller, SallyportError } from "../../src/kernel/index.ts";
+import { type Caller, SallyportError, systemClock } from "../../src/kernel/index.ts";
 import { AGENT, installed, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
 import { needsNamespace } from "../support/namespace.ts";
 
@@ -50,6 +51,9 @@ export default {
   async initialize(_, ctx) { started = await attempt(ctx, "kit__echo", {}); return true; },
   tools: {
     run: ({ tool, input }, ctx) => attempt(ctx, tool, input),
+    // What it really saw: on the way back to the test the host would take a secret out again.
+    backwards: async ({ tool, input }, ctx) =>
+      ({ seen: [...JSON.stringify(await ctx.agent.callTool(tool, input))].reverse().join("") }),
     plain: ({ tool, input }, ctx) => ctx.agent.callTool(tool, input),
     asked: ({ tool, input }, ctx) => attempt(ctx, tool, input),
     async many({ tool, times }, ctx) {
@@ -101,7 +105,7 @@ beforeAll(async () => {
     "permissions: {}",
     TOOLS,
   );
-  const own = ["run", "plain", "asked", "many", "deep", "keep", "kept", "started", "notify", "notes"];
+  const own = ["run", "backwards", "plain", "asked", "many", "deep", "keep", "kept", "started", "notify", "notes"];
   await add(
     "composer",
     own.map((name) => toolLine(name)),
@@ -194,8 +198,9 @@ describe("a tool that calls another plugin's tool [S3-77]", () => {
   });
 
   it("gets outputs as data, without known secrets, and failures as failures", async () => {
-    expect(await run("kit__echo", { text: `x ${SECRET} y` })).toMatchObject({
-      output: { text: expect.not.stringContaining(SECRET) },
+    const input = { text: `x ${SECRET} y` };
+    expect(await result("composer__backwards", { tool: "kit__echo", input })).toEqual({
+      seen: expect.not.stringContaining([...SECRET].reverse().join("")),
     });
     expect(await run("kit__fails")).toMatchObject({ code: "tool_failed", message: "it fails" });
   });
@@ -205,6 +210,31 @@ describe("a tool that calls another plugin's tool [S3-77]", () => {
     await result("composer__keep", {}, BOB);
     // Private to bob's eyes: his call is over, so its id opens nothing in a call of another agent's.
     expect(await result("composer__kept", { tool: "kit__private" })).toMatchObject({ code: "permission_denied" });
+  });
+
+  it("does so in its own calls only", async () => {
+    const flights = createFlights(systemClock);
+    const asked: unknown[] = [];
+    const calls = createPluginCalls({
+      flights,
+      invoke: (...call) => {
+        asked.push(call);
+        return Promise.resolve({ success: true, callId: "call_b", result: 1, durationMs: 0 } as InvokeAnswer);
+      },
+    });
+    const owner = { id: "owner", version: "1.0.0", digest: "sha256:owner" };
+    const facts = { caller: AGENT, tool: "owner__t", trace: undefined, parent: undefined, timeoutMs: 1000 };
+    flights.begin({ ...facts, callId: "call_a", plugin: owner, process: {} as never });
+    const wanted = { tool: "kit__echo", input: {}, callId: "call_a", signal: new AbortController().signal };
+    const refused = { code: "permission_denied" };
+    await expect(calls({ ...owner, id: "other" })(wanted)).rejects.toMatchObject(refused);
+    await expect(calls({ ...owner, digest: "sha256:other" })(wanted)).rejects.toMatchObject(refused);
+    await expect(calls(owner)({ ...wanted, callId: "call_none" })).rejects.toMatchObject(refused);
+    expect(asked).toEqual([]);
+    expect(await calls(owner)(wanted)).toBe(1);
+    expect(asked).toMatchObject([
+      [AGENT, { tool: "kit__echo" }, { via: { plugin: owner, callId: "call_a", depth: 1 } }],
+    ]);
   });
 
   it("takes nobody's word for how a call came about", async () => {
@@ -267,7 +297,6 @@ describe("calls of plugins are bounded", () => {
   });
 
   it("by the time that the call has left that asks", async () => {
-    const { createFlights } = await import("../../src/host/flights.ts");
     let now = 1000;
     const flights = createFlights({ now: () => now, monotonic: () => now });
     const process = {} as never;

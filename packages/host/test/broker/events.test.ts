@@ -37,7 +37,8 @@ let refused;
 export default {
   async initialize(_, ctx) {
     await ctx.events.subscribe("orders.*", async (event, ctx) => {
-      const entry = { ...event };
+      // What it really saw: on the way back to the test the host would take a secret out again.
+      const entry = { ...event, backwards: [...JSON.stringify(event)].reverse().join("") };
       if (event.topic === "orders.reach") {
         entry.files = await attempt(() => ctx.files.write("\${data}/x", "1"));
         entry.kv = await attempt(() => ctx.kv.set("k", 1));
@@ -125,6 +126,7 @@ describe("an event", () => {
       payload: { id: 7, publisher: "me" },
       publisher: { id: "publisher", version: "1.0.0" },
       time: expect.any(Number),
+      backwards: expect.any(String),
     });
     const [action] = (await eventsOf(host, { call: callId })).filter(({ type }) => type === "broker.action");
     expect(action).toMatchObject({ capability: "events", method: "events.publish", target: "orders.created" });
@@ -162,12 +164,13 @@ describe("an event", () => {
     const first = delivered("orders.text");
     await publish("orders.text", { text: `it is ${SECRET}` });
     await first;
-    expect(JSON.stringify((await heard()).heard.at(-1))).not.toContain(SECRET);
+    const backwards = [...SECRET].reverse().join("");
+    expect((await heard()).heard.at(-1)?.["backwards"]).not.toContain(backwards);
     const second = delivered("orders.token");
     expect(await resultOf(host, "publisher__placeholder", {})).toBe("done");
     await second;
     const last = (await heard()).heard.at(-1);
-    expect(JSON.stringify(last)).not.toContain(SECRET);
+    expect(last?.["backwards"]).not.toContain(backwards);
     // Its handler may not fetch at all; and nothing of it left the host as a secret.
     expect(last?.["status"]).toBe("permission_denied");
     expect(

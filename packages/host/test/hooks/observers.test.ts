@@ -14,7 +14,9 @@ let host: Host;
 const WATCHER = `
 const attempt = (run) => Promise.resolve().then(run).then(() => "done", (error) => error.code ?? error.message);
 const told = [];
-const keep = async (event, ctx) => { told.push({ ...event, files: await attempt(() => ctx.files.write("\${data}/x", "1")) }); };
+// What it really saw: on the way back to the test the host would take a secret out again.
+const backwards = (value) => [...JSON.stringify(value)].reverse().join("");
+const keep = async (event, ctx) => { told.push({ ...event, backwards: backwards(event), files: await attempt(() => ctx.files.write("\${data}/x", "1")) }); };
 export default {
   hooks: { keep, keepFailed: keep, "tool.after_call": keep, fail() { throw new Error("it fails"); } },
   tools: { told: () => ({ told }) },
@@ -78,6 +80,7 @@ describe("a hook on tool.after_call [S1-3]", () => {
       outcome: "succeeded",
       input: { text: expect.not.stringContaining(SECRET) },
       result: { text: expect.not.stringContaining(SECRET) },
+      backwards: expect.not.stringContaining([...SECRET].reverse().join("")),
     });
   });
 
