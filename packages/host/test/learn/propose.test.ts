@@ -266,6 +266,12 @@ describe("what was refused", () => {
     expect(result.yaml).not.toContain("evil");
   });
 
+  it("is no use of a permission that asks for it and was not granted", () => {
+    const result = learnt(permissions, [went("GET", "https://a.example/x", denied)], { granted: [] });
+    expect(changes(result)).toEqual([["network:a.example:443", "remove", 0]]);
+    expect(result.requests).toEqual([]);
+  });
+
   it("is proposed when that is asked for: as narrow as it was wanted, and never an address or a misused secret", () => {
     const result = learnt(permissions, events, { includeRefused: true });
     expect(result.requests.map(({ scope }) => scope)).toEqual([
@@ -315,6 +321,11 @@ describe("what an operator would approve", () => {
       only: ["network:a.example:443", "filesystem:${data}"],
       scopes: ["network+private=https://a.example/v1/*,methods=GET"],
     });
+  });
+
+  it("keeps what leaves no trace", () => {
+    const exposed = requestsOf("permissions: { secrets: [{ name: OPEN, expose: true, optional: true }] }");
+    expect(narrowedGrants(scopesIn(exposed), [])).toEqual(scopesIn(exposed));
   });
 
   it("never widens a grant that is narrower than what was asked", () => {
