@@ -505,6 +505,13 @@ export async function createFakeHost(): Promise<FakeHost> {
         return { name, ok: true, facts: ["SQLite, /srv/crm.db"], problems: [] };
       },
     },
+    databases: {
+      list: () => [{ name: "crm", kind: "sqlite", mode: "r", target: "/srv/crm.db", plugins: ["weather"] }],
+      async check(name) {
+        note("databases.check", name);
+        return { name, ok: true, facts: ["SQLite, /srv/crm.db"], problems: [] };
+      },
+    },
     keys: {
       list: async () => [KEY],
       async trust(operator, request) {
