@@ -170,6 +170,7 @@ function createSession(
     places: createPlaces({ reach, dataDir: authority.dataDir, forbidden: deps.forbiddenPaths }),
     limits: execLimits,
     rate: state.commands,
+    redactText: (text) => deps.redactor.redactText(text),
     report: (context, action, error) => report(context, { capability: "exec", method: "exec", ...action }, error),
     onRead: (context, target, bytes) => report(context, { capability: "filesystem", target, method: "read", bytes }),
   });

@@ -49,6 +49,8 @@ export interface ExecDeps {
   readonly places: Places;
   readonly limits: ExecLimits;
   readonly rate: RateLimit;
+  /** Removes known secret values. */
+  redactText(text: string): string;
   readonly report: (context: CallContext, report: ExecReport, error?: unknown) => void;
   readonly onRead: (context: CallContext, path: string, bytes: number) => void;
 }
@@ -69,7 +71,6 @@ export function createExec(deps: ExecDeps): ExecOperations {
     context: CallContext,
     signal: AbortSignal,
   ): Promise<{ result: CommandResult; bytes: number; data: object }> {
-    checkArguments(args, limits);
     const input = stdin === null ? Buffer.alloc(0) : canonicalBase64(stdin, limits.stdinBytes);
     const { scope, file } = permitted(deps, command, args);
     const { walls, level } = deps;
@@ -139,18 +140,12 @@ export function createExec(deps: ExecDeps): ExecOperations {
   }
 
   const exec = callOperation(Exec, async (params, context, signal) => {
-    const target = displayLine(
-      commandLine(
-        params.command,
-        params.args.map((arg) => arg.slice(0, 2_048)),
-      ),
-      2_048,
-    );
-    const facts = { args_digest: sha256(canonicalJson(params.args.map((arg) => arg.toWellFormed()))) };
+    const { target, ...data } = toldOf(params, deps);
     try {
-      const { result, bytes, data } = await run(params, context, signal);
-      deps.report(context, { target, bytes, data: { ...facts, ...data } });
-      const { code, signal: endedBy, truncated, stdout, stderr } = result;
+      checkArguments(params.args, limits);
+      const ran = await run(params, context, signal);
+      deps.report(context, { target, bytes: ran.bytes, data: { ...data, ...ran.data } });
+      const { code, signal: endedBy, truncated, stdout, stderr } = ran.result;
       return {
         code,
         signal: endedBy,
@@ -159,7 +154,7 @@ export function createExec(deps: ExecDeps): ExecOperations {
         truncated,
       };
     } catch (error) {
-      deps.report(context, { target, bytes: 0, data: facts }, error);
+      deps.report(context, { target, bytes: 0, data }, error);
       throw error;
     }
   });
@@ -172,16 +167,34 @@ export function createExec(deps: ExecDeps): ExecOperations {
   };
 }
 
-function checkArguments(args: readonly string[], { argBytes, argsBytes }: ExecLimits): void {
+/**
+ * What the audit hears of arguments: redacted one by one and whole, since quoting or cutting could hide a secret from whoever
+ * looks for it; the digest is over the same, so that nobody can try secrets against it. Too many to be run are not told.
+ */
+function toldOf(
+  { command, args }: z.output<typeof Exec>,
+  { limits, redactText }: ExecDeps,
+): { readonly target: string; readonly args_digest?: string } {
+  if (problemOf(args, limits) !== undefined) return { target: redactText(command) };
+  const shown = args.map(redactText);
+  return { target: commandLine(redactText(command), shown), args_digest: sha256(canonicalJson(shown)) };
+}
+
+function checkArguments(args: readonly string[], limits: ExecLimits): void {
+  const problem = problemOf(args, limits);
+  if (problem !== undefined) throw problem;
+}
+
+function problemOf(args: readonly string[], { argBytes, argsBytes }: ExecLimits): SallyportError | undefined {
   let total = 0;
   for (const arg of args) {
-    if (!arg.isWellFormed() || arg.includes("\0")) throw new SallyportError("usage", "An argument is no text.");
+    if (!arg.isWellFormed() || arg.includes("\0")) return new SallyportError("usage", "An argument is no text.");
     const bytes = Buffer.byteLength(arg);
     total += bytes;
-    if (bytes > argBytes) throw new SallyportError("limit_exceeded", `An argument has at most ${argBytes} bytes.`);
+    if (bytes > argBytes) return new SallyportError("limit_exceeded", `An argument has at most ${argBytes} bytes.`);
   }
-  if (total > argsBytes)
-    throw new SallyportError("limit_exceeded", `All arguments together have at most ${argsBytes} bytes.`);
+  if (total <= argsBytes) return undefined;
+  return new SallyportError("limit_exceeded", `All arguments together have at most ${argsBytes} bytes.`);
 }
 
 /** The grant that admits this, with the file that was approved. What the manifest asks for and the ceiling have to admit it too. */

@@ -109,6 +109,18 @@ describe.skipIf(LEVEL === undefined)(`exec${note}`, () => {
     expect(await codeOf(exec("cat", [], { stdin: "x".repeat(1024 * 1024 + 3) }))).toBe("limit_exceeded");
   });
 
+  it("tells the audit no secret that a plugin passes on, not even cut, quoted or as a digest to try against", async () => {
+    const value = `a"b\\c ${"s3cret".repeat(20)}`;
+    const vault = { KEY: { value, origins: [] } };
+    const { exec, actions } = execBench(level, [cat], { vault });
+    await exec("cat", [value, "x".repeat(1_990), value]);
+    await exec("cat", ["[secret KEY]", "x".repeat(1_990), "[secret KEY]"]);
+    const said = JSON.stringify(actions);
+    for (const part of ["s3cret", "b\\\\c"]) expect(said).not.toContain(part);
+    // As if the plugin had passed on the mark: the digest knows no more than the text.
+    expect(actions[0]?.data?.["args_digest"]).toBe(actions[1]?.data?.["args_digest"]);
+  });
+
   it("needs the manifest, the grant and the ceiling to agree, and a file that an operator said yes to", async () => {
     const asked: Scope = { capability: "exec", command: "wc", args: ["-w"] };
     const other: Scope = { capability: "exec", command: "wc", args: ["-c"] };
