@@ -1,7 +1,7 @@
 import { hasHiddenCharacters, SallyportError } from "../kernel/index.ts";
 
 /** The most that one `exec` may carry, and that a scope may say about it. */
-export const ARGUMENT_LIMITS = { patterns: 64, patternChars: 500, stars: 8 } as const;
+const ARGUMENT_LIMITS = { patterns: 64, patternChars: 500, stars: 8 } as const;
 
 /** Any number of arguments that are no options, and any number of any. Last only. */
 const REST = "**";

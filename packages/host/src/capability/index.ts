@@ -25,7 +25,7 @@ export {
   secretUse,
   splitPort,
 } from "./build.ts";
-export { ARGUMENT_LIMITS, canonicalArguments } from "./arguments.ts";
+export { canonicalArguments } from "./arguments.ts";
 export { canonicalCommand, commandMatches } from "./command.ts";
 export { coveredBy, covers } from "./covers.ts";
 export { canonicalFacet, isSystemFacet, type SystemFacet } from "./facets.ts";
