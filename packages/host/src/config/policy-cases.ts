@@ -125,7 +125,7 @@ function policyOf(policy: z.infer<typeof casesShape>["policy"], name: string, lo
   }
   const read = readPolicyText(load(policy), policy);
   assertUsable(read);
-  return compilePolicy([read.layer], read.defaults);
+  return compilePolicy(read.layers, read.defaults);
 }
 
 function decide(policy: Policy, one: Case, facts: Facts, now: number): PolicyDecision {

@@ -1,14 +1,18 @@
 import type { z } from "zod";
 import { SallyportError } from "../kernel/index.ts";
 import { policyShape, type PolicyDefaults, type PolicyFinding, type PolicyLayer, toLayer } from "../policy/index.ts";
+import { toAgentsConfig } from "./agents.ts";
 import { configSchema } from "./schema.ts";
 import { parseLined } from "./yaml-lines.ts";
 
 /** A policy from a file: a whole config.yml, or only what stands below its `policy:`. */
 export interface PolicyText {
-  readonly layer: PolicyLayer;
+  /** That of `policy:`, and of a whole config.yml those of the agents' profiles. */
+  readonly layers: readonly PolicyLayer[];
+  /** It is a whole config.yml. */
+  readonly whole: boolean;
   readonly defaults: PolicyDefaults;
-  /** What makes the file unusable; then the layer is empty and nothing is allowed. */
+  /** What makes the file unusable; then there is no rule and nothing is allowed. */
   readonly errors: readonly PolicyFinding[];
 }
 
@@ -36,11 +40,12 @@ export function readPolicyText(text: string, name: string): PolicyText {
   }
   const whole = typeof value === "object" && value !== null && Object.hasOwn(value, "policy");
   const prefix: readonly PropertyKey[] = whole ? ["policy"] : [];
-  const read = whole
-    ? configSchema.transform((config) => config.policy).safeParse(value)
-    : policyShape.safeParse(value);
+  const read = whole ? configSchema.safeParse(value) : policyShape.safeParse(value);
   if (!read.success) return unusable(read.error.issues, name, lined.lineOf);
-  return { ...toLayer(read.data, name, (index) => lined.lineOf([...prefix, "rules", index])), errors: [] };
+  const file = "policy" in read.data ? read.data.policy : read.data;
+  const agents = "agents" in read.data ? toAgentsConfig(read.data.agents, lined.lineOf).layers : [];
+  const { layer, defaults } = toLayer(file, name, (index) => lined.lineOf([...prefix, "rules", index]));
+  return { layers: [layer, ...agents], whole, defaults, errors: [] };
 }
 
 function unusable(
@@ -49,7 +54,8 @@ function unusable(
   lineOf: (path: readonly PropertyKey[]) => number | undefined,
 ): PolicyText {
   return {
-    layer: { name, rules: [] },
+    layers: [{ name, rules: [] }],
+    whole: false,
     defaults: {},
     errors: issues.map(({ path, message }) => ({
       severity: "error",

@@ -18,7 +18,6 @@ import { openCodeCaches } from "./code-caches.ts";
 import { createPluginConfigs } from "./configs.ts";
 import { createConfigState } from "./config-state.ts";
 import { createCounters } from "./counters.ts";
-import { examine } from "./doctor.ts";
 import { createDataSpaces } from "./data-spaces.ts";
 import { createEnforcement } from "./enforcement.ts";
 import { openFlow } from "./policy-state.ts";
@@ -35,6 +34,7 @@ import { openBroker } from "./open-broker.ts";
 import { openAgents } from "./open-agents.ts";
 import { openApprovals } from "./open-approvals.ts";
 import { openOutputs } from "./open-outputs.ts";
+import { openDoctor } from "./open-doctor.ts";
 import { openPath } from "./open-path.ts";
 import { openPolicy } from "./open-policy.ts";
 import { openRuntime } from "./open-runtime.ts";
@@ -362,28 +362,19 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     backup: (operator, request) =>
       backupsInTurn("backup", () => backup({ ...parts, catalog, dataRoot: options.dataRoot }, operator, request)),
     databases: databasesApi,
-    doctor: () =>
-      examine({
-        probe: probe.report,
-        interpreters,
-        config: state.config,
-        configProblem: state.problem,
-        audit,
-        plugins: {
-          installed: catalog.all(),
-          config: state.config,
-          auditHealthy: audit.healthy,
-          verifyStored: verifier.reread,
-          passGates: permit,
-          runsAt: runtime.levelOf,
-          isSigned: (record) => trust.signerOf(record).state === "signed",
-        },
-        passphraseSet: operators.passphraseSet,
-        sealsOn: seals.keys !== undefined,
-        vault,
-        vaultRollback: parts.vaultRollback,
-        databases,
-      }),
+    doctor: openDoctor(parts, {
+      state,
+      catalog,
+      interpreters,
+      databases,
+      operators,
+      policy: policy.api,
+      verifyStored: verifier.reread,
+      passGates: permit,
+      runsAt: runtime.levelOf,
+      isSigned: (record) => trust.signerOf(record).state === "signed",
+      sealsOn: seals.keys !== undefined,
+    }),
     async stats() {
       const all = catalog.all();
       const loaded = all.filter(({ state: now }) => isLive(now)).length;

@@ -1,5 +1,5 @@
 import type { Databases } from "../broker/index.ts";
-import type { DoctorReport } from "../host-api.ts";
+import type { DoctorReport, PolicyCheck } from "../host-api.ts";
 import type { HostConfig } from "../config/index.ts";
 import type { AuditLog } from "../audit/index.ts";
 import { HOST_RIGHTS, ISOLATION_LEVELS, satisfiesFloor } from "../kernel/index.ts";
@@ -21,6 +21,8 @@ export interface DoctorSources {
   readonly vault: Vault;
   readonly vaultRollback: VaultRollback | undefined;
   readonly databases: Databases;
+  /** What is wrong with the rules in force. */
+  readonly policy: PolicyCheck;
 }
 
 type Check = DoctorReport["checks"][number];
@@ -36,6 +38,7 @@ export async function examine(sources: DoctorSources): Promise<DoctorReport> {
       groupCheck(sources),
       ...(await programChecks(sources)),
       ...switchChecks(sources),
+      policyCheck(sources.policy),
       vaultCheck(sources),
       ...(await databaseChecks(sources.config.databases, sources.databases)),
       ...(await pluginChecks(sources.plugins)),
@@ -68,6 +71,14 @@ function groupCheck({ probe: { groups }, config }: DoctorSources): Check {
   const instead = "memory and threads are looked at every two seconds instead";
   const wanted = config.limits.processors !== undefined;
   return { name, ok: !wanted, detail: `not available: ${groups.reason} Here ${instead}.`, fix: groups.fix };
+}
+
+function policyCheck({ ok, rules, findings }: PolicyCheck): Check {
+  const [first] = findings.filter(({ severity }) => ok || severity === "error");
+  const more = findings.length > 1 ? ` (and ${findings.length - 1} more)` : "";
+  const said = first === undefined ? "none of them without effect" : `${first.rule}: ${first.problem}${more}`;
+  const detail = `${rules} rule(s); ${said}`;
+  return { name: "policy", ok, detail, ...(ok ? {} : { fix: "See all of them: sallyport policy check" }) };
 }
 
 /** Optional, unless the operator named a file that cannot be used. */

@@ -21,7 +21,7 @@ export function createPolicyApi(deps: PolicyApiDeps): PolicyApi {
 
   function check(text: string | undefined): PolicyCheck {
     const read = text === undefined ? undefined : readPolicyText(text, "the given file");
-    const layers: readonly PolicyLayer[] = read === undefined ? deps.decisions().policy.layers : [read.layer];
+    const layers: readonly PolicyLayer[] = read === undefined ? deps.decisions().policy.layers : read.layers;
     const findings = [...(read?.errors ?? []), ...analysePolicy(layers, time.read().now, deps.tools.all())];
     return {
       ok: findings.every(({ severity }) => severity !== "error"),

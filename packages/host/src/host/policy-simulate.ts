@@ -73,8 +73,9 @@ function candidate(current: Policy, text: string | undefined): Policy {
   if (text === undefined) return current;
   const read = readPolicyText(text, "the given file");
   assertUsable(read);
-  const others = current.layers.filter(({ name, temporary }) => name !== "config.yml" && temporary !== true);
-  return compilePolicy([read.layer, ...others], read.defaults);
+  const replaced = (name: string): boolean => name === "config.yml" || (read.whole && name.startsWith("config.yml "));
+  const others = current.layers.filter(({ name, temporary }) => !replaced(name) && temporary !== true);
+  return compilePolicy([...read.layers, ...others], read.defaults);
 }
 
 async function readSince(audit: Pick<AuditLog, "query">, since: number) {

@@ -27,6 +27,7 @@ export function analysePolicy(
 ): readonly PolicyFinding[] {
   const rules = layers.flatMap((layer) => layer.rules.map((rule) => ({ rule, layer })));
   const covering = createCovering(rules);
+  const index = known && indexOf(known);
   return rules.flatMap((one) => {
     const { id, line } = one.rule;
     const say = (severity: PolicyFinding["severity"], problem: string) => ({ severity, rule: id, line, problem });
@@ -35,9 +36,9 @@ export function analysePolicy(
       ...(covered === undefined ? [] : [say("warning", covered)]),
       ...timeProblems(one.rule, now).map((problem) => say("warning", problem)),
       ...contradictions(one.rule).map((problem) => say("warning", problem)),
-      ...(known === undefined
+      ...(index === undefined
         ? []
-        : [...againstTools(one, known)].map(([severity, problem]) => say(severity, problem))),
+        : [...againstTools(one, index)].map(([severity, problem]) => say(severity, problem))),
     ];
   });
 }
@@ -133,15 +134,28 @@ function contradictions({ tool, plugin }: PolicyRule): readonly string[] {
     : ["it never matches: the tool is not one of the plugin's"];
 }
 
-function* againstTools({ rule, layer }: Placed, known: readonly KnownTool[]): Generator<["error" | "warning", string]> {
+/** Installed tools by name; rules that name one of thousands look it up. */
+interface Known {
+  readonly all: readonly KnownTool[];
+  readonly tools: ReadonlyMap<string, KnownTool>;
+  readonly plugins: ReadonlySet<string>;
+}
+
+function indexOf(all: readonly KnownTool[]): Known {
+  return { all, tools: new Map(all.map((one) => [one.tool, one])), plugins: new Set(all.map(({ plugin }) => plugin)) };
+}
+
+function* againstTools({ rule, layer }: Placed, known: Known): Generator<["error" | "warning", string]> {
   yield* unknownNames(rule, known);
+  const named = rule.tool === undefined ? [] : namedTools(rule.tool, known);
+  if (named.length === 0) return;
   const compiled = compileRule(rule, layer);
-  const agent = exactNames(agentOf({ rule, layer }))?.[0] ?? layer.agent ?? "";
-  const asAgent = rule.agent === undefined || exactNames(rule.agent) !== undefined ? agent : undefined;
-  const about = asAgent === undefined ? known : known.filter((tool) => compiled.appliesTo({ ...tool, agent: asAgent }));
-  const named = known.filter((tool) => rule.tool !== undefined && nameMatcher(rule.tool)(tool.tool));
-  if (about.length === 0 && named.length > 0)
+  // Agents are whoever comes: the rule's own if it names some.
+  const [agent = layer.agent ?? ""] = exactNames(agentOf({ rule, layer })) ?? [];
+  const byPattern = rule.agent !== undefined && exactNames(rule.agent) === undefined;
+  if (!byPattern && !named.some((tool) => compiled.appliesTo({ ...tool, agent }))) {
     yield ["warning", "it matches no installed tool: what else it asks for is not so"];
+  }
   if (rule.when === undefined || exactNames(rule.tool) === undefined) return;
   for (const tool of named) {
     for (const { argument, problem } of checkConditions(rule.when, tool.inputSchema)) {
@@ -150,18 +164,38 @@ function* againstTools({ rule, layer }: Placed, known: readonly KnownTool[]): Ge
   }
 }
 
-function* unknownNames(rule: PolicyRule, known: readonly KnownTool[]): Generator<["warning", string]> {
+function namedTools(names: Names, { all, tools }: Known): readonly KnownTool[] {
+  const exact = exactNames(names);
+  if (exact === undefined) return filterBy(all, nameMatcher(names));
+  return exact.flatMap((name) => tools.get(name) ?? []);
+}
+
+function filterBy(all: readonly KnownTool[], matches: (name: string) => boolean): readonly KnownTool[] {
+  return all.filter(({ tool }) => matches(tool));
+}
+
+function* unknownNames(rule: PolicyRule, { all, tools, plugins }: Known): Generator<["warning", string]> {
   for (const [where, { tool, plugin }] of [
     ["", rule],
     ["after.", rule.after ?? {}],
   ] as const) {
     for (const name of tool === undefined ? [] : listOf(tool)) {
-      if (!known.some((one) => nameMatcher(name)(one.tool)))
+      if (
+        !tools.has(name) &&
+        !isPrefixOf(
+          name,
+          all.map((one) => one.tool),
+        )
+      )
         yield ["warning", `${where}tool: no installed tool is ${name}`];
     }
     for (const id of plugin === undefined ? [] : listOf(plugin)) {
-      if (!known.some((one) => nameMatcher(id)(one.plugin)))
+      if (!plugins.has(id) && !isPrefixOf(id, [...plugins]))
         yield ["warning", `${where}plugin: no installed plugin with tools is ${id}`];
     }
   }
+}
+
+function isPrefixOf(pattern: string, names: readonly string[]): boolean {
+  return pattern.endsWith("*") && names.some((name) => name.startsWith(pattern.slice(0, -1)));
 }

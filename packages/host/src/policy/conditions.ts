@@ -229,13 +229,14 @@ function visible(pattern: string): string {
   throw badPattern(pattern, "it has control or invisible characters", "Remove them.");
 }
 
-let last: { readonly text: string; readonly plain: string | undefined } = { text: "", plain: "" };
+let last: { readonly given: string; readonly plain: string | undefined } = { given: "", plain: "" };
 
 /** In NFC; `undefined` with hidden characters. Many rules look at the same argument of one call. */
-function plainText(text: string): string | undefined {
-  if (text.length > 1000) return hasHiddenCharacters(text) ? undefined : text.normalize("NFC");
-  if (last.text !== text) last = { text, plain: hasHiddenCharacters(text) ? undefined : text.normalize("NFC") };
-  return last.plain;
+function plainText(given: string): string | undefined {
+  if (last.given === given) return last.plain;
+  const plainly = hasHiddenCharacters(given) ? undefined : given.normalize("NFC");
+  if (given.length <= 1000) last = { given, plain: plainly };
+  return plainly;
 }
 
 function cased(value: string, how: Condition): string {

@@ -13,8 +13,8 @@ const FORECAST: KnownTool = {
 };
 
 function check(rules: string, known?: readonly KnownTool[]) {
-  const { layer, errors } = readPolicyText(`rules:\n${rules}`, "p.yml");
-  return [...errors, ...analysePolicy([layer], NOW, known)];
+  const { layers, errors } = readPolicyText(`rules:\n${rules}`, "p.yml");
+  return [...errors, ...analysePolicy(layers, NOW, known)];
 }
 
 describe("a policy that cannot be read", () => {

@@ -497,13 +497,17 @@ export async function createFakeHost(): Promise<FakeHost> {
         return () => listeners.delete(listener);
       },
     },
-    policy: { snapshot: () => DIGEST },
-    databases: {
-      list: () => [{ name: "crm", kind: "sqlite", mode: "r", target: "/srv/crm.db", plugins: ["weather"] }],
-      async check(name) {
-        note("databases.check", name);
-        return { name, ok: true, facts: ["SQLite, /srv/crm.db"], problems: [] };
-      },
+    policy: {
+      snapshot: () => DIGEST,
+      show: () => ({ snapshot: DIGEST, defaults: {}, layers: [], time: { now: 0, certain: true } }),
+      check: () => Promise.resolve({ ok: true, rules: 0, findings: [] }),
+      explain: () => Promise.reject(new SallyportError("unknown_tool", "There is no such tool.")),
+      explainCall: () => Promise.reject(new SallyportError("not_found", "There is no such call.")),
+      simulate: () => Promise.reject(new SallyportError("config_invalid", "This is no policy.")),
+      listOverrides: () => Promise.resolve([]),
+      addOverride: () => Promise.reject(new SallyportError("usage", "This is no rule.")),
+      removeOverride: () => Promise.reject(new SallyportError("not_found", "There is no such override.")),
+      acceptClock: () => Promise.resolve({ now: 0 }),
     },
     databases: {
       list: () => [{ name: "crm", kind: "sqlite", mode: "r", target: "/srv/crm.db", plugins: ["weather"] }],

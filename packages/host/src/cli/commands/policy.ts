@@ -111,11 +111,11 @@ async function checkFile(session: Session, file: string): Promise<PolicyCheckAns
     import("../../config/index.ts"),
     import("../../policy/index.ts"),
   ]);
-  const { layer, errors } = readPolicyText(readText(file), displayLine(file));
-  const findings = [...errors, ...analysePolicy([layer], session.io.now())];
+  const { layers, errors } = readPolicyText(readText(file), displayLine(file));
+  const findings = [...errors, ...analysePolicy(layers, session.io.now())];
   return policyCheckAnswer.parse({
     ok: findings.every(({ severity }) => severity !== "error"),
-    rules: layer.rules.length,
+    rules: layers.reduce((sum, { rules }) => sum + rules.length, 0),
     findings,
   });
 }
