@@ -209,7 +209,7 @@ function read(db: DatabaseSync, statement: StatementSync, query: Query): string 
   });
   const sql = statement.sourceSQL.replace(/;\s*$/, "");
   const collect = db.prepare(
-    `WITH "sallyport answer"(${names}) AS (\n${sql}\n) SELECT ${COLLECT}(${names}) FROM "sallyport answer"`,
+    `WITH "the answer"(${names}) AS (\n${sql}\n) SELECT ${COLLECT}(${names}) FROM "the answer"`,
   );
   let done: unknown;
   try {
