@@ -359,11 +359,23 @@ describe("a note to the operators", () => {
   it("needs its own grant", async () => {
     expect(await run("kit__echo")).toHaveProperty("output");
     const source = await home.plugin("quiet", {
-      "plugin.yml": manifestOf("quiet", [toolLine("notify")], agentGrant("[kit__echo]")),
-      "plugin.js": `export default { tools: { notify: (_, ctx) => ctx.agent.notify("x").then(() => "ok", (error) => ({ code: error.code })) } };`,
+      "plugin.yml": manifestOf(
+        "quiet",
+        [toolLine("notify"), toolLine("needs")],
+        `${agentGrant("[kit__echo]")}\ndependencies: { kit: ^1.0.0 }`,
+      ),
+      "plugin.js": `const attempt = (call) => call.then(() => "ok", (error) => ({ code: error.code }));
+        export default { tools: {
+          needs: ({ tool }, ctx) => attempt(ctx.agent.callTool(tool, {})),
+          notify: (_, ctx) => ctx.agent.notify("x").then(() => "ok", (error) => ({ code: error.code })) } };`,
     });
     await installed(host, source);
     expect(await result("quiet__notify", {})).toEqual({ code: "permission_denied" });
+  });
+
+  it("is no way to another plugin's tools, and neither is to need it: only a grant of them is", async () => {
+    expect(await result("quiet__needs", { tool: "kit__seen" })).toEqual({ code: "permission_denied" });
+    expect(await result("quiet__needs", { tool: "kit__echo" })).toBe("ok");
   });
 });
 

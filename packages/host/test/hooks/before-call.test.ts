@@ -2,9 +2,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Host } from "../../src/host-api.ts";
 import { AGENT, makeHome, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
 import { needsNamespace } from "../support/namespace.ts";
-import { addPlugin, eventsOf, failureOf, OPEN_CONFIG, resultOf } from "./support.ts";
+import { addPlugin, eventsOf, failureOf, nextEvent, OPEN_CONFIG, resultOf } from "./support.ts";
 
 needsNamespace();
+
+const CONFIG = OPEN_CONFIG.replace("policy: {", "policy: { rules: [{ tool: kit__asked, decision: require_approval }],");
 
 const KIT = `
 let calls = 0;
@@ -12,6 +14,7 @@ export default { tools: {
   echo: (input) => { calls++; return input; },
   strict: (input) => { calls++; return input; },
   plain: (input) => input,
+  asked: () => { calls++; return {}; },
   calls: () => ({ calls }),
 } };`;
 
@@ -66,11 +69,11 @@ let home: TestHome;
 let host: Host;
 
 beforeAll(async () => {
-  home = await makeHome(`${OPEN_CONFIG}hooks: { timeout_ms: 20000 }\n`);
+  home = await makeHome(`${CONFIG}hooks: { timeout_ms: 20000 }\n`);
   host = await home.open();
   const labels = ", labels: { type: object, properties: { checked: { type: string } }, additionalProperties: false }";
   await addPlugin(home, host, "kit", {
-    tools: [echo("echo", labels), echo("strict", ""), toolLine("plain"), toolLine("calls")],
+    tools: [echo("echo", labels), echo("strict", ""), ...["plain", "calls", "asked"].map((name) => toolLine(name))],
     code: KIT,
   });
   await addPlugin(home, host, "guard", {
@@ -212,6 +215,30 @@ describe("several hooks, and hooks on a plugin's own tools", () => {
     expect(failureOf(await host.invoke(AGENT, { tool: "kit__plain", input: {} })).error).toContain("xyz");
     await host.plugins.disable(OPERATOR, "xyz");
     expect(await host.invoke(AGENT, { tool: "kit__plain", input: {} })).toMatchObject({ success: true });
+  });
+
+  it("write nothing where no mark was granted, and have not agreed when they try", async () => {
+    await addPlugin(home, host, "mno", {
+      tools: [toolLine("none")],
+      contributes: "  hooks: [{ event: tool.before_call, handler: yes, tools: [kit__plain] }]",
+      code: `export default { hooks: { yes: () => ({ decision: "allow", mark: true }) }, tools: { none: () => 0 } };`,
+    });
+    expect(failureOf(await host.invoke(AGENT, { tool: "kit__plain", input: {} })).code).toBe("hook_failed");
+    await host.plugins.disable(OPERATOR, "mno");
+  });
+
+  it("that came while a call waited for a person are not passed by", async () => {
+    const filed = nextEvent(host, ({ type }) => type === "approval.requested");
+    const answer = host.invoke(AGENT, { tool: "kit__asked", input: {}, waitMs: 60_000 });
+    const { approval } = await filed;
+    await addPlugin(home, host, "late", {
+      tools: [toolLine("none")],
+      contributes: "  hooks: [{ event: tool.before_call, handler: no, tools: [kit__asked] }]",
+      code: `export default { hooks: { no: () => ({ decision: "deny" }) }, tools: { none: () => 0 } };`,
+    });
+    await host.approvals.approve(OPERATOR, approval ?? "");
+    expect(failureOf(await answer).code).toBe("conflict");
+    await host.plugins.disable(OPERATOR, "late");
   });
 
   it("never wait for a call that waits for them: one place, and the plugin's own tool", async () => {
