@@ -10,6 +10,8 @@ import { ownerNote, socketPath } from "./socket-path.ts";
 export interface OwnerRequest {
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Ends the request, and an answer that streams. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The process that owns the home, over its socket. Each request is a connection of its own. */
@@ -63,7 +65,10 @@ function ownerAt(socket: string): OwnerClient {
     },
     async *lines(method, path, options) {
       const accept = { ...options?.headers, accept: "application/x-ndjson" };
-      yield* createInterface({ input: await send(socket, method, path, { ...options, headers: accept }) });
+      const response = await send(socket, method, path, { ...options, headers: accept });
+      // Whoever ends it themselves is told nothing; a lost connection ends the lines.
+      response.on("error", () => undefined);
+      yield* createInterface({ input: response });
     },
     async upgrade(path, protocol, headers = {}) {
       const request = httpRequest({
@@ -94,7 +99,10 @@ function send(socket: string, method: string, path: string, options: OwnerReques
     ...(body && { "content-type": "application/json", "content-length": String(body.length) }),
   };
   return new Promise((resolve, reject) => {
-    const request: ClientRequest = httpRequest({ socketPath: socket, method, path, headers, agent: false }, resolve);
+    const request: ClientRequest = httpRequest(
+      { socketPath: socket, method, path, headers, agent: false, ...(options.signal && { signal: options.signal }) },
+      resolve,
+    );
     request.once("error", (cause) => reject(gone(cause)));
     request.end(body);
   });

@@ -20,6 +20,7 @@ import {
   definePolicyCommands,
   defineSecretCommands,
   defineSigningCommands,
+  defineStatsCommand,
   defineTokenCommands,
   defineToolCommands,
   globalOptions,
@@ -52,6 +53,7 @@ export function buildProgram(context: CommandContext): Command {
   defineRegistryCommands(program, plugin, context);
   defineAuditCommands(program, context);
   defineBackupCommands(program, context);
+  defineStatsCommand(program, context);
   defineMcpCommand(program, context);
   defineDemoCommand(program, context);
   return program;

@@ -41,7 +41,7 @@ export interface Session {
   /** `call`, and its `result` parsed. */
   get<T extends z.ZodType>(schema: T, method: string, path: string, options?: CallOptions): Promise<z.infer<T>>;
   /** Lines of an answer that streams. */
-  lines(path: string): AsyncIterable<string>;
+  lines(path: string, signal?: AbortSignal): AsyncIterable<string>;
   /** The answer: one JSON document with `--json`, else the text. */
   print(json: unknown, text: string | (() => string)): void;
   /** A remark for people; nothing with `--json`. */
@@ -100,7 +100,13 @@ export function createSession(io: Io, options: GlobalOptions): Session {
         if (!asked) throw error;
         passphrase = await findPassphrase(io, options.passphraseFile, "Operator's passphrase");
         if (passphrase === undefined) throw error;
-        return send(method, path, call);
+        try {
+          return await send(method, path, call);
+        } catch (again) {
+          // A wrong one is asked for again the next time.
+          if (again instanceof SallyportError && again.code === "passphrase_required") passphrase = undefined;
+          throw again;
+        }
       }
     },
     async get(schema, method, path, call) {
@@ -108,8 +114,8 @@ export function createSession(io: Io, options: GlobalOptions): Session {
       if (!parsed.success) throw badAnswer(parsed.error);
       return parsed.data;
     },
-    async *lines(path) {
-      for await (const line of (await owner()).lines("GET", path, { headers: credentials() })) {
+    async *lines(path, signal) {
+      for await (const line of (await owner()).lines("GET", path, { headers: credentials(), signal })) {
         if (line.startsWith('{"success":false')) answerOf(parseAnswer(line));
         yield line;
       }

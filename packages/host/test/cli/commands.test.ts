@@ -87,11 +87,71 @@ describe("approval and secret", () => {
     expect((await world.json(["approval", "approve", "apr_1", "--uses", "many"])).code).toBe(2);
   });
 
+  it("says how far a yes reaches in the same words as REST, and takes one back", async () => {
+    const words = [
+      "--match",
+      "city=Be*",
+      "--host",
+      "api.example.com",
+      "--path",
+      "/data/x",
+      "--uses",
+      "any",
+      "--until",
+      "2h",
+    ];
+    await world.json(["approval", "approve", "apr_1", ...words]);
+    const expiresAt = Date.parse("2030-01-01T02:00:00Z");
+    const scope = { match: ["city=Be*"], hosts: ["api.example.com"], paths: ["/data/x"] };
+    expect(done("approvals.approve")).toEqual([["apr_1", { ...scope, uses: null, expiresAt }]]);
+    await world.json(["approval", "withdraw", "apr_1", "--reason", "enough"]);
+    expect(done("approvals.withdraw")).toEqual([["apr_1", "enough"]]);
+    await world.json(["approval", "list", "--standing"]);
+    expect(world.host.calls.at(-1)).toEqual({ verb: "approvals.list", args: [{ standing: true }] });
+  });
+
+  it("ends at a time of day here, today or tomorrow", async () => {
+    const at = async (text: string): Promise<Date> => {
+      await world.json(["approval", "approve", "apr_1", "--until", text]);
+      const options = world.host.calls.at(-1)?.args[2];
+      return new Date(Number(options instanceof Object && "expiresAt" in options ? options.expiresAt : Number.NaN));
+    };
+    const now = Date.parse("2030-01-01T00:00:00Z");
+    for (const text of ["00:00", "9:30", "18:00", "23:59"]) {
+      const date = await at(text);
+      expect([date.getHours(), date.getMinutes()]).toEqual(text.split(":").map(Number));
+      expect(date.getTime() - now).toBeGreaterThan(0);
+      expect(date.getTime() - now).toBeLessThanOrEqual(24 * 60 * 60 * 1000);
+    }
+    for (const text of ["24:00", "18:60", "18"])
+      expect((await world.json(["approval", "approve", "apr_1", "--until", text])).code).toBe(2);
+  });
+
+  it("shows how often operators are asked", async () => {
+    expect((await world.json(["stats"])).answer).toMatchObject({ approvals: { prompts: 3, prompts_per_100: 1.5 } });
+    expect((await world.sallyport(["stats"])).out).toContain("Asked 1.5 times per 100 calls");
+  });
+
+  it("holds a call until it is answered, when told to", async () => {
+    for (const [words, waitMs] of [
+      [[], undefined],
+      [["--wait"], 600_000],
+      [["--wait=5"], 5_000],
+    ] as const) {
+      await world.json(["tool", "call", "weather__forecast", ...words]);
+      const request = world.host.calls.findLast(({ verb }) => verb === "invoke")?.args[1];
+      expect(request).toEqual(expect.objectContaining(waitMs === undefined ? { input: {} } : { waitMs }));
+    }
+    expect((await world.json(["tool", "call", "weather__forecast", "--wait=1d"])).code).toBe(2);
+  });
+
   it("lists what waits, or every state", async () => {
     expect((await world.json(["approval", "list"])).answer).toEqual([]);
     await world.json(["approval", "list", "--all"]);
-    expect(world.host.calls.map(({ args }) => args[0])).toEqual([{ state: "pending" }, undefined]);
-    expect((await world.sallyport(["approval", "list"])).out).toBe("Nothing waits for an answer.\n");
+    expect(world.host.calls.map(({ args }) => args[0])).toEqual([{ state: "pending" }, {}]);
+    expect((await world.sallyport(["approval", "list"])).out).toBe(
+      "Nothing waits for an answer.\nAsked 1.5 times per 100 calls (3 for 200).\n",
+    );
   });
 
   it("takes a secret from standard input or a file, never from an argument, and never prints it", async () => {

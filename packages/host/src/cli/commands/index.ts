@@ -16,5 +16,6 @@ export { defineRegistryCommands } from "./registry.ts";
 export { definePolicyCommands } from "./policy.ts";
 export { defineSecretCommands } from "./secret.ts";
 export { defineSigningCommands } from "./sign.ts";
+export { defineStatsCommand } from "./stats.ts";
 export { defineTokenCommands } from "./token.ts";
 export { defineToolCommands } from "./tool.ts";

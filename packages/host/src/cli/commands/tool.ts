@@ -42,6 +42,7 @@ export function defineToolCommands(program: Command, context: CommandContext): v
   )
     .option("--input <json>", "its input: JSON, @FILE, or - for standard input", "{}")
     .option("--approval <id>", "the approval that lets this call run")
+    .option("--wait [seconds]", "hold a call that needs an approval until it is answered, at most so long (600)")
     .option("--agent <name>", AGENT_HELP);
   defineToolSwitches(tool, context);
 }
@@ -92,11 +93,20 @@ function call(context: CommandContext) {
     const approval = text(options, "approval");
     const owner = await session.owner();
     const { json } = await owner.request("POST", `${path("/api/tools", name)}/call`, {
-      body: { input, ...(approval !== undefined && { approval }) },
+      body: { input, ...(approval !== undefined && { approval }), ...waitOf(options) },
       headers: { ...session.credentials(), ...(agent !== undefined && { "x-sallyport-agent": agent }) },
     });
     printCall(context, session, json);
   };
+}
+
+const WAIT_S = 600;
+
+function waitOf({ wait }: Readonly<Record<string, unknown>>): { wait_ms?: number } {
+  if (wait === undefined) return {};
+  const seconds = wait === true ? WAIT_S : Number(wait);
+  if (Number.isInteger(seconds) && seconds > 0 && seconds <= 3600) return { wait_ms: seconds * 1000 };
+  throw usage("--wait takes seconds, at most 3600.", "Write --wait, or --wait 120.");
 }
 
 /** What the host did to the output, for people. */
