@@ -14,7 +14,13 @@ import {
 } from "../../src/capability/index.ts";
 import { assertLegalEdge, isLegalEdge } from "../../src/catalog/index.ts";
 import { EFFECTS, PLUGIN_STATES, type PluginState, SallyportError } from "../../src/kernel/index.ts";
-import { compilePolicy, type PolicyRule } from "../../src/policy/index.ts";
+import {
+  compilePolicy,
+  type PolicyDecision,
+  type PolicyDefaults,
+  type PolicyQuery,
+  type PolicyRule,
+} from "../../src/policy/index.ts";
 import { runs } from "./campaign.ts";
 
 const label = fc.stringMatching(/^[a-z][a-z0-9]{0,6}$/);
@@ -260,7 +266,7 @@ describe("the lifecycle", () => {
 describe("the policy", () => {
   const decision = fc.constantFrom("allow" as const, "require_approval" as const, "deny" as const);
   const tool = fc.constantFrom("a__x", "a__y", "b__x");
-  const rule: fc.Arbitrary<PolicyRule> = fc.record(
+  const rule = fc.record(
     {
       id: fc.uuid(),
       tool: fc.oneof(tool, fc.constantFrom("*", "a__*", "a__x*", "", "b*")),
@@ -273,6 +279,19 @@ describe("the policy", () => {
   );
   const query = fc.record({ agent: fc.constantFrom("one", "two"), tool, effect: fc.constantFrom(...EFFECTS) });
   const defaults = fc.dictionary(fc.constantFrom(...EFFECTS), decision);
+
+  function decide(
+    rules: readonly PolicyRule[],
+    asked: Omit<PolicyQuery, "risk" | "permissions">,
+    fallback: PolicyDefaults,
+  ): PolicyDecision {
+    const found = compilePolicy([{ name: "fuzz", rules }], fallback).forTool({
+      ...asked,
+      risk: "low",
+      permissions: [],
+    });
+    return found.fixed ?? assert.fail("No rule asks for more than agent and tool.");
+  }
 
   it("decides as a walk over all rules would, in any order, and deny wins [S2-28]", () => {
     const strength = ["allow", "require_approval", "deny"];
@@ -294,11 +313,11 @@ describe("the policy", () => {
             : strength[Math.max(...found.map((each) => strength.indexOf(each.decision)))];
         const turned = [...rules.slice(turn % (rules.length + 1)), ...rules.slice(0, turn % (rules.length + 1))];
         for (const order of [rules, rules.toReversed(), turned]) {
-          const answer = compilePolicy(order, fallback).decide({ ...asked, plugin });
+          const answer = decide(order, { ...asked, plugin }, fallback);
           assert.equal(answer.decision, expected);
           if (found.length > 0) assert(found.some(({ id }) => id === answer.rule));
         }
-        const denied = compilePolicy([...rules, { id: "no", decision: "deny" }], fallback).decide({ ...asked, plugin });
+        const denied = decide([...rules, { id: "no", decision: "deny" }], { ...asked, plugin }, fallback);
         assert.equal(denied.decision, "deny");
       }),
       runs(2000),
