@@ -1,4 +1,4 @@
-import { chmod, copyFile, mkdtemp, rm } from "node:fs/promises";
+import { chmod, copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -20,6 +20,12 @@ const RUNS = `export default { tools: {
   async runs({ command, args, stdin }, ctx) { return (await ctx.exec(command, args, { stdin })).stdout; },
 } };`;
 const TOOLS = ["count", "shows", "runs", "learns"];
+
+const COUNTER = `permissions:
+  exec:
+    - { command: wc, args: ["-w"], reason: "Counts words." }
+    - { command: cat, args: ["*"] }
+  filesystem: [{ path: "\${data}", mode: rw }]`;
 
 let home: TestHome;
 let host: Host;
@@ -43,12 +49,7 @@ const call = (tool: string, input: unknown = {}) => host.invoke(AGENT, { tool, i
 
 describe("exec in a whole host", () => {
   beforeAll(async () => {
-    const permissions = `permissions:
-  exec:
-    - { command: wc, args: ["-w"], reason: "Counts words." }
-    - { command: cat, args: ["*"] }
-  filesystem: [{ path: "\${data}", mode: rw }]`;
-    await installed(host, await source("counter", permissions), { allowTools: ["count", "shows"] });
+    await installed(host, await source("counter", COUNTER), { allowTools: ["count", "shows"] });
   });
 
   it("runs what one yes granted, and its tools are destructive whatever they declare", async () => {
@@ -74,6 +75,28 @@ describe("exec in a whole host", () => {
       outcome: "succeeded",
       data: { exit_code: 0, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
     });
+  });
+
+  it("keeps to the file over an upgrade, and binds what is added when the operator says yes to it", async () => {
+    const next = await source(
+      "counter",
+      COUNTER.replace("filesystem:", '  - { command: sort, args: ["-u"] }\n  filesystem:'),
+    );
+    await writeFile(
+      join(next, "plugin.yml"),
+      (await readFile(join(next, "plugin.yml"), "utf8")).replace("1.0.0", "1.1.0"),
+    );
+    const { digest, difference } = await host.plugins.upgrade(OPERATOR, "counter", { source: next, dryRun: true });
+    expect(difference.added.map(({ key }) => key)).toEqual(["exec:sort -u"]);
+    await host.plugins.upgrade(OPERATOR, "counter", { source: next, approve: digest });
+    expect(result(await call("counter__count", { text: "one two" }))).toEqual({ code: 0, words: 2 });
+    await host.audit.flush();
+    const [written] = await host.audit.query({ type: "grant.written", plugin: "counter", order: "desc", limit: 1 });
+    expect(written?.data?.["commands"]).toMatchObject([
+      { command: "/usr/bin/wc" },
+      { command: "/usr/bin/cat" },
+      { command: "/usr/bin/sort", path: "/usr/bin/sort", sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
+    ]);
   });
 
   it("asks a person for a tool that was not allowed, or denies it, as for everything destructive", async () => {
