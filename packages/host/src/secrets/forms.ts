@@ -1,17 +1,21 @@
 /**
  * The spellings in which a secret value turns up in text: raw, percent-encoded (what must be, what may be, and every byte; either
  * case), form-encoded, JSON-escaped (once, and inside JSON that is text of JSON), HTML-escaped, hexadecimal (either case), and
- * base64 (both alphabets, at each of the three alignments inside a longer encoded text). Longest first, without duplicates. Finding them is hygiene; that only the bound origin receives the value is the wall.
+ * base64 (both alphabets, at each of the three alignments inside a longer encoded text); bytes are those of UTF-8 and, where there are such, Latin-1. Longest first, without duplicates.
+ * Finding them is hygiene; that only the bound origin receives the value is the wall.
  */
 export function secretForms(value: string): readonly string[] {
-  const bytes = Buffer.from(value, "utf8");
   const json = jsonText(value);
   const forms = new Set([value, json, escapedSlashes(json), asciiJson(json), jsonText(json), htmlText(value)]);
-  for (const percent of percentForms(value, bytes)) {
+  for (const percent of percentForms(value)) {
     forms.add(percent);
     forms.add(lowerEscapes(percent));
   }
-  if (bytes.length >= MIN_ENCODED_BYTES) {
+  for (const bytes of bytesOf(value)) {
+    const every = bytes.toString("latin1").replace(/[\s\S]/g, escapeOf);
+    forms.add(every);
+    forms.add(lowerEscapes(every));
+    if (bytes.length < MIN_ENCODED_BYTES) continue;
     const hex = bytes.toString("hex");
     forms.add(hex);
     forms.add(hex.toUpperCase());
@@ -39,12 +43,22 @@ function base64Inside(bytes: Buffer, shift: number): string {
   return encoded.slice(first, end);
 }
 
-function percentForms(value: string, bytes: Buffer): readonly string[] {
+/** As UTF-8, and as the one byte a character in which a header carries it. */
+function bytesOf(value: string): readonly Buffer[] {
+  const utf8 = Buffer.from(value, "utf8");
+  return isLatin1(value) && utf8.length !== value.length ? [utf8, Buffer.from(value, "latin1")] : [utf8];
+}
+
+/** Whether each character is one byte in Latin-1. */
+export function isLatin1(text: string): boolean {
+  return !/[^\0-\xff]/.test(text);
+}
+
+function percentForms(value: string): readonly string[] {
   const text = value.toWellFormed();
   const component = encodeURIComponent(text);
   const strict = component.replace(/[!'()*]/g, escapeOf);
-  const every = bytes.toString("latin1").replace(/[\s\S]/g, escapeOf);
-  return [component, component.replaceAll("%20", "+"), strict, strict.replaceAll("%20", "+"), encodeURI(text), every];
+  return [component, component.replaceAll("%20", "+"), strict, strict.replaceAll("%20", "+"), encodeURI(text)];
 }
 
 /** Of one byte, as its Latin-1 character. */

@@ -1,4 +1,4 @@
-import { secretForms } from "./forms.ts";
+import { isLatin1, secretForms } from "./forms.ts";
 import { type KnownSecret, redactionMark } from "./redactor.ts";
 
 /** Takes secrets out of a stream of bytes, also where one crosses the border between two chunks. */
@@ -17,10 +17,13 @@ interface Needle {
 export function createStripper(secrets: readonly KnownSecret[]): Stripper {
   const needles = secrets
     .flatMap(({ name, value }) =>
-      secretForms(value).map((form): Needle => ({
-        bytes: Buffer.from(form, "utf8"),
-        mark: Buffer.from(redactionMark(name)),
-      })),
+      secretForms(value).flatMap((form): Needle[] => {
+        const mark = Buffer.from(redactionMark(name));
+        const bytes = Buffer.from(form, "utf8");
+        // A server may send back a header's bytes as they came, which are not UTF-8.
+        const asSent = bytes.length !== form.length && isLatin1(form) ? [Buffer.from(form, "latin1")] : [];
+        return [bytes, ...asSent].map((each) => ({ bytes: each, mark }));
+      }),
     )
     .toSorted((a, b) => b.bytes.length - a.bytes.length);
   let kept: Buffer = Buffer.alloc(0);

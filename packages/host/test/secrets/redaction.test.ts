@@ -164,6 +164,17 @@ describe("stripper", () => {
     );
   });
 
+  it("takes out a value as a header carried it, which is not UTF-8", () => {
+    const stripper = createStripper(secrets);
+    const sent = Buffer.from(raw, "latin1");
+    const spelled = [sent, Buffer.from(sent.toString("hex")), Buffer.from(sent.toString("base64")), Buffer.from(raw)];
+    const out = Buffer.concat([
+      ...spelled.map((bytes) => stripper.push(Buffer.concat([bytes, Buffer.from(" ")]))),
+      stripper.end(),
+    ]);
+    expect(out.toString("latin1").replaceAll("[secret KEY]", "#")).toMatch(/^# # #[\w=]{0,3} # $/);
+  });
+
   it("passes on at once what cannot be the start of a secret", () => {
     const { push } = createStripper([{ name: "KEY", value: "hunter22" }]);
     expect(push(Buffer.from("data: 1\n\n")).toString()).toBe("data: 1\n\n");
