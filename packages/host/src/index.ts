@@ -1,8 +1,13 @@
 export { createHost, type CreateHostOptions } from "./host.ts";
 export type {
+  AgentsApi,
+  AgentView,
   ApprovalsApi,
   ApprovalView,
   ApproveRequest,
+  CommandRun,
+  CommandsApi,
+  CommandSummary,
   DoctorReport,
   Host,
   HostStats,
@@ -18,10 +23,15 @@ export type {
   PluginsApi,
   PluginSummary,
   PolicyApi,
+  RouteCall,
+  RoutesApi,
   SecretsApi,
+  TokenRequest,
+  TokensApi,
+  TokenView,
   ToolsApi,
   ToolSummary,
 } from "./host-api.ts";
 export type { AuditEvent, AuditFilter, AuditLog, AuditVerification, StoredAuditEvent } from "./audit/index.ts";
 export { type Caller, type ErrorCode, type PluginState, PolicyViolationError, SallyportError } from "./kernel/index.ts";
-export { createApi } from "./api/index.ts";
+export { createApi, principalOfToken } from "./api/index.ts";

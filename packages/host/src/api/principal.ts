@@ -73,6 +73,11 @@ export function callerOf(principal: Principal): Caller {
   return { kind: "operator", agent: OPERATORS_AGENT, operator: principal.name, ...token };
 }
 
+/** The id of the token that proved who sent a request. */
+export function tokenOf(principal: Principal): string | undefined {
+  return principal.kind === "agent" ? principal.token : principal.token?.id;
+}
+
 /** @throws {PolicyViolationError} `forbidden` for an agent, and for an operator who acts as one. */
 export function operatorOf(principal: Principal): Operator {
   if (principal.kind === "operator" && principal.actingAs === undefined)

@@ -2,7 +2,7 @@ import type { z } from "zod";
 import type { Host, Operator, OperatorScope } from "../host-api.ts";
 import { type Caller, SallyportError } from "../kernel/index.ts";
 import { checked, readJsonBody } from "./body.ts";
-import { callerOf, type Needs, operatorOf, type Principal, requireScope } from "./principal.ts";
+import { callerOf, type Needs, operatorOf, type Principal, requireScope, tokenOf } from "./principal.ts";
 
 /**
  * Who may use a route. `agent`: agents and operators; `operator`: never an agent, nor an operator who acts as one;
@@ -73,7 +73,11 @@ export function routeRequest(host: Host, principal: Principal, parts: RequestPar
     path: url.pathname,
     signal: raw.signal,
     get endless() {
-      return closing ? AbortSignal.any([raw.signal, closing]) : raw.signal;
+      const token = tokenOf(principal);
+      const ends = [raw.signal];
+      if (closing) ends.push(closing);
+      if (token !== undefined) ends.push(endOfToken(host, token, raw.signal));
+      return AbortSignal.any(ends);
     },
     wantsLines: raw.headers.get("accept") === "application/x-ndjson",
     operator: () => operatorOf(principal),
@@ -86,6 +90,16 @@ export function routeRequest(host: Host, principal: Principal, parts: RequestPar
     query: (schema) => checked(schema, queryOf(url), "query"),
     param: (name, schema) => checked(schema, parts.param(name), "path"),
   };
+}
+
+/** Aborted when the token ends; nothing listens any more once the client has gone. */
+function endOfToken(host: Host, token: string, gone: AbortSignal): AbortSignal {
+  const ended = new AbortController();
+  const stop = host.tokens.onEnded((id) => {
+    if (id === token) ended.abort();
+  });
+  gone.addEventListener("abort", stop, { once: true });
+  return ended.signal;
 }
 
 /* Percent-encoded, since a header holds ASCII only. */

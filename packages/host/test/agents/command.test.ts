@@ -1,7 +1,9 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Owner, serveOwner } from "../../src/cli/index.ts";
+import { PassThrough } from "node:stream";
+import { createInterface } from "node:readline";
+import { type Owner, run as runProgram, serveOwner } from "../../src/cli/index.ts";
 import { runCommand } from "../support/command.ts";
 import { needsNamespace } from "../support/namespace.ts";
 import { type Ledger, openLedger } from "./world.ts";
@@ -95,6 +97,34 @@ describe("a token with a command", () => {
     writeFileSync(file, "sp_agent_x", { mode: 0o644 });
     const { code, err } = await run(["tool", "list", "--token-file", file]);
     expect([code, err]).toEqual([2, expect.stringContaining("chmod 600")]);
+  });
+});
+
+describe("sallyport mcp with a token", () => {
+  it("is a session of the token's agent, and ends when it is revoked", async () => {
+    const { id, token } = await json(["token", "create", "--agent", "bot"]);
+    const io = { stdin: new PassThrough(), stdout: new PassThrough(), stderr: new PassThrough() };
+    const args = ["mcp", "--home", ledger.home.path];
+    const ended = runProgram(args, { ...io, env: { SALLYPORT_TOKEN: token }, now: Date.now }, "0");
+    const answers = createInterface({ input: io.stdout })[Symbol.asyncIterator]();
+    const ask = async (method: string, params: object) => {
+      io.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method, params })}\n`);
+      return JSON.parse((await answers.next()).value);
+    };
+    const client = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "t", version: "1" } };
+    expect(await ask("initialize", client)).toMatchObject({ result: {} });
+    const called = await ask("tools/call", { name: "ledger__look", arguments: {} });
+    expect(called.result._meta).toMatchObject({ "sallyport/call": expect.any(String) });
+    const [event] = await ledger.host.audit.query({
+      type: "plugin_tool.invoked",
+      agent: "bot",
+      order: "desc",
+      limit: 1,
+    });
+    expect(event).toMatchObject({ tool: "ledger__look", data: { token: id } });
+    expect((await run(["token", "revoke", id])).code).toBe(0);
+    expect(await ended).toBe(0);
+    await ledger.seen();
   });
 });
 

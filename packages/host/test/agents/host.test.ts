@@ -3,7 +3,7 @@ import type { Host, InvokeAnswer } from "../../src/host-api.ts";
 import type { Caller } from "../../src/kernel/index.ts";
 import { AS_OPERATOR, OPERATOR } from "../support/home.ts";
 import { needsNamespace } from "../support/namespace.ts";
-import { type Ledger, openLedger } from "./world.ts";
+import { ALLOWING, configure, type Ledger, openLedger } from "./world.ts";
 
 needsNamespace();
 
@@ -92,6 +92,24 @@ describe("a tool above read", () => {
     expect(await names({ kind: "agent", agent: "other" })).toEqual(["hold", "look", "save", "seen", "send", "wipe"]);
     expect(await host.agents.enabledTools()).toEqual(expect.arrayContaining(["ledger__save"]));
     await expect(host.agents.enableTool(OPERATOR, "ledger__none", true)).rejects.toMatchObject({ code: "not_found" });
+  });
+});
+
+describe("a tool above read that is enabled", () => {
+  it("still asks as policy says, and still runs behind the walls [S4-30, S4-31]", async () => {
+    const asking = ALLOWING.replace("write: allow", "write: require_approval");
+    await configure(ledger, asking);
+    const asked = await call("save");
+    expect(asked).toMatchObject({ success: false, code: "approval_required" });
+    expect(await ledger.seen()).toEqual([]);
+    await host.approvals.approve(OPERATOR, asked.success ? "" : (asked.approval?.id ?? ""));
+    const answer = await call("save");
+    expect(answer).toMatchObject({ success: true });
+    const events = await host.audit.query({ call: answer.callId, type: "plugin_tool.invoked" });
+    expect(events.length).toBeGreaterThan(0);
+    for (const event of events) expect(event).toMatchObject({ contained: true, isolation: "namespace" });
+    expect((await ledger.seen()).map(({ tool }) => tool)).toEqual(["save"]);
+    await configure(ledger, ALLOWING);
   });
 });
 

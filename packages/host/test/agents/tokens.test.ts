@@ -229,6 +229,20 @@ describe("a token that ends", () => {
     await expect(host.tokens.revoke(OPERATOR, "tok_none")).rejects.toMatchObject({ code: "not_found" });
   });
 
+  it("ends what it was reading", async () => {
+    const { token, view } = await make({ kind: "operator", name: "ci", scopes: ["operate"] });
+    const lines = client.lines("GET", "/api/audit/tail", { headers: { authorization: `Bearer ${token}` } });
+    const reader = lines[Symbol.asyncIterator]();
+    const first = reader.next();
+    await make({ kind: "agent", name: "bot" });
+    expect(await first).toMatchObject({ done: false, value: expect.stringContaining("token.created") });
+    await host.tokens.revoke(OPERATOR, view.id);
+    let last;
+    do last = await reader.next();
+    while (!last.done);
+    expect(last.done).toBe(true);
+  });
+
   it("opens no call of a session that is still there", async () => {
     const { view } = await make({ kind: "agent", name: "bot", expiresAt: clock.now() + 60_000 });
     const caller = { kind: "agent", agent: "bot", token: view.id } as const;

@@ -74,6 +74,8 @@ describe("the table of routes", () => {
       "key.reseal",
       "registry.add",
       "home.backup",
+      "policy.override.remove",
+      "policy.accept_clock",
       "approval.approve",
       "secret.set",
       "secret.remove",

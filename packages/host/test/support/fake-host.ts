@@ -202,6 +202,7 @@ const UPGRADE = {
     questions: ["It offers another tool: more."],
   },
   warnings: [],
+  needs: [],
 };
 const LOCK_VIEW = { file: "plugin.lock.json", state: "intact", sealed: false, plugins: 1, differences: [] } as const;
 
