@@ -1,4 +1,7 @@
+import { cp } from "node:fs/promises";
 import { createServer } from "node:http";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Host, InvokeAnswer } from "../../src/host-api.ts";
 import { AGENT, installed, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
@@ -96,6 +99,38 @@ describe("a plugin's WebSocket", () => {
     expect(await ends[1]).toBe(1001);
     expect(server.handshakes).toHaveLength(2);
     await host.plugins.unload(OPERATOR, "keeper");
+  });
+});
+
+it("serves a library from npm as it is: the WebSocket of hono's client", async () => {
+  const server = await proper((socket) => socket.on("message", (data) => socket.send(data, { binary: false })));
+  const source = await home.plugin("library", {
+    "plugin.yml": manifestOf(
+      "library",
+      [toolLine("talk")],
+      `permissions: { network: [{ host: 127.0.0.1, port: ${server.port}, scheme: ws, paths: ["/feed"] }] }`,
+    ),
+    "package.json": JSON.stringify({ name: "library", type: "module", dependencies: { hono: "*" } }),
+    "plugin.js": `import { hc } from "hono/client";
+      export default { tools: { talk: ({ url }) => new Promise((done, fail) => {
+        const socket = hc(url).feed.$ws({ query: { a: "1" } });
+        socket.addEventListener("open", () => socket.send("as it is"));
+        socket.addEventListener("message", ({ data }) => { socket.close(); done({ data, url: socket.url }); });
+        socket.addEventListener("error", ({ error }) => fail(error));
+      }) } };`,
+  });
+  const library = fileURLToPath(new URL("..", import.meta.resolve("hono")));
+  await cp(library, join(source, "node_modules", "hono"), {
+    recursive: true,
+    filter: (path) => !/\/(?:cjs|types)$/.test(path),
+  });
+  await installed(host, source, {
+    allowTools: ["talk"],
+    scopes: [`network+loopback=ws://127.0.0.1:${server.port}/feed`],
+  });
+  expect(await call("library__talk", { url: `http://127.0.0.1:${server.port}` })).toMatchObject({
+    success: true,
+    result: { data: "as it is", url: `${server.url}/feed?a=1` },
   });
 });
 
