@@ -1,6 +1,8 @@
+import type { Grant } from "../capability/index.ts";
 import { isLive } from "../catalog/index.ts";
 import type { HostConfig } from "../config/index.ts";
 import type { DoctorReport } from "../host-api.ts";
+import type { CommandFile } from "../isolation/index.ts";
 import {
   type IsolationLevel,
   levelInWords,
@@ -22,6 +24,9 @@ export interface PluginCheckSources {
   /** The level that a running plugin has. */
   runsAt(plugin: PluginRef): IsolationLevel | undefined;
   isSigned(record: StoredPlugin): boolean;
+  grantOf(record: StoredPlugin): Grant | undefined;
+  /** @throws {SallyportError} `digest_mismatch` when a granted command is another file now. */
+  checkCommand(file: CommandFile): Promise<void>;
 }
 
 type Check = DoctorReport["checks"][number];
@@ -54,6 +59,7 @@ export async function pluginChecks(sources: PluginCheckSources): Promise<readonl
       "Run: sallyport plugin info ID",
     ),
     sandbox(sources),
+    ...(await commands(approved, sources)),
     signatures(sources),
     policy(sources.config),
     {
@@ -123,6 +129,31 @@ function sandbox({ installed, runsAt }: PluginCheckSources): Check {
     levels.length === 0 ? "no plugin runs now" : `${levels.length} running plugins are contained by the kernel`,
     "Unload what is named here, and set isolation.minimum: kernel in config.yml.",
   );
+}
+
+/** Nothing is said where nothing may run a command. */
+async function commands(
+  approved: readonly StoredPlugin[],
+  { grantOf, checkCommand }: PluginCheckSources,
+): Promise<readonly Check[]> {
+  const granted = approved.flatMap((record) =>
+    (grantOf(record)?.scopes ?? []).flatMap((scope) =>
+      scope.capability === "exec" && scope.file !== undefined ? [{ record, file: scope.file }] : [],
+    ),
+  );
+  if (granted.length === 0) return [];
+  const changed = new Set<string>();
+  for (const { record, file } of granted) {
+    await checkCommand(file).catch(() => changed.add(`${record.ref.id} ${record.ref.version}: ${file.path}`));
+  }
+  return [
+    said(
+      "commands",
+      [...changed],
+      `${granted.length} granted commands are the files that were approved`,
+      "Look at what changed them. If it was an update of yours, approve the plugin again: sallyport plugin approve ID",
+    ),
+  ];
 }
 
 function signatures({ installed, config, isSigned }: PluginCheckSources): Check {

@@ -1,7 +1,7 @@
 import type { Databases } from "../broker/index.ts";
 import type { Catalog } from "../catalog/index.ts";
 import type { DoctorReport, OperatorsApi, PolicyApi } from "../host-api.ts";
-import type { Interpreters } from "../isolation/index.ts";
+import { checkCommand, type Interpreters } from "../isolation/index.ts";
 import type { ConfigState } from "./config-state.ts";
 import { examine, type DoctorSources } from "./doctor.ts";
 import type { HomeParts } from "./parts.ts";
@@ -38,6 +38,8 @@ export function openDoctor(parts: HomeParts, given: DoctorParts): () => Promise<
         passGates,
         runsAt,
         isSigned,
+        grantOf: (record) => state.decisions.grantOf(record),
+        checkCommand,
       },
       passphraseSet: given.operators.passphraseSet,
       sealsOn: given.sealsOn,
