@@ -144,7 +144,10 @@ describe("exec in a whole host", () => {
         });
         const run = () => call("own__runs", { command: path, args: ["-w"], stdin: "a b" });
         expect(result(await run())).toBe("2\n");
+        const commands = async () => (await host.doctor()).checks.find(({ name }) => name === "commands");
+        expect(await commands()).toMatchObject({ ok: true });
         await copyFile("/usr/bin/cat", path);
+        expect(await commands()).toMatchObject({ ok: false, detail: `own 1.0.0: ${path}` });
         expect(failed(await run())).toMatchObject({
           code: "tool_failed",
           error: expect.stringContaining("not the file that was approved"),
