@@ -129,7 +129,6 @@ it("engines.sallyport refuses a host outside its range", async () => {
 describe("what this version does not serve", () => {
   it.each([
     ["routes", "permissions: {}", "routes", "routes: [{ method: GET, path: /hello, tool: hello }]"],
-    ["hooks", "permissions: {}", "hooks", "hooks: [{ event: tool.after_call, handler: onCall }]"],
     [
       "MCP servers elsewhere",
       "permissions: {}",
@@ -137,8 +136,6 @@ describe("what this version does not serve", () => {
       'mcp_servers: [{ name: files, url: "https://mcp.example.com/mcp" }]',
     ],
     ["database", "permissions: { database: [{ connection: orders }] }", "database", ""],
-    ["agent", "permissions: { agent: [{ tools: [echo__echo] }] }", "agent", ""],
-    ["events", "permissions: { events: [{ direction: publish, topic: a.b }] }", "events", ""],
   ])("%s: is refused at load, by name, and never ignored", async (_name, more, word, contribution) => {
     const yml = manifestOf("field", [toolLine("hello")], more);
     const source = await home.plugin(`unserved-${++n}`, {
