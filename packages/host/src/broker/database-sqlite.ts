@@ -193,6 +193,7 @@ function asker(connection: SqliteConnection, process: SandboxedProcess, limits: 
   let settle: ((line: string | Error) => void) | undefined;
   let noise = "";
   let over = false;
+  let ready = false;
   const kill = (): void => {
     over = true;
     process.kill();
@@ -200,6 +201,8 @@ function asker(connection: SqliteConnection, process: SandboxedProcess, limits: 
   const reader = createLineReader({
     maxBytes: limits.answerBytes * 2 + 64 * 1024,
     onLine(line) {
+      // The first one says so, whether anybody waits for it or not.
+      ready = true;
       settle?.(line);
       return true;
     },
@@ -213,7 +216,8 @@ function asker(connection: SqliteConnection, process: SandboxedProcess, limits: 
     settle?.(new Error(noise));
   });
 
-  const ask = (query: DatabaseQuery, signal: AbortSignal): Promise<z.output<typeof Answer>> =>
+  /** The next line, unless the process ends or is ended before. */
+  const next = (signal: AbortSignal, ms: number): Promise<string> =>
     new Promise((resolve, reject) => {
       const finish = (act: () => void): void => {
         settle = undefined;
@@ -227,28 +231,31 @@ function asker(connection: SqliteConnection, process: SandboxedProcess, limits: 
       };
       const timer = setTimeout(() => {
         kill();
-        finish(() => reject(tooSlow(connection.name, limits.queryMs)));
-      }, limits.queryMs);
-      settle = (line) =>
-        finish(() => {
-          const parsed = typeof line === "string" ? Answer.safeParse(parsedJson(line)) : undefined;
-          if (parsed?.success === true) return resolve(parsed.data);
-          kill();
-          const cause = line instanceof Error ? line : new Error("its answer has another form");
-          reject(
-            new SallyportError("database_failed", `The process of the connection ${connection.name} ended.`, {
-              detail: "A statement may have needed more memory than there is for it.",
-              cause,
-            }),
-          );
-        });
-      if (signal.aborted) return onAbort();
+        finish(() => reject(tooSlow(connection.name, ms)));
+      }, ms);
+      settle = (line) => finish(() => (typeof line === "string" ? resolve(line) : reject(gone(connection, line))));
       if (over) return settle(new Error(noise));
+      if (signal.aborted) return onAbort();
       signal.addEventListener("abort", onAbort, { once: true });
-      const { answerBytes: bytes, rows } = limits;
-      process.stdin.write(`${JSON.stringify({ ...query, bytes, rows })}\n`);
     });
+
+  const ask = async (query: DatabaseQuery, signal: AbortSignal): Promise<z.output<typeof Answer>> => {
+    if (!ready) await next(signal, limits.connectMs);
+    const { answerBytes: bytes, rows } = limits;
+    process.stdin.write(`${JSON.stringify({ ...query, bytes, rows })}\n`);
+    const parsed = Answer.safeParse(parsedJson(await next(signal, limits.queryMs)));
+    if (parsed.success) return parsed.data;
+    kill();
+    throw gone(connection, new Error("its answer has another form"));
+  };
   return Object.assign(ask, { over: () => over });
+}
+
+function gone({ name }: SqliteConnection, cause: Error): SallyportError {
+  return new SallyportError("database_failed", `The process of the connection ${name} ended.`, {
+    detail: "It could not open the file, or a statement needed more memory than there is for it.",
+    cause,
+  });
 }
 
 function parsedJson(line: string): unknown {

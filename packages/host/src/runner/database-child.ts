@@ -284,7 +284,14 @@ function reply(line: string): string {
   }
 }
 
+function say(line: string): void {
+  let bytes = new TextEncoder().encode(`${line}\n`);
+  while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
+}
+
+/** One line when it is ready, and then one for each query. */
 async function main(): Promise<void> {
+  say("{}");
   const decoder = new TextDecoder();
   let text = "";
   for await (const chunk of Deno.stdin.readable) {
@@ -292,8 +299,7 @@ async function main(): Promise<void> {
     for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n")) {
       const line = text.slice(0, end);
       text = text.slice(end + 1);
-      let bytes = new TextEncoder().encode(`${reply(line)}\n`);
-      while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
+      say(reply(line));
     }
   }
 }

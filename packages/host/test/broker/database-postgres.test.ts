@@ -197,7 +197,7 @@ describe("PostgreSQL", () => {
   });
 
   it("ends a statement that takes too long or whose call is over, here and at the server", async () => {
-    const { query } = reader({ limits: { queryMs: 300 } });
+    const { query } = reader({ limits: { queryMs: 1_000 } });
     await expect(query("crm", "SELECT pg_sleep(60)")).rejects.toMatchObject({ code: "deadline_exceeded" });
     await expect(query("crm", "SELECT 1")).resolves.toMatchObject({ rows: [[1]] });
     const ending = new AbortController();

@@ -13,9 +13,11 @@ import {
 } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { SqliteConnection } from "../../src/broker/database-types.ts";
-import { planSqlite } from "../../src/isolation/index.ts";
+import { planSqlite, spawnSandboxed } from "../../src/isolation/index.ts";
 import { databaseFile, type Machine, machine, plugin, type Setting } from "./database-support.ts";
 import { lackingNote, needsNamespace } from "../support/namespace.ts";
 
@@ -23,6 +25,25 @@ const SCHEMA = `CREATE TABLE people(id INTEGER PRIMARY KEY, name TEXT UNIQUE, ph
   INSERT INTO people VALUES (1, 'Ada', x'00ff10', 1.68), (9007199254740993, 'Alan', NULL, 1e999);
   CREATE VIEW names AS SELECT name FROM people;`;
 const NOBODY = 65_534;
+const CHILD = fileURLToPath(new URL("../../dist/runner/database-child.mjs", import.meta.url));
+const LIMITS = { busyMs: 100, valueBytes: 1_000_000, heapBytes: 10_000_000 };
+/** Runs in the place of what opens the database, and says what it could do. */
+const ATTEMPTS = `
+  const others = [];
+  const attempt = (name, act) => { try { act(); others.push(name); return true; } catch { return false; } };
+  attempt("read a file of the host", () => Deno.readTextFileSync("/etc/passwd"));
+  attempt("read a neighbour", () => Deno.readTextFileSync("/db/neighbour.db"));
+  attempt("make a file", () => Deno.writeTextFileSync("/db/new", ""));
+  attempt("make a scratch file", () => Deno.writeTextFileSync("/tmp/new", ""));
+  attempt("remove the database", () => Deno.removeSync("/db/main"));
+  attempt("open a socket", () => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
+  attempt("start a program", () => new Deno.Command("/rt/deno", { args: ["--version"] }).outputSync());
+  attempt("see processes", () => [...Deno.readDirSync("/proc/1")]);
+  let changed = true;
+  try { Deno.openSync("/db/main", { write: true }).close(); } catch { changed = false; }
+  const there = [...Deno.readDirSync("/db")].map(({ name }) => name).join();
+  console.log(JSON.stringify({ "what is there": there, "change the database": changed, others }));
+`;
 const COUNT_FOREVER = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)";
 
 describe(`SQLite${lackingNote}`, () => {
@@ -234,7 +255,7 @@ describe(`SQLite${lackingNote}`, () => {
   });
 
   it("ends a statement that takes too long, and the next one works", async () => {
-    const { query } = asPlugin(made().file, "rw", { limits: { queryMs: 200 } });
+    const { query } = asPlugin(made().file, "rw", { limits: { queryMs: 700 } });
     await expect(query("app", `${COUNT_FOREVER} SELECT count(*) FROM n`)).rejects.toMatchObject({
       code: "deadline_exceeded",
     });
@@ -382,31 +403,63 @@ describe(`SQLite${lackingNote}`, () => {
     });
   });
 
-  it("has nothing within reach but the database's own files", async () => {
+  const jailed = async (file: string, write: boolean, module: string, companions: readonly string[] = []) => {
     const { engine, tools, hostIsRoot } = here;
-    const file = made();
-    writeFileSync(join(file.folder, "neighbour.db"), "secret");
-    const plan = await planSqlite({
+    return planSqlite({
       level: "namespace",
       engine,
       tools,
-      module: "",
-      argument: () => "",
-      database: file.file,
-      companions: [],
-      write: false,
+      module,
+      argument: (paths) =>
+        JSON.stringify({ ...LIMITS, path: paths.database, companions: paths.companions, write, wal: false }),
+      database: file,
+      companions,
+      write,
       owner: hostIsRoot ? { uid: 0, gid: 0 } : undefined,
       memoryMb: 64,
     });
-    const mounted = plan.args.flatMap((arg, index) =>
-      /^--(ro-)?bind$/.test(arg) ? [[arg, plan.args[index + 2]]] : [],
-    );
-    expect(mounted.filter(([, place]) => !/^(\/usr)?\/lib|^\/rt\//.test(place ?? ""))).toEqual([
-      ["--ro-bind", "/db/main"],
-    ]);
-    expect(plan.args).toContain("--allow-read=/db/main");
-    expect(plan.args.join(" ")).not.toContain("--allow-write");
-    expect(plan.env).toEqual({});
+  };
+
+  it("has nothing within reach but the database's own files, whatever the runtime allows", async () => {
+    for (const write of [false, true]) {
+      const file = made();
+      writeFileSync(join(file.folder, "neighbour.db"), "secret");
+      const plan = await jailed(file.file, write, ATTEMPTS);
+      expect(plan.env).toEqual({});
+      const open = plan.args
+        .filter((arg) => !/^--(allow|deny)-/.test(arg))
+        .flatMap((arg) => (arg === "run" ? [arg, "--allow-all"] : [arg]));
+      const child = await spawnSandboxed({ ...plan, args: open });
+      let said = "";
+      child.stdout.on("data", (chunk: Buffer) => (said += chunk.toString()));
+      await child.gone;
+      expect(JSON.parse(said)).toEqual({ "what is there": "main", "change the database": write, others: [] });
+      expect(readdirSync(file.folder).toSorted()).toEqual(["data.db", "neighbour.db"]);
+    }
+  });
+
+  it("sees under the lock that a journal is not the one that others see", async () => {
+    const file = made();
+    const journal = `${file.file}-journal`;
+    writeFileSync(journal, "");
+    const child = await spawnSandboxed(await jailed(file.file, true, readFileSync(CHILD, "utf8"), [journal]));
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+    const ask = async (): Promise<unknown> => {
+      child.stdin.write(
+        `${JSON.stringify({ sql: "UPDATE people SET height = 1", params: [], rows: 10, bytes: 1000 })}\n`,
+      );
+      return JSON.parse((await lines.next()).value ?? "null");
+    };
+    try {
+      await lines.next();
+      expect(await ask()).toMatchObject({ changes: 2 });
+      unlinkSync(journal);
+      writeFileSync(journal, "");
+      expect(await ask()).toEqual({ error: "stale" });
+    } finally {
+      child.kill();
+      await child.gone;
+    }
   });
 
   it("is refused without a grant, for a name that nobody gave, and where no kernel's walls are", async () => {
