@@ -16,7 +16,7 @@ export interface BeforeCall {
 /** A call that is over. */
 export interface AfterCall extends Omit<BeforeCall, "event"> {
   readonly event: "tool.after_call";
-  readonly outcome: "not_started" | "succeeded" | "failed" | "unknown";
+  readonly outcome: "succeeded" | "failed" | "unknown";
   /** Of a call that did not succeed. */
   readonly code?: string;
   readonly duration_ms: number;
@@ -31,7 +31,6 @@ export interface Lifecycle {
   readonly version: string;
   readonly from: string;
   readonly to: string;
-  readonly reason?: string;
 }
 
 export type HookEvent = BeforeCall | AfterCall | Lifecycle;
@@ -44,7 +43,7 @@ export type Verdict =
   | { readonly decision: "allow"; readonly mark?: true }
   | { readonly decision: "deny"; readonly reason?: string };
 
-/** An event that another plugin, or this one, published. `payload` is that plugin's word, the rest the host's. */
+/** An event that another plugin published. `payload` is that plugin's word, the rest the host's. */
 export interface PluginEvent {
   readonly id: string;
   readonly topic: string;
