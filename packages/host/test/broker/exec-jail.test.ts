@@ -1,3 +1,6 @@
+import { existsSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { ExecScope } from "../../src/capability/index.ts";
 import { children, execBench, granted, KERNEL_LEVELS, lackingLevel } from "./exec-support.ts";
@@ -43,7 +46,7 @@ print "env=", join(",", map { "$_:$ENV{$_}" } sort keys %ENV), "\n";
 const SECRET = "sallyport-exec-canary-5170";
 
 describe.each(KERNEL_LEVELS)("a command at %s", (level) => {
-  const note = lackingLevel(level);
+  const note = lackingLevel(level) || (existsSync(PERL) ? "" : ` (skipped: no ${PERL})`);
   const on = note === "";
   let perl: ExecScope | undefined;
   beforeAll(async () => {
@@ -130,6 +133,24 @@ describe.each(KERNEL_LEVELS)("a command at %s", (level) => {
     const noisy = await script(`print STDERR "e" x 100000; print "out"; exit 7`);
     expect(noisy).toMatchObject({ code: 7, signal: null, truncated: true, stdout: "out" });
     expect(noisy.stderr.length).toBe(64 * 1024);
+  });
+
+  it.skipIf(!on)(`reads what it was handed, in its own folder, and changes nothing of it${note}`, async () => {
+    const data = await temporaryDirectory();
+    try {
+      await writeFile(join(data.path, "in.txt"), "handed", { mode: 0o600 });
+      if (perl === undefined) throw new Error(`${PERL} is not here`);
+      const own = { capability: "filesystem", path: "${data}", mode: "rw" } as const;
+      const { stdout } = await execBench(level, [perl, own], { dataDir: data.path }).exec(PERL, ["-"], {
+        stdin: `opendir(my $d, "."); print join(",", grep { !/^\\./ } readdir($d)), " "; open(my $f, "<", "a.txt"); print <$f>;
+print " ", (open(my $g, ">>", "a.txt") || unlink("a.txt") || rename("a.txt", "b.txt") || open(my $h, ">", "c.txt")) ? "DID" : "no"`,
+        files: [{ name: "a.txt", path: "${data}/in.txt" }],
+      });
+      expect(stdout).toBe("a.txt handed no");
+      expect(await readFile(join(data.path, "in.txt"), "utf8")).toBe("handed");
+    } finally {
+      await data.remove();
+    }
   });
 
   it.skipIf(!on)(`tells its exit code, its signal, and its output as it is${note}`, async () => {
