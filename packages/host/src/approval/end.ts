@@ -1,6 +1,13 @@
 import type { AuditLog } from "../audit/index.ts";
-import { type Clock, SallyportError } from "../kernel/index.ts";
-import { type ApprovalEnd, type Database, dueApprovals, endApproval, type StoredApproval } from "../store/index.ts";
+import { type Clock, type PluginRef, SallyportError } from "../kernel/index.ts";
+import {
+  type ApprovalEnd,
+  type Database,
+  dueApprovals,
+  endApproval,
+  listApprovals,
+  type StoredApproval,
+} from "../store/index.ts";
 import { endedEvent } from "./events.ts";
 
 export interface ApprovalDeps {
@@ -28,6 +35,13 @@ export async function end(
   const ending: ApprovalEnd = { state, by, at: clock.now(), reason };
   await audit.commit([endApproval(approval.id, ending)], [endedEvent(approval, ending)]);
   return { ...approval, state, endedAt: ending.at, endedBy: by, endedReason: reason };
+}
+
+/** Takes back every yes to a call of these bytes: what they are to the operator has changed. */
+export async function withdrawCalls(deps: ApprovalDeps, { id, digest }: PluginRef, reason: string): Promise<void> {
+  for (const approval of await listApprovals(deps.db, { kind: "call", state: "approved", pluginId: id })) {
+    if (approval.plugin.digest === digest) await end(deps, approval, "withdrawn", "host", reason).catch(unlessConflict);
+  }
 }
 
 export function unlessConflict(error: unknown): void {

@@ -1,7 +1,7 @@
 export type { CallBinding } from "./binding.ts";
 export { type CallApprovals, type CoveringApproval, createCallApprovals, saidNo } from "./calls.ts";
 export { type Answerer, type CallAnswer, decideCall, getApproval, withdrawCall } from "./decide.ts";
-export { type ApprovalDeps, end, expireDue } from "./end.ts";
+export { type ApprovalDeps, end, expireDue, unlessConflict, withdrawCalls } from "./end.ts";
 export { decidedEvent, endedEvent } from "./events.ts";
 export { type FeedChange, watchRequests } from "./feed.ts";
 export { createMeter, type Meter } from "./meter.ts";

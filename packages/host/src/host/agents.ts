@@ -2,7 +2,15 @@ import type { AuditLog } from "../audit/index.ts";
 import { AGENT_NAME, type AgentProfile, type AgentProfileFile, agentProfileShape } from "../config/index.ts";
 import type { AgentsApi, AgentView, Operator } from "../host-api.ts";
 import { type Caller, type Clock, PolicyViolationError, SallyportError } from "../kernel/index.ts";
-import { type Database, deleteAgent, disableTools, enableTool, listEnabledTools, saveAgent } from "../store/index.ts";
+import {
+  closeApprovalsOf,
+  type Database,
+  deleteAgent,
+  disableTools,
+  enableTool,
+  listEnabledTools,
+  saveAgent,
+} from "../store/index.ts";
 import { type AgentCalls, createAgentCalls } from "./agent-calls.ts";
 import type { AgentProfiles } from "./agent-profiles.ts";
 import { actorOf, eventOf } from "./plugins-deps.ts";
@@ -91,7 +99,8 @@ function createAgentsApi(deps: AgentsDeps, calls: AgentCalls): AgentsApi {
           fix: "One of config.yml is removed in that file. See: sallyport agent list",
         });
       }
-      await audit.commit([deleteAgent(name)], [changed(operator, name, { change: "removed" })]);
+      const ended = closeApprovalsOf({ agent: name }, actorOf(operator), clock.now(), "agent_removed");
+      await audit.commit([deleteAgent(name), ended], [changed(operator, name, { change: "removed" })]);
       await deps.refresh();
     },
     enabledTools: () => listEnabledTools(db),

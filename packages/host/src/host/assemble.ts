@@ -200,7 +200,8 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     redact: outputs.redactJson,
     outputs,
     defect: options.onDefect,
-    counted: (plugin, failure) => {
+    counted: (plugin, failure, agent) => {
+      approvals.meter.ran(agent);
       if (failure !== null) catalog.failed(plugin, failure);
       counters.add(plugin, failure);
     },

@@ -52,7 +52,7 @@ export interface InvokeDeps extends CallApprovalDeps, CallHooksDeps {
   readonly outputs: Pick<OutputGate, "accept" | "words">;
   /** Stops a plugin whose grant is over. @throws {SallyportError} `not_approved`. */
   expired(plugin: PluginRef): Promise<never>;
-  counted(plugin: PluginRef, failure: string | null): void;
+  counted(plugin: PluginRef, failure: string | null, agent: string): void;
   /** A call that a gate refused. */
   refused(): void;
   /** What the host last refused the plugin during a call, in words; asked once, when the call is over. */
@@ -248,7 +248,7 @@ function finish(deps: InvokeDeps, call: Call, result: unknown): InvokeAnswer {
   writeOutcome(deps, call, durationMs);
   tellObservers(deps, call, durationMs, { result });
   deps.refusalOf(call.id);
-  if (call.route) deps.counted(call.route.plugin, null);
+  if (call.route) deps.counted(call.route.plugin, null, call.caller.agent);
   return { success: true, callId: call.id, result, durationMs, ...contentOf(call) };
 }
 
@@ -260,7 +260,7 @@ function fail(deps: InvokeDeps, call: Call, error: SallyportError): InvokeAnswer
   tellObservers(deps, call, durationMs, { error });
   // A failure may be in the plugin's own words, and it may have put a secret into them.
   const { message, ...words } = deps.outputs.words(error.message, detailOf(deps, call, error));
-  if (call.route && call.outcome !== "not_started") deps.counted(call.route.plugin, message);
+  if (call.route && call.outcome !== "not_started") deps.counted(call.route.plugin, message, call.caller.agent);
   else deps.refused();
   const { approval: pending, retry_after_ms: retryAfterMs } = error.data;
   return {

@@ -6,9 +6,9 @@ import {
   end,
   expireDue,
   type Meter,
+  unlessConflict,
   type Waiting,
 } from "../approval/index.ts";
-import { SallyportError } from "../kernel/index.ts";
 import { listApprovals } from "../store/index.ts";
 import type { HomeParts } from "./parts.ts";
 
@@ -50,8 +50,6 @@ async function withdrawAfterSetBack(parts: HomeParts): Promise<void> {
   const [last] = await parts.audit.query({ limit: 1 });
   if (last === undefined || parts.clock.now() >= last.time - SET_BACK_MS) return;
   for (const approval of await listApprovals(parts.db, { kind: "call", state: "approved" })) {
-    await end(parts, approval, "withdrawn", "host", "clock_set_back").catch((error: unknown) => {
-      if (!(error instanceof SallyportError) || error.code !== "conflict") throw error;
-    });
+    await end(parts, approval, "withdrawn", "host", "clock_set_back").catch(unlessConflict);
   }
 }

@@ -11,6 +11,7 @@ import {
   type Statement,
   type StoredApproval,
   type StoredPlugin,
+  withdrawCallsOf,
   withdrawGrantsOf,
 } from "../store/index.ts";
 import type { PluginConfigs } from "./configs.ts";
@@ -109,7 +110,11 @@ export function withdrawal(
   const grant = deps.views.grantOf(record);
   const facts = { plugin: record.ref, ...(grant ? { data: { grant: grant.id } } : {}) };
   return {
-    statements: [withdrawGrantsOf(record.ref, operator.name, deps.clock.now())],
+    statements: [
+      withdrawGrantsOf(record.ref, operator.name, deps.clock.now()),
+      // What was said yes to under this grant ends with it.
+      withdrawCallsOf(record.ref, actorOf(operator), deps.clock.now(), "grant"),
+    ],
     events: grant ? [eventOf(deps.clock, "grant.withdrawn", actorOf(operator), facts)] : [],
   };
 }

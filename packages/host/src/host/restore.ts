@@ -26,6 +26,7 @@ import {
   readBackup,
   removeStaging,
   stagingFolder,
+  withdrawCallsOf,
 } from "../store/index.ts";
 
 /** What of the settings is never taken from a backup when the home has its own. */
@@ -127,6 +128,8 @@ async function merge(
     await assertAudit(before, manifest);
     if (own) relation = await mergeNewer(before, own, KEPT_SETTINGS);
     else if (!keyCame) await forgetCheckpoints(before);
+    // A yes to a call may have been used, or taken back, since the backup was made.
+    await before.atomically([withdrawCallsOf("everything", "host", clock.now(), "restored")]);
     await moveRoots(before, home);
   } finally {
     await before.close();

@@ -1,3 +1,4 @@
+import { withdrawCalls } from "../approval/index.ts";
 import { isLive } from "../catalog/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import type { PluginsDeps } from "./plugins-deps.ts";
@@ -19,10 +20,13 @@ export async function switchTo(deps: PluginsDeps, actor: string, record: StoredP
   await runtime.check(record, actor);
   const old = catalog.versions(record.ref.id).find((other) => other.active);
   if (!old || !isLive(old.state)) {
+    await withdrawCalls(deps, record.ref, "replaced");
     await catalog.activate(record);
+    if (old) await withdrawCalls(deps, old.ref, "replaced");
     await runtime.start(record, actor);
     return;
   }
+  await withdrawCalls(deps, record.ref, "replaced");
   await runtime.startBeside(record, actor);
   try {
     await catalog.activate(record);
@@ -30,6 +34,7 @@ export async function switchTo(deps: PluginsDeps, actor: string, record: StoredP
     await runtime.stop(record, "stopped", { actor, reason: "not_activated" });
     throw error;
   }
+  await withdrawCalls(deps, old.ref, "replaced");
   const replaced = catalog.current(old.ref) ?? old;
   // Its calls in flight may end first: nothing is wrong with them.
   if (isLive(replaced.state)) {

@@ -186,7 +186,7 @@ export function endApproval(id: string, end: ApprovalEnd): Statement {
 }
 
 /** Whose open requests end: those about a plugin or these bytes of it, or an agent's. */
-export type ApprovalSubject = PluginRef | { readonly id: string } | { readonly agent: string };
+export type ApprovalSubject = PluginRef | { readonly id: string } | { readonly agent: string } | "everything";
 
 /** Ends all that is open about a plugin or of an agent: what waits is cancelled, what was approved withdrawn. */
 export function closeApprovalsOf(subject: ApprovalSubject, by: string, at: number, reason: string): Statement {
@@ -217,6 +217,7 @@ interface Narrowable<Q> {
 }
 
 function ofSubject<Q extends Narrowable<Q>>(query: Q, subject: ApprovalSubject): Q {
+  if (subject === "everything") return query;
   if ("agent" in subject) return query.where("agent", "=", subject.agent);
   const ofPlugin = query.where("plugin_id", "=", subject.id);
   return "digest" in subject ? ofPlugin.where("plugin_digest", "=", subject.digest) : ofPlugin;
