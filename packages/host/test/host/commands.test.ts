@@ -1,4 +1,5 @@
 import { chmod, copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -103,19 +104,22 @@ describe("exec in a whole host", () => {
     expect(failed(await call("counter__runs", { command: "wc", args: ["-w"] })).code).not.toBe("tool_failed");
   });
 
-  it("refuses a plain yes to an interpreter, and says how it is said", async () => {
-    const permissions = 'permissions: { exec: [{ command: perl, args: ["-"] }] }';
-    await host.plugins.install(OPERATOR, { source: await source("perly", permissions) });
-    const refused = await refusal(host.plugins.approve(OPERATOR, "perly", {}));
-    expect(refused).toMatchObject({ code: "ceiling_exceeded", denial: true });
-    const [, scope = ""] = /--scope '(.*)'$/.exec(refused.fix) ?? [];
-    await host.plugins.approve(OPERATOR, "perly", { scopes: [scope], allowTools: ["runs"] });
-    await host.plugins.load(OPERATOR, "perly");
-    const ran = await call("perly__runs", { command: "perl", args: ["-"], stdin: 'print "ran";' });
-    expect(result(ran)).toBe("ran");
-    const { permissions: shown } = await host.plugins.info("perly");
-    expect(JSON.stringify(shown)).toContain("MAY RUN ANY CODE THROUGH THE INTERPRETER");
-  });
+  it.skipIf(!existsSync("/usr/bin/perl"))(
+    "refuses a plain yes to an interpreter, and says how it is said",
+    async () => {
+      const permissions = 'permissions: { exec: [{ command: perl, args: ["-"] }] }';
+      await host.plugins.install(OPERATOR, { source: await source("perly", permissions) });
+      const refused = await refusal(host.plugins.approve(OPERATOR, "perly", {}));
+      expect(refused).toMatchObject({ code: "ceiling_exceeded", denial: true });
+      const [, scope = ""] = /--scope '(.*)'$/.exec(refused.fix) ?? [];
+      await host.plugins.approve(OPERATOR, "perly", { scopes: [scope], allowTools: ["runs"] });
+      await host.plugins.load(OPERATOR, "perly");
+      const ran = await call("perly__runs", { command: "perl", args: ["-"], stdin: 'print "ran";' });
+      expect(result(ran)).toBe("ran");
+      const { permissions: shown } = await host.plugins.info("perly");
+      expect(JSON.stringify(shown)).toContain("MAY RUN ANY CODE THROUGH THE INTERPRETER");
+    },
+  );
 
   it("grants nothing for a request without a scope until the operator fills it, and then that [S0-14] [S3-75]", async () => {
     const shell = (id: string) =>
@@ -188,4 +192,25 @@ it("tells the facts that one yes granted, and no other [S3-76]", async () => {
   expect(await host.audit.query({ call: refused.callId, type: "broker.action" })).toMatchObject([
     { capability: "system", target: "uptime", decision: "deny" },
   ]);
+});
+
+it("fills in EXECUTE_CODE and SYSTEM_ACCESS as the operator says, and nothing beyond [S3-75] [S3-76]", async () => {
+  const permissions = "permissions: {}\nrequired_permissions: [EXECUTE_CODE, SYSTEM_ACCESS]";
+  await installed(host, await source("power", permissions), {
+    scopes: ["exec=wc -w", "system=load"],
+    allowTools: ["count", "runs", "learns"],
+  });
+  expect(result(await call("power__count", { text: "a b c" }))).toEqual({ code: 0, words: 3 });
+  expect(result(await call("power__learns", { facet: "load" }))).toEqual({
+    value: [expect.any(Number), expect.any(Number), expect.any(Number)],
+  });
+  for (const [tool, input] of [
+    ["power__learns", { facet: "hostname" }],
+    ["power__runs", { command: "wc", args: ["-c"] }],
+    ["power__runs", { command: "id", args: [] }],
+  ] as const)
+    expect(failed(await call(tool, input))).toMatchObject({
+      code: "tool_failed",
+      detail: expect.stringContaining("permission_denied"),
+    });
 });
