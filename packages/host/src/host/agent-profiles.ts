@@ -17,6 +17,9 @@ export interface AgentProfiles {
   hides(agent: string, tool: string, effect: Effect): PolicyDecision | undefined;
 }
 
+/** The rule of a tool above `read` that nobody enabled. */
+export const NOT_ENABLED = "agents.enabled_tools";
+
 /** Agents whose compiled profile is kept; any number of names may be used. */
 const KEPT = 1000;
 
@@ -71,7 +74,7 @@ export function compileProfiles(
         return hidden(`agent ${agent}: strongest_effect`, `its profile stops below ${effect}`);
       if (effect === "read" || forEveryone(tool) || profile.enabled(tool)) return undefined;
       return hidden(
-        "agents.enabled_tools",
+        NOT_ENABLED,
         `a tool that can do more than read is there for agents only once it is enabled: sallyport tool enable ${tool}`,
       );
     },

@@ -21,6 +21,7 @@ import {
 import { maskConfig } from "../manifest/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
 import type { PolicyDecision, PolicyTime } from "../policy/index.ts";
+import { NOT_ENABLED } from "./agent-profiles.ts";
 import { connectionNote } from "./databases.ts";
 import { policyQuery } from "./policy-state.ts";
 import { programEnforcement, wishSentence } from "./program.ts";
@@ -187,12 +188,16 @@ export function declaredTools(
   find: LoadedTools["find"],
 ): readonly ToolSummary[] {
   const asked = record.manifest.permissions.flatMap((request) => (request.scope ? [request.scope] : []));
-  const scopes = decisions.grantOf(record)?.scopes ?? asked;
+  const grant = decisions.grantOf(record);
+  const scopes = grant?.scopes ?? asked;
   return record.manifest.tools.map((tool) => {
     const name = toolName(record.ref.id, tool.name);
     const effect = effectOf({ tool, scopes }, find);
+    const hidden = decisions.agents.hides("local", name, effect);
+    // A yes enables them unless it says otherwise.
+    const open = hidden?.rule === NOT_ENABLED && grant === undefined;
     const { decision } =
-      decisions.agents.hides("local", name, effect) ??
+      (open ? undefined : hidden) ??
       decisions.policy.forTool(policyQuery("local", record.ref.id, name, effect, scopes)).exposed(time);
     return toolOf({ name, plugin: record.ref, tool, effect, decision: { decision } }, level);
   });

@@ -128,7 +128,6 @@ it("engines.sallyport refuses a host outside its range", async () => {
 
 describe("what this version does not serve", () => {
   it.each([
-    ["routes", "permissions: {}", "routes", "routes: [{ method: GET, path: /hello, tool: hello }]"],
     [
       "MCP servers elsewhere",
       "permissions: {}",

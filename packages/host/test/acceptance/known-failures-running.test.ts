@@ -1,6 +1,4 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { verifyExport } from "../../src/audit/index.ts";
 import { starterConfig } from "../../src/config/index.ts";
@@ -145,32 +143,30 @@ describe("calls and their record", () => {
   });
 
   it("does not repeat: commands and routes that skip policy", async () => {
-    const commands = "  commands: [{ name: note, description: Writes., tool: note }]\n";
+    const entrances =
+      "  commands: [{ name: note, description: Writes., tool: note }]\n  routes: [{ method: POST, path: /note, tool: note }]\n";
     const source = await home.plugin(`commands-${++n}`, {
       "plugin.yml": manifestOf("commands", [toolLine("note", "write")]).replace(
         "contributes:\n",
-        `contributes:\n${commands}`,
+        `contributes:\n${entrances}`,
       ),
       "plugin.js": 'export default { tools: { note: () => { console.log("ran"); return {}; } } };',
     });
     await run(host, source);
     const api = createApi(host, { identify: () => ({ kind: "agent", name: "local" }) });
-    const response = await api.request("/api/plugins/execute/commands/note", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: "{}",
-    });
-    expect([response.status, JSON.parse(await response.text()).code]).toEqual([403, "approval_required"]);
+    for (const path of [
+      "/api/plugins/execute/commands/note",
+      "/api/commands/commands__note/run",
+      "/plugins/commands/note",
+    ]) {
+      const response = await api.request(path, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: "{}",
+      });
+      expect([path, response.status, JSON.parse(await response.text()).code]).toEqual([path, 403, "approval_required"]);
+    }
     expect(host.plugins.logs("commands")).toEqual([]);
-    const routed = (await plugin("routed", "permissions: {}")).replace(/$/, "/plugin.yml");
-    await writeFile(
-      routed,
-      readFileSync(routed, "utf8").replace(
-        "contributes:\n",
-        "contributes:\n  routes: [{ method: GET, path: /note, tool: hello }]\n",
-      ),
-    );
-    expect((await refusal(run(host, dirname(routed)))).code).toBe("not_enforceable");
   });
 
   it("does not repeat: management API unauthenticated, approver taken from the request body", async () => {

@@ -232,9 +232,8 @@ describe("what is left after an uninstall", () => {
     expect(await host.plugins.info("t")).toMatchObject({ granted: [], grant: null });
     await host.plugins.approve(OPERATOR, "t", { grantOnly: true });
     await expect(host.plugins.load(OPERATOR, "t")).rejects.toMatchObject({ code: "not_allow_listed" });
-    expect((await host.plugins.info("t")).tools.find((tool) => tool.tool === "change")?.decision).toBe(
-      "require_approval",
-    );
+    // Neither that it asks nobody, nor that agents have it at all.
+    expect((await host.plugins.info("t")).tools.find((tool) => tool.tool === "change")?.decision).toBe("deny");
   });
 
   it("is said when a plugin of the id left data or configuration", async () => {
