@@ -64,7 +64,8 @@ export function createDeliveries({ tell, audit, clock }: DeliveriesDeps): Delive
   });
 
   async function run(key: string, delivery: Delivery): Promise<void> {
-    if (closed || (delivery.expiresAt !== undefined && delivery.expiresAt <= clock.now())) return;
+    // What cannot be written down does not happen.
+    if (closed || !audit.healthy || (delivery.expiresAt !== undefined && delivery.expiresAt <= clock.now())) return;
     const id = newId("told");
     const begun = clock.monotonic();
     const eventOf = (more: Partial<AuditEvent>): AuditEvent => ({
@@ -81,11 +82,13 @@ export function createDeliveries({ tell, audit, clock }: DeliveriesDeps): Delive
     try {
       if ((resting.get(key) ?? 0) > clock.monotonic())
         throw new SallyportError("plugin_not_running", "It could not be started a moment ago.");
+      const intent = delivery.background ? audit.record(eventOf({ phase: "intent" })) : undefined;
+      intent?.catch(() => undefined);
       const { output } = await tell({
         ...delivery,
         id,
         timeoutMs: delivery.background ? DELIVERY_LIMITS.backgroundMs : DELIVERY_LIMITS.ms,
-        ...(delivery.background ? { intent: audit.record(eventOf({ phase: "intent" })) } : {}),
+        ...(intent === undefined ? {} : { intent }),
       });
       facts = delivery.facts?.(output) ?? {};
       resting.delete(key);

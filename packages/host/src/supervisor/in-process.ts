@@ -51,6 +51,9 @@ interface CallsDeps {
   readonly limits: Pick<SupervisorLimits, "drainGraceMs">;
 }
 
+/** What the plugin has to end when it is given up. */
+const ENDED: ReadonlySet<string> = new Set(["call", "hook", "event"]);
+
 /**
  * What differs for a thread. No wall holds its effects back until the intent is durable, so the call itself waits for
  * that; and a call that was given up may not go on: the thread ends if it has not ended the call within `drainGraceMs`.
@@ -76,7 +79,7 @@ export function threadPeer({ thread, timers, limits }: CallsDeps): ProgramPeer {
           return peer.stats;
         },
         send(method, params, timeoutMs, settle) {
-          if (method !== "call") return peer.send(method, params, timeoutMs, settle);
+          if (!ENDED.has(method)) return peer.send(method, params, timeoutMs, settle);
           let id = 0;
           id = peer.send(method, params, timeoutMs, (answer) => {
             settle(answer);

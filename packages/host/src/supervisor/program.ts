@@ -51,7 +51,7 @@ export function programPeer(plan: LaunchPlan, program: ProgramPlan): ProgramPeer
           return peer.stats;
         },
         send(method, params, timeoutMs, settle) {
-          const call = method === "call" && isRecord(params) ? known.get(String(params["call_id"])) : undefined;
+          const call = isRecord(params) ? known.get(String(params["call_id"])) : undefined;
           if (call === undefined) return peer.send(method, params, timeoutMs, settle);
           egress.begin(call);
           return peer.send(method, params, timeoutMs, (answer) => {
@@ -62,7 +62,7 @@ export function programPeer(plan: LaunchPlan, program: ProgramPlan): ProgramPeer
       };
     },
     async around(call, run) {
-      if (egress === undefined) return run();
+      if (egress === undefined || call.limited === true) return run();
       await call.intent;
       known.set(call.callId, call);
       try {

@@ -5,6 +5,7 @@ import { createPluginCalls, PLUGIN_CALL_LIMITS } from "../../src/host/plugin-cal
 import { NOTE_LIMITS } from "../../src/broker/agent.ts";
 import { type Caller, SallyportError, systemClock } from "../../src/kernel/index.ts";
 import { AGENT, installed, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
+import { nextEvent } from "../hooks/support.ts";
 import { needsNamespace } from "../support/namespace.ts";
 
 needsNamespace();
@@ -276,13 +277,7 @@ describe("calls of plugins are bounded", () => {
 
   it("by the life of the call that asks: cancelled with it", async () => {
     const giveUp = new AbortController();
-    const seen = new Promise<void>((resolve) => {
-      const stop = host.audit.subscribe((event) => {
-        if (event.capability !== "kv" || event.target !== "hangs") return;
-        stop();
-        resolve();
-      });
-    });
+    const seen = nextEvent(host, ({ capability, target }) => capability === "kv" && target === "hangs");
     const answer = host.invoke(AGENT, {
       tool: "composer__run",
       input: { tool: "kit__hang", input: {} },
@@ -294,6 +289,20 @@ describe("calls of plugins are bounded", () => {
     // The next call of the same process shows that the one before was told.
     expect(await result("kit__aborted", {})).toEqual({ calls: ["aborted"] });
     expect((await events({ tool: "kit__hang" })).at(-1)).toMatchObject({ reason: "cancelled" });
+  });
+
+  it("in turn with calls of other agents: never beside one in the same process", async () => {
+    const { calls: before } = (await result("kit__aborted", {})) as { calls: readonly string[] };
+    const giveUp = new AbortController();
+    const hangs = nextEvent(host, ({ capability, target }) => capability === "kv" && target === "hangs");
+    const bobs = host.invoke(BOB, { tool: "kit__hang", input: {}, signal: giveUp.signal });
+    await hangs;
+    const asks = nextEvent(host, ({ tool, phase }) => tool === "composer__run" && phase === "intent");
+    const mine = run("kit__echo");
+    await asks;
+    giveUp.abort();
+    await bobs;
+    expect(await mine).toEqual({ output: { seen: before.length + 1 } });
   });
 
   it("by the time that the call has left that asks", async () => {
