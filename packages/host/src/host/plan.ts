@@ -42,7 +42,7 @@ export function planLaunch(record: StoredPlugin, permit: LoadPermit, sources: Pl
       ref: record.ref,
       tools: record.manifest.tools.map((tool) => tool.name),
       hooks: [...new Set(grantedHooks(record.manifest, granted, sources.ceiling).map(({ handler }) => handler))],
-      scopes: granted,
+      scopes: granted.map(asTold),
       config: configForPlugin(record.manifest, permit.config, session.secretsView),
       secrets: session.secretsView,
     },
@@ -55,6 +55,13 @@ export function planLaunch(record: StoredPlugin, permit: LoadPermit, sources: Pl
     ...(program && { program }),
     ...(sources.openRuntimePermissions ? { openRuntimePermissions: true } : {}),
   };
+}
+
+/** Which file a command is on this machine is no plugin's business. */
+function asTold(scope: Scope): Scope {
+  if (scope.capability !== "exec") return scope;
+  const { file: _file, ...told } = scope;
+  return told;
 }
 
 /** What the manifest asks for, and what an operator filled in where it asked without a scope. */
