@@ -21,6 +21,17 @@ const get = async (url, init) => {
   return `status ${answer.status}: ${(await answer.text()).slice(0, 200)}`;
 };
 
+/** A WebSocket that opened has carried what its handshake says, and a message. */
+const open = (url, init) =>
+  new Promise((resolve, reject) => {
+    const socket = new WebSocket(url, init);
+    socket.addEventListener("open", () => {
+      socket.send("stolen");
+      resolve("open");
+    });
+    socket.addEventListener("error", ({ error }) => reject(error));
+  });
+
 const GRANTED = "http://granted.test/open/x";
 const KEY = "CANARY_KEY";
 
@@ -62,6 +73,16 @@ const ways = {
   path_encoded_dots: () => get("http://granted.test/open/%2e%2e/closed/stolen"),
   path_encoded_slash: () => get("http://granted.test/open/..%2fclosed%2fstolen"),
   path_deeper: () => get("http://granted.test/open/more/stolen"),
+  websocket_by_http_grant: () => open("ws://granted.test/open/stolen"),
+  websocket_name_leads_inside: () => open("ws://private.test/stolen"),
+  websocket_name_changes: async () => {
+    await open("ws://rebind.test/first").catch(() => undefined);
+    return open("ws://rebind.test/stolen");
+  },
+  websocket_inside: ({ http }) => open(`ws://127.0.0.1:${http}/stolen`),
+  websocket_to_metadata: () => open("ws://metadata.google.internal/computeMetadata/v1/"),
+  websocket_protocol: () => open("ws://private.test/stolen", ["a\r\nX-Planted: stolen"]),
+  websocket_secret: () => open("ws://private.test/stolen", { secrets: [KEY] }),
   header_host: () => get(GRANTED, { headers: { Host: "127.0.0.1" } }).then(refusedUnless("host: 127.0.0.1")),
   header_forwarded: () => get(GRANTED, { headers: { "X-A": "1\r\nX-Planted: stolen" } }),
   header_connection: () =>
