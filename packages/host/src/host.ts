@@ -4,6 +4,7 @@ import { assembleHost } from "./host/assemble.ts";
 import { type HostOverrides, openHomeParts } from "./host/parts.ts";
 import type { Host } from "./host-api.ts";
 import { type Clock, systemClock } from "./kernel/index.ts";
+import { createRedactor, type Redactor } from "./secrets/index.ts";
 import { readSealKeys } from "./trust/index.ts";
 
 export { resumeRestore, restoreHome } from "./host/restore.ts";
@@ -36,15 +37,26 @@ export async function createHost(options: CreateHostOptions): Promise<Host> {
     },
     overrides: options.overrides ?? {},
   });
+  const redactor = createRedactor(() => parts.vault.known());
   try {
     return await assembleHost(parts, {
       dataRoot: join(home, "data"),
       sealKeys: readSealKeys(options.env ?? {}),
       openRuntimePermissions: options.overrides?.openRuntimePermissions ?? false,
-      onDefect: options.onDefect ?? (() => undefined),
+      onDefect: (error) => options.onDefect?.(withoutSecrets(error, redactor)),
     });
   } catch (error) {
     await parts.close();
     throw error;
   }
+}
+
+/** An error of any library may quote what it was given, an address or a header. */
+function withoutSecrets(error: unknown, { redactText }: Redactor): unknown {
+  if (!(error instanceof Error)) return typeof error === "string" ? redactText(error) : error;
+  const told = [error.stack ?? error.message, error.cause instanceof Error ? error.cause.message : ""].join("\n");
+  if (redactText(told) === told) return error;
+  const clean = new Error(redactText(error.message));
+  clean.stack = redactText(error.stack ?? "");
+  return clean;
 }

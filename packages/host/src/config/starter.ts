@@ -1,5 +1,11 @@
+import type { KeySource } from "../secrets/index.ts";
+
 /** What `sallyport init` writes: plugins on (or off), an approved `read` tool usable at once, everything else asks or is denied. */
-export function starterConfig(options: { readonly pluginsEnabled: boolean }): string {
+export function starterConfig(options: {
+  readonly pluginsEnabled: boolean;
+  /** Where the vault's key is to be kept; absent: the environment when it holds one, else a file of the home. */
+  readonly vaultKey?: KeySource | undefined;
+}): string {
   return `# Sallyport's configuration. You own this file; Sallyport reads it and never writes it.
 # Every key is described in docs/configuration.md. Unknown keys are errors.
 
@@ -10,7 +16,7 @@ plugins:
 isolation:
   minimum: kernel       # refuse to run a plugin without a kernel sandbox; "runtime" gives that up
 
-policy:
+${options.vaultKey === undefined ? "" : `secrets:\n  key: ${options.vaultKey}          # where the vault's key is kept; no other place is asked\n\n`}policy:
   # What holds for a tool that no rule below matches, by what the tool may do to the world.
   defaults:
     read: allow

@@ -26,7 +26,13 @@ export interface BackupDeps {
 const LEAST_CHARACTERS = 8;
 const PLAIN_FILES = ["config.yml", "plugin.lock.json"];
 /** Publishers' own keys are the author's to keep: a host needs these two only. */
-const SECRET_FILES = ["vault", "keys/vault.key", "keys/audit.pem"];
+const SECRET_FILES = [
+  "vault",
+  "keys/vault.key",
+  // What a change of keys that was cut short left: it may be the one that the vault needs.
+  "keys/vault.key.next",
+  "keys/audit.pem",
+];
 
 /**
  * Writes the home into one file: the database as it is at one moment, configuration, lock, what plugins keep; with `secrets` the

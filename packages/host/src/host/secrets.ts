@@ -5,6 +5,7 @@ import type { Operator, SecretsApi } from "../host-api.ts";
 import { type Clock, newId } from "../kernel/index.ts";
 import type { Vault } from "../secrets/index.ts";
 import type { StoredPlugin } from "../store/index.ts";
+import { auditUnavailable } from "./invoke-errors.ts";
 import type { VaultRollback } from "./open-vault.ts";
 import { actorOf } from "./plugins-deps.ts";
 import type { Runtime } from "./runtime.ts";
@@ -40,17 +41,20 @@ export function createSecretsApi(deps: SecretsDeps): SecretsApi {
   return {
     list: async () => vault.list(),
     async set(operator, name, value, origins) {
+      assertAudited(audit);
       await vault.set(name, value, origins);
       const version = vault.list().find((secret) => secret.name === name)?.version;
       await changed(operator, { name, origins, change: "set", version });
       await restartHolders(operator, name, version === 1);
     },
     async remove(operator, name) {
+      assertAudited(audit);
       await vault.remove(name);
       await changed(operator, { name, change: "removed" });
       await restartHolders(operator, name);
     },
     async rotateKey(operator) {
+      assertAudited(audit);
       const before = vault.state?.key;
       const state = await vault.rotateKey();
       const data = { source: state.source, from: before, to: state.key };
@@ -67,6 +71,11 @@ export async function noteRollback(
 ): Promise<void> {
   if (rollback === undefined) return;
   await deps.audit.record({ ...eventBase(deps), type: "vault.rolled_back", actor: "host", data: { ...rollback } });
+}
+
+/** Nothing changes that cannot be written down. */
+function assertAudited(audit: AuditLog): void {
+  if (!audit.healthy) throw auditUnavailable();
 }
 
 function isOf(scope: Scope, name: string): scope is SecretScope {

@@ -1,6 +1,7 @@
-import { cp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { starterConfig } from "../../src/config/index.ts";
 import type { Host, InvokeAnswer } from "../../src/host-api.ts";
 import { AGENT, installed, makeHome, OPERATOR, type TestHome } from "../support/home.ts";
 import { needsNamespace } from "../support/namespace.ts";
@@ -137,5 +138,31 @@ describe("a vault that is not as it was", () => {
     ])
       await expect(verb()).rejects.toMatchObject({ code: "vault_unavailable" });
     await writeFile(key, text);
+  });
+});
+
+describe("a vault whose key is to be in the system's keyring", () => {
+  it("has it there and in no file, and without a keyring nothing takes its place", async () => {
+    const other = await makeHome(starterConfig({ pluginsEnabled: true, vaultKey: "keyring" }));
+    try {
+      const none = await other.open({ overrides: { keyring: () => Promise.reject(new Error("no D-Bus")) } });
+      await expect(none.secrets.set(OPERATOR, "KEY", FIRST, [server.origin])).rejects.toMatchObject({
+        code: "vault_unavailable",
+        message: "The system's keyring cannot be used.",
+      });
+      await none.close();
+      const entries = new Map<string, string>();
+      const keyring = {
+        get: (account: string) => Promise.resolve(entries.get(account) ?? null),
+        set: (account: string, password: string) => Promise.resolve(void entries.set(account, password)),
+        remove: (account: string) => Promise.resolve(void entries.delete(account)),
+      };
+      const there = await other.open({ overrides: { keyring: () => Promise.resolve(keyring) } });
+      await there.secrets.set(OPERATOR, "KEY", FIRST, [server.origin]);
+      expect([...entries.keys()]).toEqual([expect.stringMatching(/^vault [0-9a-f]{16}$/)]);
+      expect(await readdir(join(other.path, "keys"))).not.toContain("vault.key");
+    } finally {
+      await other.remove();
+    }
   });
 });

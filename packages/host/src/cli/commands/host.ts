@@ -15,6 +15,7 @@ export const ADVISORY = "Approvals are advisory against agents that have a shell
 export function defineHostCommands(program: Command, context: CommandContext): void {
   verb(program, context, "init", "make a home, with a first policy and a passphrase", "sallyport init", init)
     .option("--enable-plugins", "turn plugins on in config.yml")
+    .option("--vault-key <place>", "where the vault's key is kept: file, env or keyring")
     .option("--no-passphrase", "set none: approvals are then advisory against agents that have a shell");
   const start = verb(
     program,
@@ -44,19 +45,23 @@ async function init(session: Session, _args: readonly string[], options: Readonl
     flag(options, "enablePlugins") ||
     (interactive && (await askYes(io, "Turn plugins on? Each one still needs your approval.")));
   const { starterConfig } = await import("../../config/index.ts");
-  const { path, created } = await createHome(session.home, starterConfig({ pluginsEnabled }));
+  const vaultKey = await keySourceOf(text(options, "vaultKey"));
+  const { path, created } = await createHome(session.home, starterConfig({ pluginsEnabled, vaultKey }));
   const served = (await ownerStatus(path, io.env)) !== undefined;
   const status = await session.get(statusAnswer, "GET", "/api/status");
   if (passphrase !== undefined && !status.passphrase_set) {
     await session.call("POST", "/api/operators/passphrase", { body: { next: passphrase } });
   }
-  const { level } = await session.get(doctorAnswer, "GET", "/api/doctor");
+  const { level, checks } = await session.get(doctorAnswer, "GET", "/api/doctor");
+  const vault = checks.find(({ name }) => name === "vault");
   // What was started for this is not left behind; the next command starts it again.
   if (!served && status.background) await stopOwner(path, io.env);
 
   const guarded = passphrase !== undefined || status.passphrase_set;
   const warnings = [
     ...(guarded ? [] : [ADVISORY]),
+    ...(vault?.ok === false ? [`The vault: ${displayLine(vault.detail, 500)}`] : []),
+    ...(!created && vaultKey !== undefined ? ["config.yml was there; secrets.key in it stays as it is."] : []),
     ...(passphrase !== undefined && status.passphrase_set ? ["A passphrase was set before; it stays as it is."] : []),
   ];
   const answer = {
@@ -82,6 +87,15 @@ async function init(session: Session, _args: readonly string[], options: Readonl
       "Next: sallyport plugin install DIR\n",
     ].join(""),
   );
+}
+
+async function keySourceOf(place: string | undefined) {
+  if (place === undefined) return undefined;
+  const { KEY_SOURCES } = await import("../../secrets/index.ts");
+  const source = KEY_SOURCES.find((one) => one === place);
+  if (source === undefined)
+    throw usage(`"${displayLine(place, 40)}" is no place for the vault's key.`, "Use file, env or keyring.");
+  return source;
 }
 
 async function choosePassphrase(session: Session, wanted: boolean, interactive: boolean): Promise<string | undefined> {
