@@ -294,8 +294,8 @@ describe("PostgreSQL", () => {
   it("is fooled by no function, operator or table that is called like the server's own", async () => {
     await server.admin(`CREATE SCHEMA trap; GRANT USAGE ON SCHEMA trap TO writer;
       CREATE FUNCTION trap.has_table_privilege(oid, oid, text) RETURNS boolean LANGUAGE sql AS 'SELECT false';
-      CREATE FUNCTION trap.same(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT true';
-      CREATE OPERATOR trap.= (FUNCTION = trap.same, LEFTARG = name, RIGHTARG = name);
+      CREATE FUNCTION trap.never(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT false';
+      CREATE OPERATOR trap.<> (FUNCTION = trap.never, LEFTARG = name, RIGHTARG = name);
       CREATE TABLE trap.pg_class(x int); ALTER ROLE writer SET search_path = trap, pg_catalog, public`);
     const { query } = asPlugin(to("writer", "r"), "r");
     await expect(query("crm", "SELECT 1")).rejects.toMatchObject({ code: "permission_denied" });

