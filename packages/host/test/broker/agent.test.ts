@@ -201,7 +201,7 @@ describe("a tool that calls another plugin's tool [S3-77]", () => {
   it("gets outputs as data, without known secrets, and failures as failures", async () => {
     const input = { text: `x ${SECRET} y` };
     expect(await result("composer__backwards", { tool: "kit__echo", input })).toEqual({
-      seen: expect.not.stringContaining([...SECRET].reverse().join("")),
+      seen: expect.not.stringContaining(SECRET.split("").toReversed().join("")),
     });
     expect(await run("kit__fails")).toMatchObject({ code: "tool_failed", message: "it fails" });
   });

@@ -124,9 +124,21 @@ function whatOf(event: Event): string {
   const { from, to } = event;
   const edge = typeof to === "string" ? `${typeof from === "string" ? from : ""} → ${to}` : undefined;
   const known = [event["tool"] ?? plugin, event["phase"], edge, event["capability"], event["method"], event["target"]];
-  return [...known, event["decision"], event["outcome"], event["reason"]]
+  return [...known, event["decision"], event["outcome"], event["reason"], ...saidIn(event)]
     .filter((part) => typeof part === "string")
     .join(" ");
+}
+
+/** Through which tools a call came, and what a plugin said in its own words. */
+function saidIn({ type, data }: Event): readonly unknown[] {
+  if (!isRecord(data)) return [];
+  const { via, said, count } = data;
+  const words = data["text"] ?? said;
+  return [
+    Array.isArray(via) ? `via ${via.map(String).join(" > ")}` : undefined,
+    typeof words === "string" ? JSON.stringify(words) : undefined,
+    type === "event.dropped" && typeof count === "number" ? `${count} dropped` : undefined,
+  ];
 }
 
 function verify(context: CommandContext) {
