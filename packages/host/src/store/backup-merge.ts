@@ -28,6 +28,7 @@ export async function mergeNewer(
   await mergeKeys(restored, home);
   await mergeSettings(restored, home, keptSettings);
   await replaceTokens(restored, home);
+  await mergeAgents(restored, home);
   await replaceOverrides(restored, home);
   const relation = await relate(restored, home);
   if (relation.kept === "home") await replaceChain(restored, home);
@@ -122,6 +123,33 @@ async function replaceTokens(restored: Database, home: Database): Promise<void> 
   for (const row of await home.query.selectFrom("tokens").selectAll().execute()) {
     await restored.query.insertInto("tokens").values(row).execute();
   }
+}
+
+/* What the home says of an agent holds, and a tool that was disabled since stays so. */
+async function mergeAgents(restored: Database, home: Database): Promise<void> {
+  for (const row of await home.query.selectFrom("agents").selectAll().execute()) {
+    await restored.query
+      .insertInto("agents")
+      .values(row)
+      .onConflict((conflict) => conflict.column("name").doUpdateSet(row))
+      .execute();
+  }
+  const events = await home.query
+    .selectFrom("audit_events")
+    .select([
+      sql<string | null>`json_extract(body, '$.tool')`.as("tool"),
+      sql<string | null>`json_extract(body, '$.data.change')`.as("change"),
+    ])
+    .where(sql<boolean>`json_extract(body, '$.type') = 'policy.changed'`)
+    .where(sql<boolean>`json_extract(body, '$.data.list') = 'agents.enabled_tools'`)
+    .orderBy("seq")
+    .execute();
+  const changes = new Map(events.flatMap(({ tool, change }) => (tool === null ? [] : [[tool, change] as const])));
+  const enabled = new Set(
+    (await home.query.selectFrom("enabled_tools").select("tool").execute()).map(({ tool }) => tool),
+  );
+  const disabled = [...changes].flatMap(([tool, change]) => (change === "removed" && !enabled.has(tool) ? [tool] : []));
+  if (disabled.length > 0) await restored.query.deleteFrom("enabled_tools").where("tool", "in", disabled).execute();
 }
 
 /* What was added for a time, or taken back before its time, since the backup was made. */

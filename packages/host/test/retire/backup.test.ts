@@ -87,6 +87,26 @@ describe("a backup", () => {
     expect((await host.keys.list()).map(({ name }) => name).toSorted()).toEqual(["acme", "mallory"]);
   });
 
+  it("brings no token back that was revoked since, no wider profile of an agent, and no tool that was disabled", async () => {
+    await run(await folder(home, { folder: "one" }));
+    const make = (name: string) => host.tokens.create(OPERATOR, { kind: "agent", name });
+    const [revoked, kept] = [await make("gone"), await make("kept")];
+    await host.agents.set(OPERATOR, "bot", { deny: [] });
+    await host.backup(OPERATOR, { file });
+    await host.tokens.revoke(OPERATOR, revoked.view.id);
+    const later = await make("later");
+    await host.agents.set(OPERATOR, "bot", { deny: ["notes__keep"] });
+    await host.agents.enableTool(OPERATOR, "notes__keep", false);
+    await restored();
+    expect(() => host.tokens.authenticate(revoked.token)).toThrow(
+      expect.objectContaining({ code: "unauthenticated" }) as Error,
+    );
+    for (const { token, view } of [kept, later])
+      expect(host.tokens.authenticate(token)).toMatchObject({ id: view.id, state: "valid" });
+    expect((await host.agents.list()).find(({ name }) => name === "bot")?.profile.deny).toEqual(["notes__keep"]);
+    expect(await host.agents.enabledTools()).not.toContain("notes__keep");
+  });
+
   it("holds no secret and no key unless it is encrypted, and opens with its passphrase only", async () => {
     await host.secrets.set(OPERATOR, "API_KEY", "hunter2-hunter2", ["https://api.example.com"]);
     await expect(host.backup(OPERATOR, { file, secrets: true })).rejects.toMatchObject({ code: "usage" });
