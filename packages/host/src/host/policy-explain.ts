@@ -104,6 +104,7 @@ const GATES: readonly (readonly [gate: string, reasons: readonly string[]])[] = 
   ["tool declared and exposed", ["unknown_tool"]],
   ["grant", ["not_approved", "grant_expired"]],
   ["input", ["invalid_input", "input_too_large"]],
+  ["hooks", ["hook_denied", "hook_failed"]],
   ["policy", ["policy_denied"]],
   ["approval", ["approval_required", "approval_expired", "approval_denied"]],
   ["policy as it was at execution", ["conflict"]],

@@ -101,6 +101,8 @@ function recorded(event: StoredAuditEvent): DecisionView | undefined {
     "forbidden",
     "audit_unavailable",
     "not_approved",
+    "hook_denied",
+    "hook_failed",
   ];
   if (event.outcome === "not_started" && event.reason !== undefined && before.includes(event.reason)) return undefined;
   return decisionOf(event);
