@@ -165,7 +165,10 @@ function exposedRoute(deps: InvokeDeps, call: Call): CallRoute {
   const route = deps.routes.find(caller, request.tool);
   if (!route) throw unknownTool(request.tool);
   call.route = route;
-  if (route.decision.decision !== "deny") return route;
+  const { decision } = route;
+  if (decision.decision !== "deny") return route;
+  // Also when it waited under a milder one.
+  call.decision = decision;
   throw caller.operator === undefined ? unknownTool(request.tool, "policy_denied") : denied(route);
 }
 

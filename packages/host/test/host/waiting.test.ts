@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { AuditEvent, AuditLog } from "../../src/audit/index.ts";
+import { createFlights } from "../../src/host/flights.ts";
 import { createInvoke, type InvokeDeps } from "../../src/host/invoke.ts";
 import { createRouteTable, type LoadedTool } from "../../src/host/route.ts";
 import { type Decision, PolicyViolationError, SallyportError } from "../../src/kernel/index.ts";
@@ -42,6 +43,7 @@ function held(start: { decision?: Decision } = {}) {
     tools: { find: (name) => (name === "t__look" ? loaded : undefined), behind: () => (loaded ? [loaded] : []) },
     policy: () => compilePolicy([{ name: "test", rules: [{ id: "rule", decision }] }], {}),
     hides: () => undefined,
+    watchersOf: () => undefined,
     time: () => ({ now, certain: true }),
     flow: createFlowMemory(0),
     maxTimeoutMs: () => 1000,
@@ -60,6 +62,9 @@ function held(start: { decision?: Decision } = {}) {
     clock: { now: () => now, monotonic: () => 0 },
     gate: { admit: () => undefined, enter: () => undefined, leave: () => undefined },
     flow: { began: () => undefined, ended: () => undefined },
+    flights: createFlights({ now: () => now, monotonic: () => 0 }),
+    hooks: () => expect.unreachable(),
+    observers: { called: () => undefined },
     audit,
     routes,
     approvals: {
