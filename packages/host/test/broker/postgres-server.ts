@@ -33,6 +33,15 @@ export interface PostgresServer {
 /** A real PostgreSQL from its npm package, on a port of its own of 127.0.0.1, with TLS. */
 export async function startPostgres(): Promise<PostgresServer> {
   const root = mkdtempSync(join(tmpdir(), "sallyport-pg-"));
+  try {
+    return await startIn(root);
+  } catch (error) {
+    rmSync(root, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function startIn(root: string): Promise<PostgresServer> {
   chmodSync(root, 0o755);
   const user = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
   const native = copyServer(root);
