@@ -7,8 +7,8 @@ import { parseKeyScope, type TrustPolicy } from "../trust/index.ts";
 import { type AgentsConfig, toAgentsConfig } from "./agents.ts";
 import { toDatabases } from "./databases.ts";
 import { type ConfigFile, configSchema } from "./schema.ts";
-
 import { type LinedDocument, parseLined } from "./yaml-lines.ts";
+
 export interface AllowListEntry {
   readonly id: string;
   readonly version?: string | undefined;
@@ -64,12 +64,12 @@ export interface HostConfig {
     /** Whether what looks like a credential of a well-known service is taken out of what plugins say. */
     readonly credentials: "mask" | "off";
   };
+  /** Hooks that a call waits for: how long, and whether it is refused when one does not answer as it must. */
+  readonly hooks: { readonly timeoutMs: number; readonly onFailure: "deny" | "ignore" };
   readonly agents: AgentsConfig;
   /** Connections to databases, by the names that manifests ask for. */
   readonly databases: ReadonlyMap<string, DatabaseConnection>;
   readonly policy: { readonly defaults: PolicyDefaults; readonly layer: PolicyLayer };
-  /** Hooks that a call waits for: how long, and whether it is refused when one does not answer as it must. */
-  readonly hooks: { readonly timeoutMs: number; readonly onFailure: "deny" | "ignore" };
 }
 
 const FILE = "config.yml";
@@ -153,12 +153,12 @@ function fromFile(file: ConfigFile, { lineOf }: LinedDocument): HostConfig {
     },
     secrets: { key: file.secrets.key },
     outputs: file.outputs,
+    hooks: { timeoutMs: file.hooks.timeout_ms, onFailure: file.hooks.on_failure },
     agents: toAgentsConfig(file.agents, lineOf),
     databases: toDatabases(file.databases),
     policy: toLayer(file.policy, FILE, (index) => lineOf(["policy", "rules", index])),
   };
 }
-    hooks: { timeoutMs: file.hooks.timeout_ms, onFailure: file.hooks.on_failure },
 
 const HOUR_MS = 3_600_000;
 

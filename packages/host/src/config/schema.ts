@@ -97,14 +97,14 @@ export const configSchema = z.strictObject({
       provenance: z.array(identity).max(1000).default([]),
     })
     .prefault({}),
-  agents: agentsShape,
-  databases: databasesShape,
   hooks: z
     .strictObject({
       timeout_ms: z.number().int().min(50).max(30_000).default(2_000),
       on_failure: z.enum(["deny", "ignore"]).default("deny"),
     })
     .prefault({}),
+  agents: agentsShape,
+  databases: databasesShape,
   secrets: z.strictObject({ key: z.enum(KEY_SOURCES).optional() }).default({}),
   outputs: z.strictObject({ credentials: z.enum(["mask", "off"]).default("mask") }).prefault({}),
   policy: policyShape,
