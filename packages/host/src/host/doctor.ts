@@ -148,7 +148,7 @@ function vaultCheck({ vault, vaultRollback: rollback }: DoctorSources): Check {
       name: "vault",
       ok: false,
       detail: `it cannot be opened, so that everything that needs a secret is refused: ${why}`,
-      fix: problem?.fix ?? "Restore vault and key from one backup, then restart.",
+      fix: problem?.fix ?? "Restore vault and key from one backup, then run: sallyport doctor",
     };
   }
   if (rollback !== undefined) {

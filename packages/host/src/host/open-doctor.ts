@@ -23,8 +23,10 @@ export interface DoctorParts extends Pick<
 export function openDoctor(parts: HomeParts, given: DoctorParts): () => Promise<DoctorReport> {
   const { probe, audit, vault, vaultRollback } = parts;
   const { state, catalog, verifyStored, passGates, runsAt, isSigned } = given;
-  return async () =>
-    examine({
+  return async () => {
+    // A vault that was mended is opened by asking whether it is.
+    await parts.retryVault(state.config.secrets.key);
+    return examine({
       probe: probe.report,
       interpreters: given.interpreters,
       config: state.config,
@@ -48,4 +50,5 @@ export function openDoctor(parts: HomeParts, given: DoctorParts): () => Promise<
       databases: given.databases,
       policy: await given.policy.check(),
     });
+  };
 }

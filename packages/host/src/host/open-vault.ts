@@ -42,6 +42,8 @@ export interface VaultRollback {
 export interface HomeVault {
   readonly vault: Vault;
   readonly rollback: VaultRollback | undefined;
+  /** Tries again to open a vault that could not be opened; does nothing with one that is open. */
+  retryVault(source: KeySource | undefined): Promise<void>;
 }
 
 /** How often the vault was changed when this home last saw it. */
@@ -49,26 +51,62 @@ const REVISION = "vault.revision";
 
 /** The vault of a home. When it cannot be opened, the host works without: whatever needs a secret is refused with the reason. */
 export async function openHomeVault(options: HomeVaultOptions): Promise<HomeVault> {
-  const { home, clock, settings } = options;
+  const { settings } = options;
   const seen = Number((await settings.get(REVISION)) ?? "0");
-  const note = ({ revision }: VaultState): Promise<void> => settings.set(REVISION, String(revision));
+  let vault = await opened(options);
+  const { state } = vault;
+  if (state !== undefined && state.revision !== seen) await note(settings, state);
+  return {
+    vault: inPlaceOf(() => vault),
+    rollback: state !== undefined && state.revision < seen ? { found: state.revision, seen } : undefined,
+    async retryVault(source) {
+      if (vault.problem === undefined) return;
+      const next = await opened({ ...options, source });
+      if (vault.problem !== undefined) vault = next;
+    },
+  };
+}
+
+async function opened(options: HomeVaultOptions): Promise<Vault> {
+  const { home, clock, settings } = options;
   try {
-    const vault = await openVault({
+    return await openVault({
       file: join(home, "vault"),
       key: placeOf(options),
       clock,
       // Should it not be noted, an older copy put back later is seen a little less well.
-      onWritten: (state) => void note(state).catch(() => undefined),
+      onWritten: (state) => void note(settings, state).catch(() => undefined),
     });
-    const { state } = vault;
-    if (state !== undefined && state.revision !== seen) await note(state);
-    const rolledBack = state !== undefined && state.revision < seen;
-    return { vault, rollback: rolledBack ? { found: state.revision, seen } : undefined };
   } catch (error) {
-    if (error instanceof SallyportError && error.code === "vault_unavailable")
-      return { vault: closedVault(error), rollback: undefined };
+    if (error instanceof SallyportError && error.code === "vault_unavailable") return closedVault(error);
     throw error;
   }
+}
+
+function note(settings: SettingsStore, { revision }: VaultState): Promise<void> {
+  return settings.set(REVISION, String(revision));
+}
+
+/** One that stands for whichever is there now. */
+function inPlaceOf(now: () => Vault): Vault {
+  return {
+    get state() {
+      return now().state;
+    },
+    get problem() {
+      return now().problem;
+    },
+    use: (name, space) => now().use(name, space),
+    list: () => now().list(),
+    set: (name, value, origins) => now().set(name, value, origins),
+    remove: (name) => now().remove(name),
+    configOf: (space) => now().configOf(space),
+    setConfig: (space, values) => now().setConfig(space, values),
+    removeConfigs: (spaces) => now().removeConfigs(spaces),
+    rotateKey: () => now().rotateKey(),
+    whileStill: (run) => now().whileStill(run),
+    known: () => now().known(),
+  };
 }
 
 function placeOf({ home, source, env, keyring }: HomeVaultOptions): KeyPlace {

@@ -17,7 +17,7 @@ import {
   loadOrCreateSigningKey,
   openDatabase,
 } from "../store/index.ts";
-import { openHomeVault, type VaultEnvironment, type VaultRollback } from "./open-vault.ts";
+import { type HomeVault, openHomeVault, type VaultEnvironment, type VaultRollback } from "./open-vault.ts";
 
 export interface HostOverrides {
   /** Name resolution, connections, trusted certificate authorities and limits of the broker. */
@@ -44,6 +44,7 @@ export interface HomeParts {
   readonly catalog: Catalog;
   readonly vault: Vault;
   readonly vaultRollback: VaultRollback | undefined;
+  readonly retryVault: HomeVault["retryVault"];
   readonly store: ContentStore;
   readonly storePath: string;
   /** Signs the audit's checkpoints, and backups. */
@@ -84,7 +85,7 @@ export async function openHomeParts({ home, vaultKey, overrides, ...given }: Ope
     audit = await openAuditLog({ database: db, clock, signingKey });
     const storePath = storeRoot(home, { hostIsRoot });
     const engine = await placeEngine({ hostIsRoot });
-    const [found, store, { vault, rollback }, catalog] = await Promise.all([
+    const [found, store, { vault, rollback, retryVault }, catalog] = await Promise.all([
       probeIsolation({ engine, hostIsRoot }),
       createContentStore(storePath, { readableByAll: hostIsRoot }),
       openHomeVault({
@@ -107,6 +108,7 @@ export async function openHomeParts({ home, vaultKey, overrides, ...given }: Ope
       catalog,
       vault,
       vaultRollback: rollback,
+      retryVault,
       store,
       storePath,
       signingKey,

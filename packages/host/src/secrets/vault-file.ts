@@ -151,7 +151,7 @@ export async function writePrivate(path: string, bytes: Buffer): Promise<void> {
 export function unavailable(message: string, detail: string, cause?: unknown): SallyportError {
   return new SallyportError("vault_unavailable", message, {
     detail,
-    fix: "Check the vault file, its key and secrets.key in config.yml, or restore vault and key from one backup; then restart.",
+    fix: "Check the vault file, its key and secrets.key in config.yml, or restore vault and key from one backup; then run: sallyport doctor",
     cause,
   });
 }

@@ -138,6 +138,9 @@ describe("a vault that is not as it was", () => {
     ])
       await expect(verb()).rejects.toMatchObject({ code: "vault_unavailable" });
     await writeFile(key, text);
+    expect(await doctorSays()).toMatchObject({ ok: true });
+    await call("user__ask", { url: `${server.origin}/data` });
+    expect(lastKey()).toBe(SECOND);
   });
 });
 
