@@ -17,7 +17,7 @@ export interface WebSocketLimits {
   readonly pingBurst: number;
   /** Received and not yet asked for: from here on nothing more is read from the server. */
   readonly queueBytes: number;
-  /** Sent and not yet taken by the network: from here on a message is answered once it left; over four times that it is refused. */
+  /** Sent and not yet taken by the network: from here on a message is answered once it left. */
   readonly sendBytes: number;
   readonly handshakeMs: number;
   /** With nothing sent and nothing received. */

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { createServer as createHttps } from "node:https";
 import { describe, expect, it } from "vitest";
+import { unenforceableScopes } from "../../src/catalog/index.ts";
+import { readManifest } from "../../src/manifest/index.ts";
 import { bench, codeOf, secret } from "./support.ts";
 import { all, open, opening, type Received, sending, socketServers, textOf, wsScope } from "./websocket-support.ts";
 
@@ -112,6 +114,19 @@ describe("WebSocket: what is granted, and nothing else", () => {
     expect(await codeOf(ask("ws.open", opening(server.url, { protocols })))).toBe("usage");
     expect(server.handshakes).toEqual([]);
   });
+});
+
+it("is refused at load to an MCP server, whose way out is the proxy, and to no other plugin", () => {
+  const scope = wsScope(443, { host: "api.test", scheme: "wss" });
+  const { manifest } = readManifest({
+    name: "plugin.yml",
+    bytes: Buffer.from(
+      "manifest_version: 1\nid: probe\nname: probe\nversion: 1.0.0\ndescription: x\nlicense: MIT\nentry: plugin.js\ncontributes: {}\npermissions: {}\nconfig_schema: {}\n",
+    ),
+  });
+  expect(unenforceableScopes(manifest, [scope])).toEqual([]);
+  const server = { ...manifest, mcpServers: [{ name: "probe", program: "server.py" }] };
+  expect(unenforceableScopes(server, [scope])).toEqual(["WebSocket connections for an MCP server"]);
 });
 
 describe("WebSocket: addresses and TLS", () => {
