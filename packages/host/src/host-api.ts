@@ -94,12 +94,6 @@ export type {
   StopOptions,
   StoreCheckAnswer,
 } from "./host-api/plugins.ts";
-export type { LearnAnswer, LearnedPermission, LearnedRefusal, LearnRequest } from "./host-api/learn.ts";
-export type { RefreshView, RegistriesApi, RegistryView, SearchHitView } from "./host-api/registries.ts";
-export type { KeysApi, SignerView, TrustView, TrustedKeyView, VerifyAnswer } from "./host-api/trust.ts";
-export type {
-  LockView,
-  UpgradeAnswer,
 export type {
   CallExplanation,
   DecisionView,
@@ -113,6 +107,12 @@ export type {
   Simulation,
   SimulationRequest,
 } from "./host-api/policy.ts";
+export type { LearnAnswer, LearnedPermission, LearnedRefusal, LearnRequest } from "./host-api/learn.ts";
+export type { RefreshView, RegistriesApi, RegistryView, SearchHitView } from "./host-api/registries.ts";
+export type { KeysApi, SignerView, TrustView, TrustedKeyView, VerifyAnswer } from "./host-api/trust.ts";
+export type {
+  LockView,
+  UpgradeAnswer,
   UpgradeChange,
   UpgradeDifference,
   UpgradeRequest,

@@ -14,6 +14,7 @@ export { requireLevel } from "./require-level.ts";
 export { spawnSandboxed } from "./spawn.ts";
 export { planSqlite, type SqliteSpec } from "./sqlite.ts";
 export type {
+  CommandSpec,
   EnginePaths,
   Interpreter,
   LevelReport,
