@@ -514,7 +514,13 @@ export async function createFakeHost(): Promise<FakeHost> {
       list: () => [{ name: "crm", kind: "sqlite", mode: "r", target: "/srv/crm.db", plugins: ["weather"] }],
       async check(name) {
         note("databases.check", name);
-        return { name, ok: true, facts: ["SQLite, /srv/crm.db"], problems: [] };
+        const strong = { problem: "The role is a superuser.", fix: "NOSUPERUSER" };
+        return {
+          name,
+          ok: name !== "strong",
+          facts: ["SQLite, /srv/crm.db"],
+          problems: name === "strong" ? [strong] : [],
+        };
       },
     },
     keys: {

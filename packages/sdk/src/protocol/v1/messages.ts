@@ -325,7 +325,7 @@ export interface DatabaseQueryResult {
   readonly rows: readonly (readonly DatabaseWireValue[])[];
   /** Rows that the statement changed. */
   readonly changes: number;
-  /** Whether there are more rows than these; the host's caps are in docs/limits.md. */
+  /** Whether there are more rows than these; the host's caps are in docs/databases.md. */
   readonly truncated: boolean;
 }
 
