@@ -88,7 +88,7 @@ async function show(session: Session): Promise<void> {
       `snapshot ${snapshot}\n`,
       time.certain
         ? ""
-        : `${session.style.warn("!")} The clock is behind what the audit has seen (${isoTime(time.now)}): rules with a time hold back. See sallyport policy accept-clock.\n`,
+        : `${session.style.warn("!")} The clock is behind what the audit has seen (${isoTime(time.now)}): rules with a time hold back. Once it is right: sallyport policy accept-clock\n`,
     ].join(""),
   );
 }
