@@ -103,13 +103,14 @@ export function createDatabases(deps: DatabasesDeps): Databases {
       try {
         return connection.kind === "sqlite" ? await checkSqlite(connection) : await checkPostgres(connection);
       } catch (thrown) {
-        const { message, detail, fix, cause } = toSallyportError(thrown);
+        const { message, detail, fix, cause, code } = toSallyportError(thrown);
         const reason = cause instanceof Error ? cause.message : undefined;
         const problem = [message, detail, reason].filter(Boolean).join(" ");
+        const mend = `Mend databases.${connection.name} in config.yml, or what it leads to.`;
         return {
           ok: false,
           facts: [],
-          problems: [{ problem, fix: fix ?? `Mend databases.${connection.name} in config.yml.` }],
+          problems: [{ problem, fix: code === "database_failed" ? mend : (fix ?? mend) }],
         };
       }
     },

@@ -504,7 +504,10 @@ describe(`SQLite${lackingNote}`, () => {
     expect(good).toMatchObject({ ok: true, problems: [] });
     expect(good.facts.join("\n")).toMatch(/data\.db.*\n1 tables, with a write-ahead log\n.*read-only/);
     const bad = await databases.check(connection(join(file.folder, "none.db")));
-    expect(bad).toMatchObject({ ok: false, problems: [{ problem: expect.stringContaining("not there") }] });
+    expect(bad).toMatchObject({
+      ok: false,
+      problems: [{ problem: expect.stringContaining("not there"), fix: expect.stringContaining("databases.app") }],
+    });
   });
 
   it("opens a file at landlock too, for the user whom it belongs to", async (context) => {

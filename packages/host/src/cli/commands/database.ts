@@ -55,7 +55,7 @@ async function check(session: Session, [name = ""]: readonly string[], context: 
       );
     }
     const head = answer.ok
-      ? `${style.good("✔")} ${displayLine(answer.name)} can be opened, and its role may do no more than it says.\n`
+      ? `${style.good("✔")} ${displayLine(answer.name)} can be opened, and lets plugins do no more than it says.\n`
       : `${style.bad("✘")} ${displayLine(answer.name)} is not opened for any plugin as it is.\n`;
     return head + lines.join("");
   });
