@@ -90,7 +90,7 @@ function createInbox(session: Session) {
     waiting.delete(approval.id);
     if (current?.id !== approval.id) return;
     const by = approval.ended_by ?? approval.decided_by;
-    write(`  ${approval.state}${by === undefined ? "" : ` by ${displayLine(by, 100)}`}, not by you.\n`);
+    write(`  ${approval.state}${by === undefined ? "" : ` by ${displayLine(by, 100)}`}, elsewhere.\n`);
     // A key that was meant for this one must not answer the next.
     shown++;
     stands = false;
