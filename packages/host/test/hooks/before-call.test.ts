@@ -128,6 +128,9 @@ describe("a hook on tool.before_call [S1-3]", () => {
     expect(answer.detail).toContain("not this");
     expect(answer.detail).not.toContain("\u001b");
     expect(await reached()).toBe(before);
+    expect(await host.policy.explainCall(answer.callId)).toMatchObject({
+      stoppedBy: { gate: "hooks", reason: "hook_denied" },
+    });
     const events = await eventsOf(host, { call: answer.callId });
     expect(events).toMatchObject([
       { type: "hook.ran", actor: "plugin:guard", decision: "deny", reason: "hook_denied" },
@@ -288,6 +291,8 @@ describe("a guard that is away", () => {
     await host.close();
     await home.writeConfig(`${OPEN_CONFIG}hooks: { timeout_ms: 20000, on_failure: ignore }\n`);
     host = await home.open();
+    // Its start may have been cut short by the end of the host before.
+    await host.plugins.load(OPERATOR, "guard");
     const answer = await call("throw");
     expect(answer).toMatchObject({ success: true });
     expect(await hooksOf(answer.callId)).toMatchObject([
