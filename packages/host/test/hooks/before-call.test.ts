@@ -289,7 +289,8 @@ describe("a guard that is away", () => {
 
   it("is passed over only when the operator said so, and the audit shows that too", async () => {
     await host.close();
-    await home.writeConfig(`${OPEN_CONFIG}hooks: { timeout_ms: 20000, on_failure: ignore }\n`);
+    const perAgent = "isolation: { per_agent: true }\n";
+    await home.writeConfig(`${OPEN_CONFIG}${perAgent}hooks: { timeout_ms: 20000, on_failure: ignore }\n`);
     host = await home.open();
     // Its start may have been cut short by the end of the host before.
     await host.plugins.load(OPERATOR, "guard");
@@ -299,5 +300,9 @@ describe("a guard that is away", () => {
       { decision: "allow", outcome: "failed", reason: "tool_failed" },
     ]);
     expect(failureOf(await call("deny")).code).toBe("hook_denied");
+    // Each agent has a process of the guard's own.
+    const bob = { kind: "agent", agent: "bob" } as const;
+    const input = { text: "deny" };
+    expect(failureOf(await host.invoke(bob, { tool: "kit__echo", input })).code).toBe("hook_denied");
   });
 });
