@@ -102,10 +102,13 @@ function prepareConnection(db: DatabaseSync): void {
     `hard_heap_limit=${setup.heapBytes}`,
   ])
     db.exec(`PRAGMA ${pragma}`);
+  // The first look may undo what a program left half done, and would remove the journal; in this mode it clears it.
+  const clears = setup.write && !setup.wal;
+  if (clears) db.exec("PRAGMA locking_mode=EXCLUSIVE");
   const [mode] = Object.values(db.prepare("PRAGMA journal_mode").get() ?? {});
   if ((mode === "wal") !== setup.wal) throw new Refused("log");
   // The journal is a mount of its own: it can be emptied, and not be removed.
-  if (setup.write && !setup.wal) db.exec("PRAGMA journal_mode=TRUNCATE");
+  if (clears) db.exec("PRAGMA locking_mode=NORMAL; PRAGMA journal_mode=TRUNCATE; SELECT 1 FROM sqlite_schema LIMIT 0");
 }
 
 /** What the plugin's statement may do. `open` is for statements of ours. */

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -353,6 +353,33 @@ describe(`SQLite${lackingNote}`, () => {
       expect(file.rows("PRAGMA integrity_check")).toEqual([{ integrity_check: "ok" }]);
       expect(file.rows("PRAGMA journal_mode")).toEqual([{ journal_mode: mode }]);
     }
+  });
+
+  it("reads nothing that a program left half done, until somebody who may write has undone it", async () => {
+    const file = made();
+    const program = `const db = new (require(process.argv[1]))(process.argv[2]);
+      db.exec("PRAGMA cache_size = 1; BEGIN; UPDATE people SET name = name || '?'; CREATE TABLE filler AS ${COUNT_FOREVER} SELECT x, printf('%.500c', 'x') FROM n LIMIT 500");
+      process.kill(process.pid, "SIGKILL");`;
+    spawnSync(process.execPath, ["-e", program, createRequire(import.meta.url).resolve("libsql"), file.file]);
+    const reader = asPlugin(file.file, "r");
+    await expect(reader.query("app", "SELECT name FROM people")).rejects.toMatchObject({ code: "database_failed" });
+    const writer = asPlugin(file.file, "rw");
+    await expect(writer.query("app", "SELECT name FROM people ORDER BY name DESC")).resolves.toMatchObject({
+      rows: [["Alan"], ["Ada"]],
+    });
+    await expect(reader.query("app", "SELECT count(*) FROM sqlite_schema")).resolves.toMatchObject({ rows: [[3]] });
+  });
+
+  it("reads what a program committed to its log before it was killed", async () => {
+    const file = made(`PRAGMA journal_mode = wal; ${SCHEMA}`);
+    const program = `const db = new (require(process.argv[1]))(process.argv[2]);
+      db.exec("INSERT INTO people(name) VALUES ('Grace')"); db.exec("BEGIN; INSERT INTO people(name) VALUES ('Mary')");
+      process.kill(process.pid, "SIGKILL");`;
+    spawnSync(process.execPath, ["-e", program, createRequire(import.meta.url).resolve("libsql"), file.file]);
+    const reader = asPlugin(file.file, "r");
+    await expect(reader.query("app", "SELECT name FROM people ORDER BY name")).resolves.toMatchObject({
+      rows: [["Ada"], ["Alan"], ["Grace"]],
+    });
   });
 
   it("sees another file that took the place of the database, and no link that did", async () => {
