@@ -5,7 +5,7 @@ import { createInvoke, type InvokeDeps } from "../../src/host/invoke.ts";
 import { createRouteTable, type LoadedTool } from "../../src/host/route.ts";
 import { type Decision, PolicyViolationError, SallyportError } from "../../src/kernel/index.ts";
 import { readManifest } from "../../src/manifest/index.ts";
-import { compilePolicy, createFlowMemory } from "../../src/policy/index.ts";
+import { compilePolicy, createFlowMemory, type PolicyRule } from "../../src/policy/index.ts";
 import type { PluginProcess, ToolCall } from "../../src/supervisor/index.ts";
 import { AGENT, manifestOf, toolLine } from "../support/home.ts";
 import { gate } from "./runtime-parts.ts";
@@ -14,7 +14,8 @@ const { manifest } = readManifest({ name: "plugin.yml", bytes: Buffer.from(manif
 const REF = { id: "t", version: "1.0.0", digest: "sha256:one" };
 
 /** `invoke()` over real routes and a real policy, held wherever a test wants to change something. */
-function held(start: { decision?: Decision } = {}) {
+function held(start: { decision?: Decision; rules?: readonly PolicyRule[] } = {}) {
+  const flow = createFlowMemory(0);
   const events: AuditEvent[] = [];
   const calls: ToolCall[] = [];
   let decision: Decision = start.decision ?? "allow";
@@ -41,11 +42,11 @@ function held(start: { decision?: Decision } = {}) {
   };
   const routes = createRouteTable({
     tools: { find: (name) => (name === "t__look" ? loaded : undefined), behind: () => (loaded ? [loaded] : []) },
-    policy: () => compilePolicy([{ name: "test", rules: [{ id: "rule", decision }] }], {}),
+    policy: () => compilePolicy([{ name: "test", rules: start.rules ?? [{ id: "rule", decision }] }], {}),
     hides: () => undefined,
     watchersOf: () => undefined,
     time: () => ({ now, certain: true }),
-    flow: createFlowMemory(0),
+    flow,
     maxTimeoutMs: () => 1000,
   });
   const audit = {
@@ -71,7 +72,7 @@ function held(start: { decision?: Decision } = {}) {
       find: () => Promise.resolve({ approved: { id: "apr_1" } }),
       consume: () => Promise.resolve(),
     },
-    waiting: { answered: () => Promise.resolve(null) },
+    waiting: { answered: () => Promise.resolve(null), close: () => undefined },
     running: () => undefined,
     wake() {
       waking.open();
@@ -102,6 +103,11 @@ function held(start: { decision?: Decision } = {}) {
       healthy = next.healthy ?? healthy;
       routes.invalidate();
     },
+    /** Time passes; nothing is told of it. */
+    passes(to: number) {
+      now = to;
+    },
+    flow,
     get tool(): LoadedTool {
       return loaded!;
     },
@@ -147,6 +153,22 @@ describe("a call that waits for its plugin", () => {
     expect(await whileWaking(b, () => change(b))).toMatchObject({ success: false, code });
     expect(b.calls).toEqual([]);
     expect(b.events.at(-1)).toMatchObject({ phase: "outcome", outcome: "not_started" });
+  });
+
+  it("does not run when the time of its rule is over meanwhile, though no rule changed", async () => {
+    const b = held({ rules: [{ id: "until", when: { a: { equals: 1 } }, time: { until: 2000 }, decision: "allow" }] });
+    expect(await whileWaking(b, () => b.passes(2000), { a: 1 })).toMatchObject({ code: "unknown_tool" });
+    expect(b.calls).toEqual([]);
+  });
+
+  it("does not run when its agent did meanwhile what a rule says it must not have done", async () => {
+    const allow: PolicyRule = { id: "allow", decision: "allow" };
+    const b = held({ rules: [allow, { id: "flow", after: { plugin: "crm", withinMs: 500 }, decision: "deny" }] });
+    const crm = { plugin: "crm", tool: "crm__find", effect: "read", call: "call_1", time: 1000 } as const;
+    const change = () => b.flow.note({ ...crm, agent: AGENT.agent });
+    expect(await whileWaking(b, change)).toMatchObject({ code: "policy_denied" });
+    expect(b.calls).toEqual([]);
+    expect(b.events).toMatchObject([{ decision: "deny", rule: "flow", data: { after: ["call_1"] } }]);
   });
 
   it("and was approved does not run when policy denies it now [S4-30]", async () => {
