@@ -49,7 +49,9 @@ export async function makeCommandFolder(
       options.onRead(path, bytes);
     }
     if (options.hostIsRoot) {
-      await chown(inner, NOBODY, NOBODY);
+      // The command reads as one of its group. What it owned, another process of its user could swap while it is removed.
+      await chown(inner, 0, NOBODY);
+      await chmod(inner, 0o750);
       // To be passed through; its name is all that anybody else sees.
       await chmod(outer, 0o711);
     }
@@ -82,13 +84,17 @@ async function copyNode(node: Node, to: string, room: number, hostIsRoot: boolea
       for (let total = 0; ;) {
         const { bytesRead } = await source.read(buffer, 0, CHUNK, total);
         if (bytesRead === 0) {
-          if (hostIsRoot) await target.chown(NOBODY, NOBODY);
+          if (hostIsRoot) {
+            await target.chown(0, NOBODY);
+            await target.chmod(0o440);
+          }
           return total;
         }
         total += bytesRead;
         if (total > room)
           throw new SallyportError("limit_exceeded", "The files that a command is handed are too large.");
-        await target.write(buffer, 0, bytesRead);
+        // One write may take less than it is given.
+        await target.writeFile(buffer.subarray(0, bytesRead));
       }
     } finally {
       await target.close();

@@ -1,9 +1,12 @@
 import { createHash } from "node:crypto";
 import { readdirSync } from "node:fs";
-import { chmod, copyFile, mkdtemp, rename, rm, symlink, unlink, writeFile } from "node:fs/promises";
+import { chmod, copyFile, lstat, mkdtemp, rename, rm, symlink, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { makeCommandFolder } from "../../src/broker/exec-folder.ts";
+import { createPlaces } from "../../src/broker/file-place.ts";
+import { createReach } from "../../src/broker/reach.ts";
 import type { ExecScope, Scope } from "../../src/capability/index.ts";
 import { findCommand } from "../../src/isolation/index.ts";
 import { hasHiddenCharacters } from "../../src/kernel/index.ts";
@@ -226,6 +229,29 @@ describe.skipIf(LEVEL === undefined)(`exec${note}`, () => {
         expect([path, await codeOf(made.exec("cat", ["a"], { files: [{ name, path }] }))]).toEqual([path, code]);
       expect(await codeOf(made.exec("cat", ["a"], { files: [file, file] }))).toBe("usage");
     });
+
+    it.skipIf(!hostIsRoot)(
+      `are no other process's of their user to change or swap${hostIsRoot ? "" : " (skipped: not root)"}`,
+      async () => {
+        const data = await temporaryDirectory();
+        removals.push(data.remove);
+        await writeFile(join(data.path, "in.txt"), "x");
+        const reach = createReach({ declared: [own], granted: [own] });
+        const folder = await makeCommandFolder([{ name: "a", path: "${data}/in.txt" }], {
+          home: data.path,
+          places: createPlaces({ reach, dataDir: data.path, forbidden: [] }),
+          hostIsRoot,
+          mostBytes: 100,
+          onRead: () => undefined,
+        });
+        removals.push(folder.remove);
+        const stats = await Promise.all([folder.path, join(folder.path, "a")].map((path) => lstat(path)));
+        expect(stats.map(({ uid, mode }) => [uid, mode & 0o022])).toEqual([
+          [0, 0],
+          [0, 0],
+        ]);
+      },
+    );
 
     it("bounds their bytes", async () => {
       const data = await temporaryDirectory();
