@@ -12,6 +12,8 @@ export interface Waiting {
     id: string,
     options: { readonly waitMs: number; readonly signal: AbortSignal },
   ): Promise<StoredApproval | null>;
+  /** Gives every held call up: the host stops. */
+  close(): void;
 }
 
 /** An hour. */
@@ -24,7 +26,9 @@ export function createWaiting(deps: {
   readonly clock: Clock;
 }): Waiting {
   let held = 0;
+  const closing = new AbortController();
   return {
+    close: () => closing.abort(),
     async answered(id, { waitMs, signal }) {
       if (held >= MOST_HELD) {
         throw new SallyportError("busy", `${MOST_HELD} calls are held for an answer already.`, {
@@ -33,7 +37,7 @@ export function createWaiting(deps: {
       }
       held++;
       try {
-        return await untilOver(deps, id, Math.min(waitMs, MOST_WAIT_MS), signal);
+        return await untilOver(deps, id, Math.min(waitMs, MOST_WAIT_MS), AbortSignal.any([signal, closing.signal]));
       } finally {
         held--;
       }

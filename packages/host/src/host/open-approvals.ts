@@ -29,6 +29,7 @@ export async function openApprovals(parts: HomeParts, onDefect: (error: unknown)
   const meter = createMeter(parts.db);
   await withdrawAfterSetBack(parts);
   await expireDue(parts);
+  const waiting = createWaiting(parts);
   const sweep = async (): Promise<void> => {
     await Promise.all([expireDue(parts), meter.flush()]);
   };
@@ -36,10 +37,11 @@ export async function openApprovals(parts: HomeParts, onDefect: (error: unknown)
   sweeping.unref();
   return {
     calls: createCallApprovals(parts),
-    waiting: createWaiting(parts),
+    waiting,
     meter,
     async close() {
       clearInterval(sweeping);
+      waiting.close();
       await meter.flush();
     },
   };

@@ -47,7 +47,8 @@ function failed(answer: InvokeAnswer): Failed {
   return answer;
 }
 
-const note = (input: unknown, caller: Caller = AGENT, on = host) => on.invoke(caller, { tool: "clerk__note", input });
+const note = (input: unknown, caller: Caller = AGENT, on: Pick<Host, "invoke"> = host) =>
+  on.invoke(caller, { tool: "clerk__note", input });
 const asked = async (input: unknown, caller: Caller = AGENT): Promise<string> =>
   failed(await note(input, caller)).approval?.id ?? "";
 const view = async (id: string) => (await host.approvals.list()).find((one) => one.id === id);
@@ -275,11 +276,15 @@ describe("how often operators are asked", () => {
 /* The last: it stops the host, and takes the plugin away. */
 describe("requests and answers over a restart", () => {
   it("are kept, with the counts; a yes that is used up stays so, and ends with what it was given for", async () => {
-    const waiting = await asked({ test: "restart waits" });
+    const waiting = await asked({ test: "waits over a restart" });
     const given = await asked({ test: "restart given" });
     await host.approvals.approve(OPERATOR, given, { match: ["test=restart*"], uses: 2 });
     const before = await host.approvals.stats();
+    const held = note({ test: "waits over a restart" }, AGENT, {
+      invoke: (caller, call) => host.invoke(caller, { ...call, waitMs: 60_000 }),
+    });
     await host.close();
+    expect(await held).toMatchObject({ success: false, code: expect.stringMatching(/cancelled|unavailable/) });
     host = await home.open({ clock });
     expect(await note({ test: "restart given" })).toMatchObject({ success: true });
     expect(await view(waiting)).toMatchObject({ state: "pending" });
