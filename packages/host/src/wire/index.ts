@@ -46,7 +46,6 @@ export type {
 } from "./answers.ts";
 export {
   type ConfigFieldAnswer,
-  configFieldAnswer,
   type ConfigFormAnswer,
   configFormAnswer,
 } from "./config-answers.ts";
