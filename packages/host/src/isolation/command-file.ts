@@ -160,9 +160,9 @@ async function loaderIn(path: string): Promise<string | null> {
 
 /** Shells and languages: what they do is what their arguments or their input say. Also loaders, which run a file they are told. */
 const INTERPRETERS = new Set(
-  `sh bash dash ash zsh ksh mksh fish csh tcsh rbash busybox toybox ld vim vi nvim view emacs gdb lldb awk gawk mawk nawk sqlite tclsh
-   wish expect octave python pypy perl ruby node nodejs deno bun php lua luajit guile java jshell groovy scala kotlin julia r rscript
-   erl elixir ghci ocaml`.split(/\s+/),
+  `sh bash dash ash zsh ksh mksh fish csh tcsh rbash busybox toybox ld vim vi nvim view ex rvim rview vimdiff gvim ed emacs gdb lldb awk
+   gawk mawk nawk sqlite tclsh wish expect octave python pypy perl ruby node nodejs deno bun php lua luajit guile java jshell jrunscript
+   groovy scala kotlin julia r rscript erl elixir ghci ocaml m4 gnuplot qjs gjs`.split(/\s+/),
 );
 
 /** All that these do is start another program, which nothing in the jail can. */
@@ -179,6 +179,8 @@ function isOneOf(names: ReadonlySet<string>, path: string): boolean {
   return names.has(name) || names.has(name.replace(/[-_.]?[0-9][0-9.]*$/, ""));
 }
 
+/** Also with whatever else a distribution puts behind the name: `vim.basic`, `perl5.36-x86_64-linux-gnu`, `ld-linux-x86-64.so.2`. */
 function isInterpreter(path: string): boolean {
-  return isOneOf(INTERPRETERS, path) || /^ld[-.].*\.so/.test(basename(path));
+  const [word = ""] = /^[a-z]+/.exec(basename(path).toLowerCase()) ?? [];
+  return isOneOf(INTERPRETERS, path) || INTERPRETERS.has(word);
 }
