@@ -36,7 +36,7 @@ export { computeEffect, effectFloor, type EffectOfTool, riskOf } from "./risk.ts
 export { parseScopeArgument } from "./scope-argument.ts";
 export { scopeArguments } from "./scope-text.ts";
 export { commandLine, sentenceOf } from "./sentence.ts";
-export { HOOK_EVENTS, type HookEvent, isHookEvent, isTopic, isTopicPattern, markPath } from "./topics.ts";
+export { HOOK_EVENTS, type HookEvent, isTopic, isTopicPattern, markPath } from "./topics.ts";
 export { nameMatches } from "./patterns.ts";
 export { canonicalPathPattern, pathMatches } from "./url-path.ts";
 export { answersRequest, widerThan, withinScope } from "./within.ts";

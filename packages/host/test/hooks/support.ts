@@ -1,7 +1,7 @@
 import type { Host, InvokeAnswer } from "../../src/host-api.ts";
 import type { StoredAuditEvent } from "../../src/audit/index.ts";
 import { type Caller } from "../../src/kernel/index.ts";
-import { AGENT, installed, manifestOf, OPERATOR, type TestHome } from "../support/home.ts";
+import { AGENT, installed, manifestOf, type TestHome } from "../support/home.ts";
 
 /** Everything may be called, so that only hooks and grants decide. */
 export const OPEN_CONFIG = `
@@ -57,5 +57,3 @@ export function nextEvent(host: Host, wanted: (event: StoredAuditEvent) => boole
     });
   });
 }
-
-export { OPERATOR };
