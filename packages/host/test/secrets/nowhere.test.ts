@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createApi } from "../../src/api/index.ts";
 import { starterConfig } from "../../src/config/index.ts";
 import type { Host, InvokeAnswer } from "../../src/host-api.ts";
+import { SallyportError } from "../../src/kernel/index.ts";
 import { rawClient, openSession } from "../mcp/support.ts";
 import { AGENT, installed, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
 import { needsNamespace } from "../support/namespace.ts";
@@ -56,7 +57,23 @@ export default {
     async dies({ url }, ctx) { const text = await ask(ctx, url); console.error(text); Deno.exit(7); },
   },
 };`;
-const EXPOSED_CODE = `export default { initialize(_, ctx) { globalThis.kept = ctx.secrets.get("OTHER"); return true; }, tools: { hello: () => "hello" } };`;
+/** Knows the value, and says it in every way that it has. */
+const EXPOSED_CODE = `export default {
+  initialize(_, ctx) { globalThis.kept = ctx.secrets.get("OTHER"); return true; },
+  tools: {
+    hello() { return "hello"; },
+    says(_, ctx) {
+      console.log(kept, { [kept]: kept }); ctx.log.error(kept, { kept }); ctx.progress(1, 2, kept);
+      return { kept, [kept]: 1, spelled: [btoa("user:" + kept), encodeURIComponent(kept), JSON.stringify({ kept })] };
+    },
+    fails() { throw new Error(kept); },
+    dies() { console.error(kept); Deno.exit(9); },
+  },
+};`;
+const UNWILLING_CODE = `export default {
+  initialize(_, ctx) { throw new Error("I know " + ctx.secrets.get("OTHER")); },
+  tools: { hello: () => "hello" },
+};`;
 
 /** Sends back what it was sent, in every way and across pieces. */
 async function echoServer() {
@@ -115,11 +132,29 @@ async function hostWith(level: "namespace" | "runtime"): Promise<{ home: TestHom
   await host.plugins.approve(OPERATOR, "leaky", { allowTools: tools, scopes: [`network+loopback=${origin}`] });
   await host.plugins.setConfig(OPERATOR, "leaky", { token: TOKEN });
   await host.plugins.load(OPERATOR, "leaky");
-  const told = manifestOf("told", [toolLine("hello")], "permissions: { secrets: [{ name: OTHER, expose: true }] }");
-  await installed(host, await home.plugin("told", { "plugin.yml": told, "plugin.js": EXPOSED_CODE }), {
-    allowTools: ["hello"],
+  const expose = "permissions: { secrets: [{ name: OTHER, expose: true }] }";
+  const says = ["hello", "says", "fails", "dies"];
+  const knowing = manifestOf(
+    "told",
+    says.map((tool) => toolLine(tool)),
+    expose,
+  );
+  await installed(host, await home.plugin("told", { "plugin.yml": knowing, "plugin.js": EXPOSED_CODE }), {
+    allowTools: says,
   });
+  const unwilling = manifestOf("unwilling", [toolLine("hello")], expose);
+  await host.plugins.install(OPERATOR, {
+    source: await home.plugin("unwilling", { "plugin.yml": unwilling, "plugin.js": UNWILLING_CODE }),
+  });
+  await host.plugins.approve(OPERATOR, "unwilling", {});
   return { home, host };
+}
+
+/** All that a surface could show of an error. */
+function told(error: unknown): unknown {
+  return error instanceof SallyportError
+    ? { code: error.code, message: error.message, detail: error.detail, data: error.data, stack: error.stack }
+    : String(error);
 }
 
 /** Every file below a folder, with its bytes. */
@@ -182,8 +217,9 @@ describe.each(["namespace", "runtime"] as const)("after a full run at %s, a secr
 
   it("is in no answer, error, log line, progress note, view or export [S4-34] [S1-18]", async () => {
     const url = `${server.origin}/data`;
-    const dead = await call("leaky__dies", { url });
-    expect(dead).toMatchObject({ success: false });
+    for (const tool of ["told__says", "told__fails", "told__dies"]) await call(tool, {});
+    expect(await call("leaky__dies", { url })).toMatchObject({ success: false });
+    seen.push(["load", await host.plugins.load(OPERATOR, "unwilling").catch(told)]);
     const api = createApi(host, { identify: () => ({ kind: "operator", name: "tester" }) });
     for (const path of [
       "plugins",
@@ -191,6 +227,9 @@ describe.each(["namespace", "runtime"] as const)("after a full run at %s, a secr
       "plugins/config/leaky",
       "plugins/config/leaky/form",
       "plugins/logs/leaky",
+      "plugins/info/told",
+      "plugins/logs/told",
+      "plugins/info/unwilling",
       "secrets",
       "audit?limit=1000",
       "audit/export",
@@ -219,10 +258,10 @@ describe.each(["namespace", "runtime"] as const)("after a full run at %s, a secr
 
     const text = JSON.stringify(seen);
     // All of it was really there to be found: each way is in it, with the mark.
-    for (const way of ["leaky__answers", "leaky__fails", "progress", "plugins/logs/leaky", "rest", "mcp"]) {
-      const said = JSON.stringify(seen.filter(([name]) => name === way));
-      expect(said, way).toContain("[secret KEY]");
-    }
+    for (const way of ["leaky__answers", "leaky__fails", "progress", "plugins/logs/leaky", "rest", "mcp"])
+      expect(JSON.stringify(seen.filter(([name]) => name === way)), way).toContain("[secret KEY]");
+    for (const way of ["told__says", "told__fails", "progress", "plugins/logs/told", "load", "plugins/info/unwilling"])
+      expect(JSON.stringify(seen.filter(([name]) => name === way)), way).toContain("[secret OTHER]");
     expect(createFinder(EVERYTHING)(Buffer.from(text))).toEqual([]);
     const uses = await host.audit.query({ type: "broker.action", plugin: "leaky", limit: 1000 });
     expect(uses.filter(({ data }) => JSON.stringify(data ?? "").includes("KEY")).length).toBeGreaterThan(5);
