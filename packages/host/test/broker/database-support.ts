@@ -2,6 +2,7 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "libsql";
+import { afterEach, beforeAll } from "vitest";
 import {
   createDatabases,
   type DatabaseConnection,
@@ -9,6 +10,7 @@ import {
   type Databases,
 } from "../../src/broker/index.ts";
 import type { DatabaseScope } from "../../src/capability/index.ts";
+import type { SqliteConnection } from "../../src/broker/database-types.ts";
 import { placeEngine, type Probe, probeIsolation } from "../../src/isolation/index.ts";
 import type { IsolationLevel } from "../../src/kernel/index.ts";
 import type { SecretEntry } from "../../src/secrets/index.ts";
@@ -99,4 +101,47 @@ export function plugin(setting: Setting): Bench & {
     databases,
     query: (connection, sql, params = []) => made.ask<Answer>("database.query", { connection, sql, params }),
   };
+}
+
+export const SCHEMA = `CREATE TABLE people(id INTEGER PRIMARY KEY, name TEXT UNIQUE, photo BLOB, height REAL);
+  INSERT INTO people VALUES (1, 'Ada', x'00ff10', 1.68), (9007199254740993, 'Alan', NULL, 1e999);
+  CREATE VIEW names AS SELECT name FROM people;`;
+export const COUNT_FOREVER = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)";
+
+/** Files and plugins of one suite, which are gone after each test. */
+export function sqliteWorld() {
+  let here: Machine;
+  const files: ReturnType<typeof databaseFile>[] = [];
+  const sessions: { close(): void }[] = [];
+  beforeAll(async () => {
+    here = await machine();
+  });
+  afterEach(() => {
+    for (const session of sessions.splice(0)) session.close();
+    for (const file of files.splice(0)) file.remove();
+  });
+
+  const made = (setUp = SCHEMA) => {
+    const file = databaseFile(setUp);
+    files.push(file);
+    return file;
+  };
+  const connection = (file: string, mode: "r" | "rw" = "rw"): SqliteConnection => ({
+    kind: "sqlite",
+    name: "app",
+    file,
+    mode,
+  });
+  const asPlugin = (file: string, mode: "r" | "rw", more: Partial<Setting> = {}) => {
+    const asked = plugin({
+      machine: here,
+      connections: [connection(file)],
+      granted: [{ connection: "app", mode }],
+      ...more,
+    });
+    sessions.push(asked.session);
+    return asked;
+  };
+
+  return { made, connection, asPlugin, machine: (): Machine => here };
 }
