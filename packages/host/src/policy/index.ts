@@ -8,7 +8,7 @@ export {
 } from "./conditions.ts";
 export { analysePolicy, type KnownTool, type PolicyFinding } from "./analyse.ts";
 export { checkConditions, type ConditionProblem } from "./conditions-check.ts";
-export { conditionsSchema, parseConditionArguments, readConditions } from "./conditions-shape.ts";
+export { parseConditionArguments, readConditions } from "./conditions-shape.ts";
 export type { FlowCondition, FlowLabel, FlowMemory } from "./flow.ts";
 export { createFlowMemory, type FlowLimits, type FlowRecord } from "./flow-memory.ts";
 export { compilePolicy, denyEverything, fixedPolicy } from "./policy.ts";

@@ -68,9 +68,16 @@ beforeAll(async () => {
     ),
     "plugin.js": `export default { tools: { async find({ name }, ctx) { return { text: await ctx.files.readText(name) }; } } };`,
   });
+  const helper = await home.plugin("helper", {
+    "plugin.yml": manifestOf(
+      "helper",
+      [toolLine("fetch")],
+      "permissions:\n  agent: [{ tools: [crm__find], reason: Finds customers. }]",
+    ),
+    "plugin.js": `export default { tools: { fetch: (input, ctx) => ctx.agent.callTool("crm__find", input) } };`,
+  });
   host = await home.open({ clock });
-  await installed(host, notes);
-  await installed(host, crm);
+  for (const source of [notes, crm, helper]) await installed(host, source);
 });
 
 afterAll(async () => {
@@ -186,7 +193,7 @@ describe("a rule for a time", () => {
 
     await host.close();
     host = await home.open({ clock });
-    await Promise.all([host.plugins.load(OPERATOR, "notes"), host.plugins.load(OPERATOR, "crm")]);
+    await Promise.all(["notes", "crm", "helper"].map((id) => host.plugins.load(OPERATOR, id)));
     expect(await look()).toMatchObject({ success: false });
     expect((await host.policy.listOverrides()).map(({ id }) => id)).toContain(added.id);
     now += 600_000;
@@ -244,10 +251,26 @@ describe("a data-flow rule", () => {
 
     await host.close();
     host = await home.open({ clock });
-    await Promise.all([host.plugins.load(OPERATOR, "notes"), host.plugins.load(OPERATOR, "crm")]);
+    await Promise.all(["notes", "crm", "helper"].map((id) => host.plugins.load(OPERATOR, id)));
     expect(await call("notes__send", { text: "d" }, "reader")).toMatchObject({ success: false, code: "policy_denied" });
     now += 31 * 60_000;
     expect(await call("notes__send", { text: "e" }, "reader")).toMatchObject({ success: true });
+  });
+});
+
+describe("a call that a plugin makes for an agent", () => {
+  it("counts as that agent's, and its rules are asked for it", async () => {
+    const fetched = await call("helper__fetch", { name: `${folder}/ann.txt` }, "indirect");
+    expect(fetched).toMatchObject({ success: true, result: { text: "Ann" } });
+    const denied = await call("notes__send", { text: "a" }, "indirect");
+    expect(denied).toMatchObject({ success: false, code: "policy_denied" });
+    const { path } = await host.policy.explainCall(denied.callId);
+    expect(path).toMatchObject([{ tool: "crm__find" }]);
+    expect(await host.policy.explainCall(path[0]?.call ?? "")).toMatchObject({
+      parentCall: fetched.callId,
+      agent: "indirect",
+    });
+    expect(await call("notes__send", { text: "b" }, "nobody-else")).toMatchObject({ success: true });
   });
 });
 
