@@ -231,11 +231,10 @@ describe("a token that ends", () => {
 
   it("ends what it was reading", async () => {
     const { token, view } = await make({ kind: "operator", name: "ci", scopes: ["operate"] });
-    const lines = client.lines("GET", "/api/audit/tail", { headers: { authorization: `Bearer ${token}` } });
-    const reader = lines[Symbol.asyncIterator]();
-    const first = reader.next();
-    await make({ kind: "agent", name: "bot" });
-    expect(await first).toMatchObject({ done: false, value: expect.stringContaining("token.created") });
+    const [made] = await host.audit.query({ type: "token.created", order: "desc", limit: 1 });
+    const path = `/api/audit/tail?type=token.created&after=${(made?.seq ?? 0) - 1}`;
+    const reader = client.lines("GET", path, { headers: { authorization: `Bearer ${token}` } })[Symbol.asyncIterator]();
+    expect(await reader.next()).toMatchObject({ done: false, value: expect.stringContaining(view.id) });
     await host.tokens.revoke(OPERATOR, view.id);
     let last;
     do last = await reader.next();
