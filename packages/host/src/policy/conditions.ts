@@ -232,7 +232,7 @@ function visible(pattern: string): string {
 let last: { readonly given: string; readonly plain: string | undefined } = { given: "", plain: "" };
 
 /** In NFC; `undefined` with hidden characters. Many rules look at the same argument of one call. */
-function plainText(given: string): string | undefined {
+export function plainText(given: string): string | undefined {
   if (last.given === given) return last.plain;
   const plainly = hasHiddenCharacters(given) ? undefined : given.normalize("NFC");
   if (given.length <= 1000) last = { given, plain: plainly };

@@ -1,6 +1,7 @@
 import { digestOf } from "../kernel/index.ts";
 import { exactNames } from "./names.ts";
 import { type CompiledRule, compileRule, type RuleAnswer } from "./rule.ts";
+import { createSelector } from "./selector.ts";
 import type { PolicyTime } from "./time.ts";
 import type {
   Policy,
@@ -116,6 +117,7 @@ function compileTool(query: PolicyQuery, rules: readonly CompiledRule[], byDefau
     return { ...fixedPolicy(fixed), explain: () => rules.map((rule) => explained(rule, CERTAIN)) };
   }
   const ordered = [...rules].toSorted((a, b) => Number(a.conditional) - Number(b.conditional));
+  const mayMatch = createSelector(ordered);
   return {
     fixed: undefined,
     exposed(time) {
@@ -125,7 +127,9 @@ function compileTool(query: PolicyQuery, rules: readonly CompiledRule[], byDefau
     },
     decide(facts) {
       try {
-        return combine(ordered, byDefault, (rule) => (rule.conditional ? rule.test(query.agent, facts) : CERTAIN));
+        return combine(mayMatch(facts.input), byDefault, (rule) =>
+          rule.conditional ? rule.test(query.agent, facts) : CERTAIN,
+        );
       } catch {
         return NOT_EVALUATED;
       }

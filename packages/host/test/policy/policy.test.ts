@@ -318,6 +318,58 @@ describe("properties of decisions", () => {
     );
   });
 
+  it("are the same whether rules are looked up by an argument's text or asked one by one", () => {
+    const texts = fc.constantFrom("a", "b", "\u00fc", "u\u0308");
+    const one = fc.record({
+      id: fc.uuid(),
+      when: fc.oneof(
+        fc.record({ x: fc.record({ equals: texts }) }),
+        fc.record({ x: fc.record({ in: fc.array(texts, { minLength: 1 }), optional: fc.boolean() }) }),
+        fc.record({ x: fc.record({ equals: texts }), y: fc.record({ min: fc.constantFrom(0, 1) }) }),
+        fc.record({ x: fc.record({ in: fc.constantFrom<(string | number)[]>(["a", 1]) }) }),
+        fc.record({ x: fc.record({ equals: texts, ignore_case: fc.boolean() }) }),
+      ),
+      decision,
+    });
+    const input = fc.record(
+      {
+        x: fc.oneof(texts, fc.constantFrom<unknown>("A", "c", "a\u200b", 1, null, ["a"])),
+        y: fc.constantFrom(0, 1, "1"),
+      },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(fc.array(one, { minLength: 40, maxLength: 60 }), input, (rules, given) => {
+        const compiled = compilePolicy([{ name: "l", rules }], { external: "allow" }).forTool(query);
+        const facts = { input: given, time: { now: NOON, certain: true }, flow: createFlowMemory(0) };
+        const met = compiled.explain(facts).filter((each) => each.met !== "no");
+        const strictest = Math.max(
+          0,
+          ...met.map((each) =>
+            each.met === "unclear" && each.rule.decision === "allow" ? 0 : STRENGTH.indexOf(each.rule.decision),
+          ),
+        );
+        expect(strength(compiled.decide(facts))).toBe(strictest);
+      }),
+    );
+  });
+
+  it.each<[string, unknown, Decision]>([
+    ["one of many texts", { x: "v7" }, "deny"],
+    ["its other composition", { x: "u\u0308" }, "deny"],
+    ["another text", { x: "w" }, "allow"],
+    ["a hidden character", { x: "w\u200b" }, "deny"],
+    ["a number", { x: 7 }, "deny"],
+    ["nothing", {}, "deny"],
+  ])("look %s up among many rules, and miss nothing that is unclear", (_, input, expected) => {
+    const rules = ["\u00fc", ...Array.from({ length: 30 }, (__, n) => `v${n}`)].map((text): PolicyRule => ({
+      id: text,
+      when: { x: { equals: text } },
+      decision: "deny",
+    }));
+    expect(decide(rules, { input }, { external: "allow" }).decision).toBe(expected);
+  });
+
   it("are never milder than what a list of tools shows", () => {
     fc.assert(
       fc.property(layers, call, (all, one) => {
