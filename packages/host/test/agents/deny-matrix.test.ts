@@ -202,7 +202,9 @@ describe.each(Object.entries(DENIALS))("%s", (name, { config, tools }) => {
     const [last] = await host.audit.query({ order: "desc", limit: 1 });
     let attempts = 0;
     for (const [face, { call, calls }] of Object.entries(FACES)) {
-      for (const tool of tools) {
+      // Every tool through one face, and two of them through the others, which differ in the way and not in the tool.
+      const tried = face === "the library" ? tools : tools.filter((_, at) => at === 0 || at === tools.length - 1);
+      for (const tool of tried) {
         // Reading words that ask for a call is no call; what is in its arguments is decided when it is made.
         if (calls === false && name.includes("arguments")) continue;
         expect([face, tool, await call(tool)]).toEqual([face, tool, false]);
