@@ -68,7 +68,7 @@ export async function followRedirects(deps: HopDeps, first: HopRequest): Promise
 async function ask(deps: HopDeps, request: HopRequest): Promise<Omit<LastHop, "redirected">> {
   const { signal, method } = request;
   const plain = request.target;
-  let secrets: readonly string[] = request.uses.map(({ name }) => name);
+  let secrets: readonly string[] = [];
   const shown = displayLine(`${plain.origin}${pathWithNames(plain.path, request.uses)}`, 2048);
   const done = (bytes: number, error?: SallyportError, status?: number): void =>
     deps.report({
@@ -96,6 +96,8 @@ async function ask(deps: HopDeps, request: HopRequest): Promise<Omit<LastHop, "r
     };
     if (!deps.reach.allows(wish)) throw ungranted(method, shown);
     const addresses = await deps.gate.addressesOf(target, wish, signal);
+    // From here on the server may read them, also when it never answers.
+    secrets = written.map(({ name }) => name);
     const headers = [...parts.headers, ...hostHeaders(parts.headers, written.length > 0)];
     const answer = await (
       await deps.transport.to(target, addresses)
@@ -116,7 +118,6 @@ async function ask(deps: HopDeps, request: HopRequest): Promise<Omit<LastHop, "r
     };
     return { response, target, written, done: (bytes, error) => done(bytes, error, answer.statusCode) };
   } catch (error) {
-    secrets = [];
     const failure = networkFailure(error, signal);
     done(0, failure);
     throw failure;

@@ -9,7 +9,7 @@ import {
   SallyportError,
   toSallyportError,
 } from "../kernel/index.ts";
-import { createStripper, type KnownSecret } from "../secrets/index.ts";
+import { createStripper, type KnownSecret, secretForms } from "../secrets/index.ts";
 import type { CallContext } from "../supervisor/index.ts";
 import { cancelled, throwIfAborted } from "./aborting.ts";
 import { canonicalBase64 } from "./base64.ts";
@@ -105,7 +105,7 @@ export function createWebSockets(deps: WebSocketDeps): WebSockets {
         try {
           return { socket: id, protocol: await connect(deps, params, context, signal, enter) };
         } catch (error) {
-          forget(id);
+          drop(id, toSallyportError(error));
           throw error;
         }
       }),
@@ -179,6 +179,7 @@ async function connect(
       onEnd: told.closed,
     });
     enter(socket);
+    told.carries(written.known.map(({ name }) => name));
     const client = await connectWebSocket(
       deps.transport,
       {
@@ -191,7 +192,7 @@ async function connect(
       },
       signal,
     );
-    told.opened(written.known.map(({ name }) => name));
+    told.opened();
     throwIfAborted(signal);
     return client.protocol;
   } catch (error) {
@@ -241,6 +242,7 @@ interface End {
 /** What the audit hears of one socket: that it opened, or did not, and how it ended. */
 function createReport(deps: WebSocketDeps, context: CallContext, url: string) {
   let target = url;
+  let secrets: readonly string[] = [];
   let isOpen = false;
   let end: End | undefined;
   const close = ({ bytes, code, error }: End): void =>
@@ -254,9 +256,11 @@ function createReport(deps: WebSocketDeps, context: CallContext, url: string) {
     });
   return {
     shows: (shown: string): void => void (target = shown),
-    opened(names: readonly string[]): void {
+    /** From here on the server may read them, also when it opens nothing. */
+    carries: (names: readonly string[]): void => void (secrets = names),
+    opened(): void {
       isOpen = true;
-      deps.report(context, { target, method: "ws.open", status: 101, bytes: 0, secrets: names });
+      deps.report(context, { target, method: "ws.open", status: 101, bytes: 0, secrets });
       // A server may end it in the packet that opens it.
       if (end !== undefined) close(end);
     },
@@ -265,7 +269,7 @@ function createReport(deps: WebSocketDeps, context: CallContext, url: string) {
       if (isOpen) close(how);
     },
     failed(error: SallyportError): void {
-      if (!isOpen) deps.report(context, { target, method: "ws.open", bytes: 0, secrets: [], error });
+      if (!isOpen) deps.report(context, { target, method: "ws.open", bytes: 0, secrets, error });
     },
   };
 }
@@ -273,10 +277,10 @@ function createReport(deps: WebSocketDeps, context: CallContext, url: string) {
 /** Takes the secrets of the handshake out of a message; one that is cut over two messages is not found. */
 function createHide(written: readonly KnownSecret[]): (data: Buffer) => Buffer {
   if (written.length === 0) return (data) => Buffer.from(data);
-  return (data) => {
-    const stripper = createStripper(written);
-    return Buffer.concat([stripper.push(data), stripper.end()]);
-  };
+  // One for all messages, since a server may send thousands of small ones at once; nothing is left in it behind an end.
+  const stripper = createStripper(written);
+  const least = Math.min(...written.flatMap(({ value }) => secretForms(value).map((form) => form.length)));
+  return (data) => (data.length < least ? Buffer.from(data) : Buffer.concat([stripper.push(data), stripper.end()]));
 }
 
 function tooOften(perSecond: number): SallyportError {

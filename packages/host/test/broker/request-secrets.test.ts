@@ -192,6 +192,20 @@ describe("secrets: where they never go", () => {
     expect([...api.requests, ...other.requests]).toEqual([]);
   });
 
+  it("is in the record also when the server took it and never answered, and not when it was refused before", async () => {
+    const api = await server((request) => request.socket.destroy());
+    const probe = tool(api, "header:x-key", undefined, {
+      granted: [network(api.port, { paths: ["/a"] }), secret("KEY", api.origin, "header:x-key")],
+    });
+    expect(await codeOf(probe.fetch(`${api.origin}/a`, { secrets: ["KEY"] }))).toBe("network_failed");
+    expect(await codeOf(probe.fetch(`${api.origin}/b`, { secrets: ["KEY"] }))).toBe("permission_denied");
+    expect(api.requests[0]?.headers["x-key"]).toBe(VALUE);
+    expect(probe.actions).toEqual([
+      expect.objectContaining({ outcome: "failed", secrets: ["KEY"] }),
+      expect.not.objectContaining({ secrets: expect.anything() }),
+    ]);
+  });
+
   it("says when the vault has no value", async () => {
     const api = await echo();
     expect(await codeOf(tool(api, "header:x-key", "{}", { vault: {} }).fetch(api.origin, { secrets: ["KEY"] }))).toBe(

@@ -4,10 +4,20 @@ import { describe, expect, it } from "vitest";
 import { unenforceableScopes } from "../../src/catalog/index.ts";
 import { readManifest } from "../../src/manifest/index.ts";
 import { bench, codeOf, secret } from "./support.ts";
-import { all, open, opening, type Received, sending, socketServers, textOf, wsScope } from "./websocket-support.ts";
+import {
+  all,
+  frame,
+  open,
+  opening,
+  type Received,
+  sending,
+  socketServers,
+  textOf,
+  wsScope,
+} from "./websocket-support.ts";
 
 const fixture = (name: string): string => readFileSync(new URL(`fixtures/${name}`, import.meta.url), "utf8");
-const { proper } = socketServers();
+const { proper, raw } = socketServers();
 const echo = () => proper((socket) => socket.on("message", (data, binary) => socket.send(data, { binary })));
 
 describe("WebSocket: what is granted, and nothing else", () => {
@@ -218,6 +228,44 @@ describe("WebSocket: secrets", () => {
     expect(seen).toContain("you are Bearer ");
     expect(probe.actions[0]).toMatchObject({ method: "ws.open", secrets: ["KEY"] });
     expect(JSON.stringify(probe.actions)).not.toContain(KEY);
+  });
+
+  it("is in the record also when the server took it and opened nothing", async () => {
+    let read = "";
+    const server = await raw(
+      (socket) => void socket.end(),
+      (head) => {
+        read = head;
+        return "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n";
+      },
+    );
+    const origin = `http://127.0.0.1:${server.port}`;
+    const probe = bench({
+      granted: [wsScope(server.port), secret("KEY", origin, "header:x-key")],
+      vault: vaultFor(origin),
+    });
+    expect(await codeOf(probe.ask("ws.open", opening(`${server.url}/`, { secrets: ["KEY"] })))).toBe("network_failed");
+    expect(read).toContain(KEY);
+    expect(probe.actions).toEqual([
+      expect.objectContaining({ method: "ws.open", outcome: "failed", secrets: ["KEY"] }),
+    ]);
+  });
+
+  it("costs no more for thousands of small messages at once", async () => {
+    const value = "aB3+".repeat(400);
+    const server = await raw((socket) => {
+      socket.write(
+        Buffer.concat([...Array.from({ length: 10_000 }, () => frame(1, Buffer.alloc(0))), frame(8, Buffer.alloc(0))]),
+      );
+    });
+    const origin = `http://127.0.0.1:${server.port}`;
+    const probe = bench({
+      granted: [wsScope(server.port), secret("KEY", origin, "header:x-key")],
+      vault: { KEY: { value, origins: [origin] } },
+    });
+    // Making a search for each message would take twenty seconds.
+    const { messages } = await all(probe, await open(probe, `${server.url}/`, { secrets: ["KEY"] }));
+    expect(messages).toHaveLength(10_000);
   });
 
   it("puts it where a placeholder stands in the declared place of the URL", async () => {
