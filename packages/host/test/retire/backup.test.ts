@@ -107,6 +107,17 @@ describe("a backup", () => {
     expect(await host.agents.enabledTools()).not.toContain("notes__keep");
   });
 
+  it("brings no rule for a time back that was removed since, and keeps one that was added", async () => {
+    const endsAt = Date.now() + 3_600_000;
+    const add = (agent: string) => host.policy.addOverride(OPERATOR, { rule: { agent, decision: "deny" }, endsAt });
+    const removed = await add("before");
+    await host.backup(OPERATOR, { file });
+    await host.policy.removeOverride(OPERATOR, removed.id);
+    const added = await add("since");
+    await restored();
+    expect((await host.policy.listOverrides()).map(({ id }) => id)).toEqual([added.id]);
+  });
+
   it("holds no secret and no key unless it is encrypted, and opens with its passphrase only", async () => {
     await host.secrets.set(OPERATOR, "API_KEY", "hunter2-hunter2", ["https://api.example.com"]);
     await expect(host.backup(OPERATOR, { file, secrets: true })).rejects.toMatchObject({ code: "usage" });
