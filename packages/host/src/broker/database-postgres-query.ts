@@ -1,4 +1,5 @@
 import type { Client, Connection, Submittable } from "pg";
+import { displayLine, PolicyViolationError } from "../kernel/index.ts";
 import type { DatabaseAnswer, DatabaseLimits, DatabaseQuery, DatabaseValue } from "./database-types.ts";
 
 /** Execute of the unnamed portal, for 200 rows at a time. */
@@ -12,6 +13,9 @@ const LONG = 20;
 const INTEGERS = [21, 23, 26];
 const REALS = [700, 701];
 
+/** What the server calls statements about rows; how a text begins is this host's reading, and this is the server's. */
+const SERVED = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"];
+
 /** More came than any answer holds, in one row or in what was under way: the connection is of no use any more. */
 export class FloodedError extends Error {
   readonly soFar: DatabaseAnswer;
@@ -24,7 +28,7 @@ export class FloodedError extends Error {
 /**
  * One statement in the extended protocol, unnamed, which the server takes for one statement or refuses. Rows come in pages, and
  * no more are asked for once the answer is full. The caller ends the transaction around it.
- * @throws {FloodedError} after which the connection is gone. Otherwise what the server or the connection said.
+ * @throws {PolicyViolationError} `permission_denied` for what the server says was another kind of statement. @throws {FloodedError} after which the connection is gone. Otherwise what the server or the connection said.
  */
 export function askStatement(client: Client, query: DatabaseQuery, limits: DatabaseLimits): Promise<DatabaseAnswer> {
   return new Promise((resolve, reject) => void client.query(statement(query, limits, resolve, reject)));
@@ -38,6 +42,7 @@ function statement(
 ): Submittable {
   const rows: DatabaseValue[][] = [];
   let columns: readonly { readonly name: string; readonly dataTypeID: number }[] = [];
+  let described = false;
   let bytes = 0;
   let received = 0;
   let truncated = false;
@@ -67,6 +72,7 @@ function statement(
     },
     handleRowDescription(message: { readonly fields: typeof columns }) {
       columns = message.fields;
+      described = true;
       bytes = JSON.stringify(columns.map(({ name }) => name)).length;
     },
     handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }) {
@@ -83,6 +89,8 @@ function statement(
     },
     handleCommandComplete({ text }: { readonly text: string }, connection: Connection) {
       const [command = "", ...numbers] = text.split(" ");
+      // SELECT INTO is called SELECT as well, and is the one that has no columns, not even none.
+      if (!SERVED.includes(command) || (command === "SELECT" && !described)) reject(otherKind(text));
       if (command !== "SELECT") changes = Number(numbers.at(-1) ?? 0) || 0;
       connection.sync();
     },
@@ -101,6 +109,12 @@ function statement(
     handleCopyData: () => undefined,
   };
   return submittable;
+}
+
+function otherKind(tag: string): PolicyViolationError {
+  return new PolicyViolationError("permission_denied", "Plugins read and change rows, and nothing else.", {
+    detail: `The server took it for another kind of statement (${displayLine(tag, 60)}). It was undone.`,
+  });
 }
 
 function bound(value: DatabaseValue): string | Buffer | null {

@@ -1,9 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
+import type { ConnectionOptions } from "node:tls";
 import pg from "pg";
+import { z } from "zod";
 import { displayLine, PolicyViolationError, SallyportError } from "../kernel/index.ts";
 import type { SecretSource } from "../secrets/index.ts";
 import { cancelled, throwIfAborted } from "./aborting.ts";
+import { cancelAtServer } from "./database-postgres-cancel.ts";
 import { askStatement, FloodedError } from "./database-postgres-query.ts";
 import { checkRole, type RoleReport } from "./database-postgres-role.ts";
 import { tooSlow } from "./database-sqlite.ts";
@@ -29,6 +32,8 @@ interface Session {
   readonly version: number;
   readonly checkedAt: number;
   lost: boolean;
+  /** A statement is under way; hanging up is not enough then. */
+  asking: boolean;
   end(): void;
 }
 
@@ -68,8 +73,11 @@ export function createPostgresLink(
   }
 
   async function once(query: DatabaseQuery, signal: AbortSignal): Promise<DatabaseAnswer> {
+    // It may have waited, and the connection have become another one meanwhile.
+    if (closed) throw cancelled();
     const opened = await ready();
     throwIfAborted(signal);
+    if (closed) throw cancelled();
     try {
       return await within(inTransaction(opened, query, mode, limits), signal, limits.queryMs, connection.name);
     } catch (error) {
@@ -81,7 +89,7 @@ export function createPostgresLink(
           fix: "Ask for less at once.",
         });
       }
-      // What was asked goes on at the server until it notices; this session is of no use for anything else.
+      // What was asked is ended at the server; this session is of no use for anything else.
       if (error instanceof SallyportError || opened.lost) drop();
       throw failureOf(connection, error);
     }
@@ -129,8 +137,16 @@ export async function openSession(
       session.lost = true;
       // `end` says good-bye; a server that does not listen is hung up on.
       client.end().catch(() => undefined);
+      if (session.asking) void endAtServer(client, connection, limits);
     };
-    const session: Session = { client, version: 0, checkedAt: performance.now(), lost: false, end };
+    const session: Session = {
+      client,
+      version: 0,
+      checkedAt: performance.now(),
+      lost: false,
+      asking: false,
+      end,
+    };
     opened = session;
     client.on("error", () => end());
     client.once("end", () => {
@@ -147,6 +163,20 @@ export async function openSession(
   }
 }
 
+const Key = z.object({ processID: z.number().int(), secretKey: z.number().int() });
+
+/**
+ * A statement can take the server's own timeouts away (`set_config`), which hold from its next page of rows on, and then nobody
+ * there notices that nobody waits any more, while its locks are held.
+ */
+async function endAtServer(client: pg.Client, connection: PostgresConnection, limits: DatabaseLimits): Promise<void> {
+  const key = Key.safeParse(client);
+  const tls = await tlsOf(connection).catch(() => undefined);
+  if (!key.success || tls === undefined) return;
+  const { host, port } = connection;
+  await cancelAtServer({ host, port, tls: tls === false ? undefined : tls }, key.data, limits.connectMs);
+}
+
 /** In a transaction, so that names mean the server's own. */
 async function check(client: pg.Client, mode: DatabaseMode): Promise<RoleReport> {
   await client.query("BEGIN READ ONLY; SET LOCAL search_path = pg_catalog");
@@ -159,21 +189,23 @@ async function check(client: pg.Client, mode: DatabaseMode): Promise<RoleReport>
 }
 
 async function inTransaction(
-  { client, version }: Session,
+  session: Session,
   query: DatabaseQuery,
   mode: DatabaseMode,
   limits: DatabaseLimits,
 ): Promise<DatabaseAnswer> {
+  const { client, version } = session;
+  session.asking = true;
   const settings = [
     `statement_timeout = ${limits.queryMs + 1_000}`,
     `lock_timeout = ${limits.busyMs}`,
     `idle_in_transaction_session_timeout = ${limits.queryMs + 1_000}`,
     ...(version >= NOTICES_LOSS ? ["client_connection_check_interval = 500"] : []),
   ];
-  await client.query(
-    [mode === "r" ? "BEGIN READ ONLY" : "BEGIN", ...settings.map((one) => `SET LOCAL ${one}`)].join("; "),
-  );
   try {
+    await client.query(
+      [mode === "r" ? "BEGIN READ ONLY" : "BEGIN", ...settings.map((one) => `SET LOCAL ${one}`)].join("; "),
+    );
     const result = await askStatement(client, query, limits);
     await client.query(mode === "r" ? "ROLLBACK" : "COMMIT");
     return result;
@@ -181,8 +213,9 @@ async function inTransaction(
     await client.query("ROLLBACK").catch(() => undefined);
     throw error;
   } finally {
-    // Locks, settings and temporary tables of the session go, and the next statement finds a new one.
-    await client.query("DISCARD ALL").catch(() => undefined);
+    // Locks, settings and temporary tables of the session go, and the next statement finds a new one; or the session goes.
+    await client.query("DISCARD ALL").catch(() => session.end());
+    session.asking = false;
   }
 }
 
@@ -208,7 +241,7 @@ async function clientConfig(
   };
 }
 
-async function tlsOf({ host, tls }: PostgresConnection): Promise<pg.ClientConfig["ssl"]> {
+async function tlsOf({ host, tls }: PostgresConnection): Promise<ConnectionOptions | false> {
   if (tls === undefined && isHere(host)) return false;
   const ca = tls?.caFile === undefined ? {} : { ca: await readFile(tls.caFile, "utf8") };
   return { rejectUnauthorized: true, minVersion: "TLSv1.2", ...ca };

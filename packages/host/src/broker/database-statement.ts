@@ -25,21 +25,33 @@ export function statementKind(sql: string, dialect: keyof typeof DIALECT): strin
   });
 }
 
-/** Comments nest in one dialect and not in the other, so one that would be read in two ways is refused. */
+/**
+ * Comments nest in one dialect and not in the other, and a carriage return ends one in one dialect alone; so a comment that would
+ * be read in two ways is refused.
+ */
 function afterComments(sql: string): string {
   let rest = sql;
   for (;;) {
     const from = rest.replace(/^[\s(]+/, "");
-    if (from.startsWith("--")) rest = from.slice((from.indexOf("\n") + 1 || from.length + 1) - 0);
-    else if (from.startsWith("/*")) {
+    if (from.startsWith("--")) {
+      const end = from.indexOf("\n") + 1 || from.length;
+      if (/\r(?!\n)/.test(from.slice(0, end))) throw ambiguous();
+      rest = from.slice(end);
+    } else if (from.startsWith("/*")) {
       const end = from.indexOf("*/", 2);
-      if (end === -1 || from.slice(2, end).includes("/*")) {
-        throw new SallyportError(
-          "usage",
-          "The statement begins with a comment within a comment, or one without an end.",
-        );
-      }
+      // With the star of its end: of `/*/*/` one dialect takes the middle for the start of another.
+      if (end === -1 || from.slice(2, end + 1).includes("/*")) throw ambiguous();
       rest = from.slice(end + 2);
     } else return from;
   }
+}
+
+function ambiguous(): SallyportError {
+  return new SallyportError(
+    "usage",
+    "The statement begins with a comment that not every database would end at the same place.",
+    {
+      fix: "Leave the comment out.",
+    },
+  );
 }

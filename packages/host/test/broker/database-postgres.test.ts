@@ -1,8 +1,10 @@
 import { createServer, type Socket } from "node:net";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import pg from "pg";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { PostgresConnection } from "../../src/broker/database-types.ts";
+import { askStatement } from "../../src/broker/database-postgres-query.ts";
+import { DATABASE_LIMITS, type PostgresConnection } from "../../src/broker/database-types.ts";
 import { plugin, type Setting } from "./database-support.ts";
 import { type PostgresServer, startPostgres } from "./postgres-server.ts";
 
@@ -160,7 +162,41 @@ describe("PostgreSQL", () => {
     await expect(query("crm", "SELECT count(*) FROM people")).resolves.toMatchObject({ rows: [[2]] });
   });
 
-  it("leaves nothing of a session behind: locks, settings, temporary tables, prepared statements", async () => {
+  it("makes and removes no tables for a role that may, however the statement is written", async () => {
+    await server.admin(`CREATE ROLE owning LOGIN PASSWORD 'password of owning'; CREATE SCHEMA owned AUTHORIZATION owning;
+      CREATE TABLE owned.kept(id int); ALTER TABLE owned.kept OWNER TO owning`);
+    const { query } = asPlugin(to("owning", "rw"));
+    for (const [sql, code] of [
+      // Read in two ways: here comments nest, and end at a carriage return.
+      ["/*/*/ SELECT 1 */ */ DROP TABLE owned.kept", "usage"],
+      ["--\rDROP TABLE IF EXISTS --\ninsert, owned.kept", "usage"],
+      ["--\rCREATE TABLE owned.made AS --\nSELECT 1", "usage"],
+      ["SELECT 1 AS id INTO owned.made", "permission_denied"],
+      ["SELECT 1 AS id INTO TEMP made", "permission_denied"],
+      ["WITH one AS (SELECT 1 AS id) SELECT id INTO owned.made FROM one", "permission_denied"],
+    ] as const)
+      await expect(query("crm", sql), sql).rejects.toMatchObject({ code });
+    const client = new pg.Client({ ...to("owning", "rw"), password: "password of owning" });
+    await client.connect();
+    for (const sql of [
+      "DROP TABLE owned.kept",
+      "CREATE TABLE owned.made AS SELECT 1",
+      "COPY owned.kept TO STDOUT",
+      "LISTEN x",
+    ]) {
+      await client.query("BEGIN");
+      await expect(askStatement(client, { sql, params: [] }, DATABASE_LIMITS), sql).rejects.toMatchObject({
+        code: "permission_denied",
+      });
+      await client.query("ROLLBACK");
+    }
+    await client.end();
+    await expect(query("crm", "SELECT FROM owned.kept")).resolves.toMatchObject({ columns: [], rows: [] });
+    const { rows } = await server.admin("SELECT relname FROM pg_class WHERE relnamespace = 'owned'::regnamespace");
+    expect(rows).toEqual([{ relname: "kept" }]);
+  });
+
+  it("leaves nothing of a session behind: locks, settings, prepared statements", async () => {
     const { query } = writer();
     const { rows: first } = await query("crm", "SELECT pg_backend_pid()");
     await query("crm", "SELECT pg_advisory_lock(n) FROM generate_series(1, 100) n");
@@ -168,13 +204,12 @@ describe("PostgreSQL", () => {
       "crm",
       "SELECT set_config('search_path', 'nowhere', false), set_config('statement_timeout', '0', false)",
     );
-    await query("crm", "SELECT 1 AS a INTO TEMP leftover");
     const { rows: left } = await query(
       "crm",
       `SELECT pg_backend_pid(), current_setting('search_path'), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'),
-        to_regclass('leftover') IS NULL, (SELECT count(*) FROM pg_prepared_statements)`,
+        (SELECT count(*) FROM pg_prepared_statements)`,
     );
-    expect(left).toEqual([[first[0]?.[0], '"$user", public', 0, true, 0]]);
+    expect(left).toEqual([[first[0]?.[0], '"$user", public', 0, 0]]);
   });
 
   it("cuts an answer at its caps and says so, and does not take in the rest", async () => {
@@ -221,6 +256,20 @@ describe("PostgreSQL", () => {
         "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()",
       )
     ).rows;
+
+  it.each([
+    ["without TLS", undefined],
+    ["over TLS", { caFile: CA }],
+  ])("ends at the server also a statement that took the server's timeouts away, %s", async (_how, tls) => {
+    const off = ["statement_timeout", "client_connection_check_interval"].map(
+      (name) => `set_config('${name}', '0', false)`,
+    );
+    // What is set holds from the next page of rows on.
+    const sql = `SELECT CASE WHEN n = 1 THEN ${off.join(" || ")} WHEN n = 401 THEN pg_sleep(60)::text END FROM generate_series(1, 500) n`;
+    const { query } = asPlugin(to("reader", "r", { ...(tls && { tls }) }), "r", { limits: { queryMs: 500 } });
+    await expect(query("crm", sql)).rejects.toMatchObject({ code: "deadline_exceeded" });
+    await expect.poll(sleepers, { timeout: 10_000 }).toEqual([]);
+  });
 
   it("goes on after its session was ended by the server, and gives up as busy on a lock", async () => {
     const { query } = writer({ limits: { busyMs: 100 } });

@@ -9,6 +9,7 @@ describe("the first word of a statement", () => {
     expect(statementKind("WITH x AS (SELECT 1) DELETE FROM y", "sqlite")).toBe("with");
     expect(statementKind("replace into t values (1)", "sqlite")).toBe("replace");
     expect(statementKind("TABLE people", "postgres")).toBe("table");
+    expect(statementKind("-- one\r\n/*/ two */\r\nSELECT 1", "postgres")).toBe("select");
   });
 
   it("is refused when it is another, when there is none, and when it is only like one", () => {
@@ -29,7 +30,15 @@ describe("the first word of a statement", () => {
   });
 
   it("is not looked for in what two databases would read in two ways", () => {
-    for (const sql of ["/* /* */ SELECT 1 */", "/* SELECT 1", "SELECT 1\0", "SELECT '\ud800'"])
+    for (const sql of [
+      "/* /* */ SELECT 1 */",
+      "/*/*/ SELECT 1 */ */ DROP TABLE people",
+      "/* SELECT 1",
+      "--\rDROP TABLE --\nvalues",
+      "-- \r",
+      "SELECT 1\0",
+      "SELECT '\ud800'",
+    ])
       expect(() => statementKind(sql, "postgres"), sql).toThrow(expect.objectContaining({ code: "usage" }));
   });
 
