@@ -178,6 +178,16 @@ describe("a call that waits for its plugin", () => {
     expect(b.events).toMatchObject([{ decision: "deny", outcome: "not_started", approval: "apr_1" }]);
   });
 
+  it("and was approved does not run when another rule asks by now: the yes answered the first", async () => {
+    const asks = (id: string, time: PolicyRule["time"]): PolicyRule => ({ id, time, decision: "require_approval" });
+    const rules = [asks("before", { until: 2000 }), asks("after", { from: 2000 })];
+    expect(await whileWaking(held({ rules }), () => undefined)).toMatchObject({ success: true });
+    const b = held({ rules });
+    expect(await whileWaking(b, () => b.change({ now: 2500 }))).toMatchObject({ code: "conflict" });
+    expect(b.calls).toEqual([]);
+    expect(b.events).toMatchObject([{ outcome: "not_started", approval: "apr_1" }]);
+  });
+
   it("runs with what was checked, whatever its caller does to the input meanwhile", async () => {
     const b = held();
     const input: { list: number[]; text: string } = { list: [1], text: "checked" };
