@@ -38,6 +38,9 @@ describe("sallyport demo", () => {
     expect(output).not.toContain("✘");
     expect(code, output).toBe(0);
     expect(output).toMatch(/data-processor__transform \[1,2,3,4,5\] × 2 → .*2,4,6,8,10/);
+    expect(output).toMatch(
+      /✔ the agent calls echo__note "hello" → approval_required[^]*✔ the agent calls again → .*"kept":1/,
+    );
     for (const attack of [
       "file-theft",
       "environment-theft",

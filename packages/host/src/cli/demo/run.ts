@@ -10,6 +10,7 @@ import { type Attack, type Ending, readAttacks } from "../attack/index.ts";
 import type { Io } from "../io.ts";
 import { createStyle } from "../render/index.ts";
 import { connectAgent, type DemoAgent } from "./agent.ts";
+import { askAndAnswer } from "./ask.ts";
 import { judge } from "./attacks.ts";
 import { isRecord, type Ran, runCommand, textOf } from "./shell.ts";
 import { createTeller, type Teller } from "./tell.ts";
@@ -92,6 +93,10 @@ async function play(stage: Stage): Promise<void> {
   const agent = await connectAgent(stage.home, stringsOf(stage.env));
   try {
     await useTools(stage, agent, data);
+    tell.chapter("A call that changes something: the agent asks, the operator answers");
+    await installAndApprove(stage, "echo", []);
+    await load(stage, "echo", level);
+    await askAndAnswer(stage, agent);
     tell.chapter("Hostile plugins, each loaded and called for real");
     await attackAll(stage, agent);
   } finally {
