@@ -51,10 +51,10 @@ export interface WatchersSources {
 
 const LIVE: readonly PluginState[] = ["starting", "running", "idle", "unhealthy"];
 /**
- * A plugin whose word a call needs is not out of the way because it crashed or was unloaded: until it is disabled, revoked or uninstalled, or its grant
- * ends, calls that it watches are refused when it does not answer.
+ * A plugin whose word a call needs is not out of the way because it crashed, was unloaded, or is a version that was not started yet: until it is
+ * disabled, revoked or uninstalled, or its grant ends, calls that it watches are refused when it does not answer.
  */
-const GUARDING: readonly PluginState[] = [...LIVE, "failed", "stopped"];
+const GUARDING: readonly PluginState[] = ["approved", ...LIVE, "failed", "stopped"];
 
 interface Index {
   readonly hooks: readonly Watcher[];

@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Host } from "../../src/host-api.ts";
 import { AGENT, makeHome, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
@@ -276,6 +278,23 @@ describe("a guard that is away", () => {
     await host.plugins.enable(OPERATOR, "guard");
     await host.plugins.load(OPERATOR, "guard");
     expect(failureOf(await call("deny")).code).toBe("hook_denied");
+  });
+
+  it("refuses what it watches also when another version took its place while it was unloaded", async () => {
+    await host.plugins.unload(OPERATOR, "guard");
+    const source = await home.plugin("guard-2", {
+      "plugin.yml": (await readFile(join(dirname(home.path), "plugins/guard/plugin.yml"), "utf8")).replace(
+        "version: 1.0.0",
+        "version: 1.1.0",
+      ),
+      "plugin.js": GUARD,
+    });
+    const look = await host.plugins.upgrade(OPERATOR, "guard", { source, dryRun: true });
+    const upgraded = await host.plugins.upgrade(OPERATOR, "guard", { source, approve: look.digest });
+    expect(upgraded.plugin).toMatchObject({ version: "1.1.0", state: "approved" });
+    expect(failureOf(await call("hello")).code).toBe("hook_failed");
+    await host.plugins.load(OPERATOR, "guard");
+    expect(await call("hello")).toMatchObject({ success: true });
   });
 
   it("is woken for a call when the host was started anew, and has its time", async () => {

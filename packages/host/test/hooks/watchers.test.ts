@@ -72,7 +72,7 @@ describe("who watches a tool", () => {
         watchersOf({ hooks: MANIFEST, granted: [before(["kit__echo"])], state }).ofTool(OTHER, "kit__echo") !==
         undefined,
     );
-    expect(guarding).toEqual(["starting", "running", "idle", "unhealthy", "failed", "stopped"]);
+    expect(guarding).toEqual(["approved", "starting", "running", "idle", "unhealthy", "failed", "stopped"]);
     const watching = "[{ event: tool.after_call, handler: look, tools: [kit__echo] }]";
     const after: Scope = { capability: "hooks", event: "tool.after_call", tools: ["kit__echo"] };
     const hearing = PLUGIN_STATES.filter(
