@@ -287,7 +287,8 @@ describe("plugin", () => {
 
   it("approves no version that was not shown, when several wait", async () => {
     const asked = { kind: "plugin", state: "pending", createdAt: 1, expiresAt: null, id: "apr_3", sentence: "" };
-    const waiting = { ...asked, plugin: { id: "weather", version: "2.0.0", digest: DIGEST } };
+    const unused = { standing: false, covers: [], usesLeft: null, uses: 0 };
+    const waiting = { ...asked, ...unused, plugin: { id: "weather", version: "2.0.0", digest: DIGEST } };
     Object.assign(world.host.approvals, { list: async () => [waiting] });
     const refused = await world.json(["plugin", "approve", "weather", "--yes"]);
     expect(refused).toMatchObject({ code: 1, answer: { code: "conflict", fix: expect.stringContaining("2.0.0") } });
