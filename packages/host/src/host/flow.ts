@@ -1,6 +1,6 @@
 import type { AuditLog, StoredAuditEvent } from "../audit/index.ts";
 import type { BrokerAction } from "../broker/index.ts";
-import { type Effect, EFFECTS } from "../kernel/index.ts";
+import { type Effect, EFFECTS, LIMITS } from "../kernel/index.ts";
 import { createFlowMemory, type FlowLabel, type FlowMemory, type PolicyClock } from "../policy/index.ts";
 
 /** What agents' calls did: fed by calls and the broker, asked by rules with `after`. */
@@ -18,34 +18,46 @@ export interface FlowTracker {
 export type Begun = Pick<FlowLabel, "agent" | "plugin" | "tool" | "effect" | "call">;
 
 type Target = NonNullable<FlowLabel["target"]>;
-/** An agent whose plugin touches thousands of files in one call is known by the first of them. */
+/** Of one call, those that count until its end; any more count until they were reached. */
+const MOST_TARGETS = 1000;
 const MOST_EVENTS = 50_000;
 const PAGE = 1000;
 
 export function createFlowTracker(time: PolicyClock): FlowTracker {
   const started = time.read().now;
   const memory = createFlowMemory(started);
-  const inFlight = new Map<string, Begun>();
+  const inFlight = new Map<string, { readonly begun: Begun; readonly targets: Map<string, Target> }>();
   let recalledMs = 0;
 
   return {
     memory,
     began(begun) {
-      inFlight.set(begun.call, begun);
+      inFlight.set(begun.call, { begun, targets: new Map() });
       memory.note({ ...begun, time: time.read().now });
     },
-    ended: (callId) => void inFlight.delete(callId),
+    ended(callId) {
+      const call = inFlight.get(callId);
+      inFlight.delete(callId);
+      if (call === undefined) return;
+      // An agent has what was read when it has the answer: until then no window is over.
+      const label = { ...call.begun, time: time.read().now };
+      memory.note(label);
+      for (const target of call.targets.values()) memory.note({ ...label, target });
+    },
     acted(action) {
-      const begun = action.callId === null ? undefined : inFlight.get(action.callId);
+      const call = action.callId === null ? undefined : inFlight.get(action.callId);
       const target = action.outcome === "denied" ? undefined : targetOf(action.capability, action.target);
-      if (begun && target) memory.note({ ...begun, time: time.read().now, target });
+      if (call === undefined || target === undefined) return;
+      memory.note({ ...call.begun, time: time.read().now, target });
+      if (call.targets.size < MOST_TARGETS) call.targets.set(`${target.kind} ${target.text}`, target);
     },
     async recall(audit, lookBackMs) {
       if (lookBackMs <= recalledMs) return;
-      recalledMs = lookBackMs;
-      const { events, since } = await readBack(audit, started - lookBackMs, started);
+      // What a call did counts until its end, which may be so much later.
+      const { events, since } = await readBack(audit, started - lookBackMs - LIMITS.maxTimeoutMs, started);
       for (const label of labelsOf(events)) memory.note(label);
-      memory.completeSince(since);
+      memory.completeSince(since + LIMITS.maxTimeoutMs);
+      recalledMs = lookBackMs;
     },
   };
 }
@@ -70,11 +82,15 @@ async function readBack(audit: Pick<AuditLog, "query">, since: number, until: nu
 
 function* labelsOf(newestFirst: readonly StoredAuditEvent[]): Generator<FlowLabel> {
   const events = newestFirst.toReversed();
-  const effects = new Map<string, Effect>();
-  for (const { type, call_id: call, scope } of events) {
-    if (type === "plugin_tool.invoked" && call !== undefined) effects.set(call, effectOfScope(scope));
+  const calls = new Map<string, StoredAuditEvent>();
+  for (const event of events) {
+    if (event.type === "plugin_tool.invoked" && event.call_id !== undefined) calls.set(event.call_id, event);
   }
-  for (const event of events) yield* flowLabels(event, effects.get(event.call_id ?? ""));
+  for (const event of events) {
+    const last = calls.get(event.call_id ?? "");
+    const time = Math.max(event.time, last?.time ?? 0);
+    for (const label of flowLabels(event, last && effectOfScope(last.scope))) yield { ...label, time };
+  }
 }
 
 /** What one event of the audit says that a call did. @param effect of the call, when the event does not say it. */

@@ -5,6 +5,8 @@ import { canonicalJson, type Decision, sha256 } from "../kernel/index.ts";
 import {
   compilePolicy,
   createFlowMemory,
+  type FlowLabel,
+  type FlowRecord,
   fixedPolicy,
   type Policy,
   type PolicyQuery,
@@ -42,30 +44,64 @@ export async function simulate(deps: SimulateDeps, request: SimulationRequest): 
   const counts = { calls: 0, unchanged: 0, milder: 0, stricter: 0, notEvaluated: 0 };
   const flow = createFlowMemory(events[0]?.time ?? since);
   if (complete) flow.completeSince(0);
-  const inputs = new Map<string, unknown>();
+  const ended = endedCalls(events);
+  const decided = new Set<string>();
+  const note = createReplay(flow);
   for (const event of events) {
-    for (const label of flowLabels(event)) flow.note(label);
-    if (event.type !== "plugin_tool.invoked" || event.call_id === undefined) continue;
-    if (event.phase === "intent") inputs.set(event.call_id, event.input);
-    if (event.phase === "intent" || event.time < since) continue;
-    const input = event.input ?? inputs.get(event.call_id);
-    inputs.delete(event.call_id);
-    const was = recorded(event);
-    if (was === undefined) continue;
-    counts.calls++;
-    const about = { call: event.call_id, time: event.time, agent: event.agent ?? "", tool: event.tool ?? "" };
-    const would = decideAgain(deps, policy, event, input, flow);
-    if (typeof would === "string") {
-      counts.notEvaluated++;
-      if (unevaluated.length < MOST_LISTED) unevaluated.push({ ...about, why: would });
-      continue;
+    const call = event.call_id ?? "";
+    const end = decided.has(call) ? undefined : ended.get(call);
+    decided.add(call);
+    // Where a call begins, so that what it did itself is no earlier call.
+    const was = end === undefined || event.time < since ? undefined : recorded(end.event);
+    if (end !== undefined && was !== undefined) {
+      counts.calls++;
+      const about = { call, time: event.time, agent: end.event.agent ?? "", tool: end.event.tool ?? "" };
+      const would = decideAgain(deps, policy, { ...end.event, time: event.time }, end.input, flow);
+      if (typeof would === "string") {
+        counts.notEvaluated++;
+        if (unevaluated.length < MOST_LISTED) unevaluated.push({ ...about, why: would });
+      } else {
+        const difference = STRENGTH.indexOf(would.decision) - STRENGTH.indexOf(was.decision);
+        if (difference === 0) counts.unchanged++;
+        else counts[difference < 0 ? "milder" : "stricter"]++;
+        if (difference !== 0 && changed.length < MOST_LISTED) changed.push({ ...about, was, would });
+      }
     }
-    const difference = STRENGTH.indexOf(would.decision) - STRENGTH.indexOf(was.decision);
-    if (difference === 0) counts.unchanged++;
-    else counts[difference < 0 ? "milder" : "stricter"]++;
-    if (difference !== 0 && changed.length < MOST_LISTED) changed.push({ ...about, was, would });
+    note(event);
   }
   return { since, ...counts, changed, unevaluated, complete };
+}
+
+/** Outcomes by call, with the input that they or their intent have. */
+function endedCalls(events: readonly StoredAuditEvent[]) {
+  const inputs = new Map<string, unknown>();
+  const ended = new Map<string, { readonly event: StoredAuditEvent; readonly input: unknown }>();
+  for (const event of events) {
+    const { type, call_id: call, phase } = event;
+    if (type !== "plugin_tool.invoked" || call === undefined) continue;
+    if (phase === "intent") inputs.set(call, event.input);
+    else ended.set(call, { event, input: event.input ?? inputs.get(call) });
+  }
+  return ended;
+}
+
+/** Notes events as the host did when they happened: what a call reached counts until it has ended. */
+function createReplay(flow: FlowRecord): (event: StoredAuditEvent) => void {
+  const reached = new Map<string, FlowLabel[]>();
+  return (event) => {
+    const call = event.call_id ?? "";
+    const labels = flowLabels(event);
+    for (const label of labels) flow.note(label);
+    if (event.type === "broker.action") {
+      const known = reached.get(call) ?? [];
+      if (known.length < MOST_LISTED) known.push(...labels);
+      reached.set(call, known);
+      return;
+    }
+    const effect = effectOfScope(event.scope);
+    for (const label of reached.get(call) ?? []) flow.note({ ...label, effect, time: event.time });
+    if (event.phase === "outcome") reached.delete(call);
+  };
 }
 
 /** The rules to try stand in for those of config.yml; what operators decided otherwise stays, but for what was for a time only. */

@@ -101,6 +101,18 @@ describe("what is fed to it", () => {
     expect(flow.memory.find("a", NOW, origin("https://late.test")).calls).toEqual([]);
   });
 
+  it("counts until the call has ended, so that no slow plugin outwaits a window", () => {
+    let now = NOW;
+    const flow = createFlowTracker(createPolicyClock({ now: () => now, monotonic: () => 0 }, 0));
+    flow.began({ agent: "a", plugin: "crm", tool: "crm__find", effect: "external", call: "call_1" });
+    flow.acted({ ...action, capability: "network", target: "https://x.test/", outcome: "succeeded" });
+    now += 60_000;
+    expect(flow.memory.find("a", now, any).met).toBe("no");
+    flow.ended("call_1");
+    expect(flow.memory.find("a", now, any).calls).toEqual(["call_1"]);
+    expect(flow.memory.find("a", now, origin("https://x.test")).calls).toEqual(["call_1"]);
+  });
+
   it("is remembered from the audit: calls with their effect, their targets, nothing that did not start", async () => {
     const base = {
       v: 1,
@@ -149,6 +161,8 @@ describe("what is fed to it", () => {
     const flow = createFlowTracker(clock());
     expect(flow.memory.find("a", NOW - 60, any).met).toBe("unclear");
     await flow.recall(audit, 1000);
+    // Reached before the call ended, and so counted until then.
+    expect(flow.memory.find("a", NOW - 45, origin("https://x.test")).calls).toEqual(["call_1"]);
     expect(flow.memory.find("a", NOW - 60, origin("https://x.test")).calls).toEqual(["call_1"]);
     expect(flow.memory.find("a", NOW - 60, ({ effect }) => effect === "external").calls).toEqual(["call_1"]);
     expect(flow.memory.find("a", NOW - 60, ({ call }) => call === "call_2").met).toBe("no");

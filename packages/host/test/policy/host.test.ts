@@ -177,6 +177,11 @@ describe("a simulation", () => {
       { call: stopped.callId, was: { decision: "deny" }, would: { decision: "allow" } },
     ]);
     expect(host.policy.snapshot()).toBe(before);
+    // What a call did itself is no earlier call.
+    const once =
+      "rules: [{ agent: simulated, after: { tool: notes__look, within: 1h }, decision: deny }]\ndefaults: { read: allow }";
+    const { changed } = await host.policy.simulate({ since, policy: once });
+    expect(changed.filter(({ agent }) => agent === "simulated").map((one) => one.call)).not.toContain(free.callId);
     await expect(host.policy.simulate({ policy: "rules: x" })).rejects.toMatchObject({ code: "config_invalid" });
   });
 });

@@ -351,6 +351,7 @@ describe("properties of decisions", () => {
         );
         expect(strength(compiled.decide(facts))).toBe(strictest);
       }),
+      { numRuns: 40 },
     );
   });
 
