@@ -1,10 +1,10 @@
 import { constants } from "node:fs";
-import { chown, lstat, open, realpath } from "node:fs/promises";
+import { lstat, open, realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { PolicyViolationError, SallyportError } from "../kernel/index.ts";
 import type { SqliteConnection } from "./database-types.ts";
 import { isNeverGrantable } from "./forbidden.ts";
-import { isErrno } from "./walk.ts";
+import { below, isErrno, openRoot, self } from "./walk.ts";
 
 /** A database's files as they are now. */
 export interface SqlitePlace {
@@ -41,7 +41,7 @@ export async function sqlitePlace(
     const wal = log ?? (await lstat(`${file}-wal`).catch(absent)) !== undefined;
     const owner = { uid: stat.uid, gid: stat.gid };
     const needed = wal ? ["-wal", "-shm"] : write ? ["-journal"] : [];
-    for (const suffix of needed) await ensure(`${file}${suffix}`, stat.mode & 0o666, owner);
+    for (const suffix of needed) await ensureFile(`${file}${suffix}`, stat.mode & 0o666, owner);
     const companions: string[] = [];
     const identity = [`${stat.dev}:${stat.ino}:${wal}`];
     for (const suffix of ["-wal", "-shm", "-journal"]) {
@@ -86,18 +86,28 @@ async function realFile(connection: SqliteConnection, forbidden: readonly string
   return { file, stat };
 }
 
-async function ensure(path: string, mode: number, owner: SqlitePlace["owner"]): Promise<void> {
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-  const handle = await open(path, flags, mode).catch((error: unknown) => {
-    if (isErrno(error, "EEXIST")) return undefined;
-    throw error;
-  });
-  if (handle === undefined) return;
+/**
+ * Makes an empty file where there is none, in the folder of that real path: the folder's owner may put a link into the way
+ * meanwhile, and the host may be root. Exported for its test.
+ */
+export async function ensureFile(path: string, mode: number, owner: SqlitePlace["owner"]): Promise<void> {
+  const folder = await openRoot(dirname(path));
   try {
-    await handle.chmod(mode);
-    if (process.getuid?.() === 0) await chown(path, owner.uid, owner.gid);
+    if ((await realpath(self(folder))) !== dirname(path)) throw new Error("The folder became another one.");
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+    const handle = await open(below(folder, basename(path)), flags, mode).catch((error: unknown) => {
+      if (isErrno(error, "EEXIST")) return undefined;
+      throw error;
+    });
+    if (handle === undefined) return;
+    try {
+      await handle.chmod(mode);
+      if (process.getuid?.() === 0) await handle.chown(owner.uid, owner.gid);
+    } finally {
+      await handle.close();
+    }
   } finally {
-    await handle.close();
+    await folder.handle.close();
   }
 }
 

@@ -93,9 +93,12 @@ export function createSqliteLink(connection: SqliteConnection, mode: DatabaseMod
   const look = (): Promise<SqlitePlace> => sqlitePlace(connection, { write, log, forbidden: deps.forbidden });
 
   async function once(query: DatabaseQuery, signal: AbortSignal): Promise<DatabaseAnswer | "again"> {
+    // It may have waited, and the connection have become another one meanwhile.
+    if (closed) throw cancelled();
     const before = await look();
     const asked = await childFor(before);
     throwIfAborted(signal);
+    if (closed) throw cancelled();
     try {
       const answer = await asked.ask(query, signal);
       if ("error" in answer) {
@@ -110,7 +113,7 @@ export function createSqliteLink(connection: SqliteConnection, mode: DatabaseMod
       return rows;
     } catch (error) {
       if (asked.ask.over()) await end();
-      throw error;
+      throw closed ? cancelled() : error;
     }
   }
 

@@ -3,9 +3,11 @@ import { once } from "node:events";
 import {
   chmodSync,
   chownSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
+  statSync,
   symlinkSync,
   truncateSync,
   unlinkSync,
@@ -16,6 +18,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { ensureFile } from "../../src/broker/database-place.ts";
 import { planSqlite, spawnSandboxed } from "../../src/isolation/index.ts";
 import { COUNT_FOREVER, SCHEMA, sqliteWorld } from "./database-support.ts";
 import { lackingNote, needsNamespace } from "../support/namespace.ts";
@@ -68,6 +71,36 @@ describe(`the files of SQLite${lackingNote}`, () => {
     await expect(query("app", "INSERT INTO people(name) VALUES ('after') RETURNING name")).resolves.toMatchObject({
       rows: [["after"]],
     });
+  });
+
+  it("runs nothing more on a connection that was closed, neither what runs nor what waits", async () => {
+    const file = made();
+    const { databases } = asPlugin(file.file, "rw");
+    const link = databases.open(connection(file.file), "rw");
+    const { signal } = new AbortController();
+    const asked = [
+      `${COUNT_FOREVER} SELECT count(*) FROM n`,
+      "UPDATE people SET name = 'late'",
+      "DELETE FROM people",
+    ].map((sql) => link.query({ sql, params: [] }, signal));
+    link.close();
+    expect(await Promise.allSettled(asked)).toMatchObject(asked.map(() => ({ reason: { code: "cancelled" } })));
+    expect(file.rows("SELECT count(*) AS n FROM people WHERE name <> 'late'")).toEqual([{ n: 2 }]);
+  });
+
+  it("makes a file beside the database in the folder that was looked at, and over no link that came since", async () => {
+    const { folder } = made();
+    const [elsewhere, link] = [join(folder, "elsewhere"), join(folder, "link")];
+    mkdirSync(elsewhere);
+    symlinkSync(elsewhere, link);
+    const owner = { uid: NOBODY, gid: NOBODY };
+    await expect(ensureFile(join(link, "data.db-wal"), 0o600, owner)).rejects.toThrow();
+    await expect(ensureFile(join(link, "..", "link", "data.db-wal"), 0o600, owner)).rejects.toThrow();
+    expect(readdirSync(elsewhere)).toEqual([]);
+    writeFileSync(join(elsewhere, "secret"), "kept");
+    symlinkSync(join(elsewhere, "secret"), join(folder, "data.db-wal"));
+    await ensureFile(join(folder, "data.db-wal"), 0o666, owner);
+    expect(statSync(join(elsewhere, "secret")).uid).toBe(process.getuid?.());
   });
 
   it("goes on with a new process when one is killed in the middle", async () => {
