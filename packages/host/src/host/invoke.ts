@@ -119,7 +119,8 @@ async function run(deps: InvokeDeps, call: Call): Promise<unknown> {
   }
   call.level = process.level;
 
-  // From here to the call nothing waits, so that what is decided now is what is executed.
+  // From here to the call nothing waits, so that what is decided now is what is executed, for one who still may ask.
+  deps.gate.admit(caller);
   const route = decideAgain(deps, call, decided, input);
   if (isExpired(deps, route)) return deps.expired(route.plugin);
   if (route !== decided && !sameGuards(decided, route)) throw changedMeanwhile(route);
