@@ -50,7 +50,7 @@ export interface LearnAnswer {
   readonly agents: number;
   /** Declared tools that were not called: what they need was not seen. */
   readonly neverCalled: readonly string[];
-  /** There was more than is read at once: the oldest was looked at. */
+  /** There was more than is read at once, or is told apart: the oldest was looked at. */
   readonly truncated: boolean;
   readonly confidence: "none" | "low" | "some" | "good";
   readonly permissions: readonly LearnedPermission[];

@@ -33,6 +33,8 @@ export interface Observation {
 
 /** Different things that are told apart. What else a plugin did counts for the whole host, or not at all. */
 const MOST_DIFFERENT = 5_000;
+/** Different refusals, counted by themselves: what a plugin only wished for takes no room from what it did, and no time. */
+const MOST_REFUSED = 1_000;
 const PORTS = { https: 443, http: 80, wss: 443, ws: 80 } as const;
 const WRITES = new Set(["write", "remove", "mkdir"]);
 const READS = new Set(["read", "list", "stat"]);
@@ -43,6 +45,8 @@ const WITHOUT_PERMISSION = new Set(["kv", "broker"]);
 /** Adds up broker actions, equal ones together. */
 export function createObserver() {
   const found = new Map<string, { -readonly [Key in keyof Observation]: Observation[Key] }>();
+  let refusals = 0;
+  let incomplete = false;
 
   const count = (what: Observed, event: StoredAuditEvent): void => {
     const refused = event.decision === "deny" ? (event.reason ?? "denied") : undefined;
@@ -53,11 +57,17 @@ export function createObserver() {
       known.last = Math.max(known.last, event.time);
       return;
     }
-    if (found.size >= MOST_DIFFERENT && what.kind !== "unreadable") {
-      const rough = roughly(what);
-      if (rough !== undefined) count(rough, event);
+    if (refused !== undefined && refusals >= MOST_REFUSED) {
+      incomplete = true;
       return;
     }
+    if (refused === undefined && found.size - refusals >= MOST_DIFFERENT && what.kind !== "unreadable") {
+      const rough = roughly(what);
+      if (rough === undefined) incomplete = true;
+      else count(rough, event);
+      return;
+    }
+    if (refused !== undefined) refusals++;
     const shown = [event.capability === "network" ? methodOf(event) : (event.method ?? ""), event.target ?? ""];
     found.set(key, {
       what,
@@ -80,6 +90,8 @@ export function createObserver() {
         for (const name of secretsOf(event)) count({ kind: "secret", name, origin: httpOrigin(what.wish) }, event);
     },
     observations: (): readonly Observation[] => [...found.values()],
+    /** Whether something was left out for being one thing too many. */
+    incomplete: (): boolean => incomplete,
   };
 }
 

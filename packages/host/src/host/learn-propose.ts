@@ -40,6 +40,9 @@ interface Asked {
 /** Contributions ask for these; they do not stand under `permissions`. */
 const OF_CONTRIBUTIONS: ReadonlySet<string> = new Set(["tools", "hooks"]);
 
+/** Of what was refused, what was wanted most; a manifest takes 64 entries of a kind, and a person reads fewer. */
+const MOST_ADDITIONS = 32;
+
 /** What was used of what is asked, and the least that would have been enough. Pure. */
 export function propose({ requests, granted, observations, includeRefused }: ProposalInput): Proposal {
   const asked = requests
@@ -187,8 +190,10 @@ function additionsOf(refusals: readonly Observation[], held: readonly Scope[]): 
   }
   // What has no narrow form is not proposed in a wide one: these are a plugin's wishes, which nobody has agreed to.
   return [...groups.values()]
+    .toSorted((a, b) => usesOf(b.used).uses - usesOf(a.used).uses)
     .flatMap(({ scope, used }) => narrowed(scope, used) ?? [])
-    .filter((scope) => scope.capability !== "network" || !scope.paths.includes("/**"));
+    .filter((scope) => scope.capability !== "network" || !scope.paths.includes("/**"))
+    .slice(0, MOST_ADDITIONS);
 }
 
 /** The widest scope of its kind that could be asked for; `narrowed` makes it as narrow as the wishes. */

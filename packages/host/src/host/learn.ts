@@ -36,6 +36,7 @@ export async function learn(deps: LearnDeps, id: string, request: LearnRequest =
     });
     truncated ||= !all;
   }
+  truncated ||= observer.incomplete();
   const observations = observer.observations();
   const granted = deps.grantOf(record)?.scopes ?? [];
   const includeRefused = request.includeRefused === true;

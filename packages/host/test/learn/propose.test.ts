@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseScopeArgument, type Scope } from "../../src/capability/index.ts";
 import { approveArguments } from "../../src/host/learn-manifest.ts";
+import { createObserver } from "../../src/host/learn-observe.ts";
 import { narrowedGrants } from "../../src/host/learn-propose.ts";
 import { action, denied, file, learnt, observe, requestsOf, scopesIn, went } from "./support.ts";
 
@@ -292,6 +293,23 @@ describe("what was refused", () => {
       ["permission_denied", false],
       ["permission_denied", true],
     ]);
+  });
+
+  it("takes no room from what was used, and not much of anybody's time", () => {
+    const wishes = Array.from({ length: 6_000 }, (_, n) => went("GET", `https://h${n}.example.com/x`, denied));
+    const often = went("GET", "https://h900.example.com/x", denied);
+    const used = action({ capability: "database", method: "select", target: "books" });
+    const asked = "permissions: { database: [{ connection: books, mode: r }] }";
+    const result = learnt(asked, [...wishes, often, used], { includeRefused: true });
+    expect(result.permissions[0]).toMatchObject({ capability: "database", change: "keep", uses: 1 });
+    expect(result.refused).toHaveLength(1_000);
+    expect(result.refused[0]).toMatchObject({ wish: "GET https://h900.example.com/x", included: true });
+    expect(result.refused.filter(({ included }) => included)).toHaveLength(32);
+    const observer = createObserver();
+    for (const wish of wishes.slice(0, 1_000)) observer.add(wish);
+    expect(observer.incomplete()).toBe(false);
+    for (const wish of wishes) observer.add(wish);
+    expect(observer.incomplete()).toBe(true);
   });
 
   it("is never proposed wider than it was wanted", () => {
