@@ -50,7 +50,7 @@ const BEYOND_ROWS_FUNCTIONS = [
   "pg_create_restore_point",
   "pg_hba_file_rules",
 ];
-/** Extensions whose functions leave the database. */
+/** Extensions whose functions leave the database, in whatever schema they are. */
 const LEAVING = [
   "dblink",
   "http",
@@ -126,7 +126,7 @@ export async function checkRole(query: RoleQuery, mode: DatabaseMode): Promise<R
         JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace JOIN pg_catalog.pg_language l ON l.oid = p.prolang
         LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
         LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid, (${ROLES}) r
-        WHERE ${USER_SCHEMA} AND (e.extname = ANY ($1::text[]) OR (NOT l.lanpltrusted AND l.lanname NOT IN ('c', 'internal')))
+        WHERE (e.extname = ANY ($1::text[]) OR (${USER_SCHEMA} AND NOT l.lanpltrusted AND l.lanname NOT IN ('c', 'internal')))
         AND pg_catalog.has_function_privilege(r.oid, p.oid, 'EXECUTE') AND pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE') LIMIT 6`,
       [array(LEAVING)],
     ),

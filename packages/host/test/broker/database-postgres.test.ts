@@ -318,6 +318,7 @@ describe("PostgreSQL", () => {
       ["ALTER ROLE growing CREATEROLE", "ALTER ROLE growing NOCREATEROLE", /rights over the server/],
       ["ALTER ROLE growing SUPERUSER", "ALTER ROLE growing NOSUPERUSER", /rights over the server/],
       ["CREATE EXTENSION dblink", "DROP EXTENSION dblink", /leave the database.*dblink/],
+      ["CREATE EXTENSION dblink SCHEMA pg_catalog", "DROP EXTENSION dblink", /leave the database.*dblink/],
       [
         "CREATE FUNCTION wipe() RETURNS void LANGUAGE sql SECURITY DEFINER AS 'DELETE FROM people'",
         "DROP FUNCTION wipe()",
