@@ -78,7 +78,8 @@ export function createLog(deps: LogDeps): (method: string, params: unknown, cont
   const escaped = (value: unknown): unknown => {
     if (typeof value === "string") return shown(value, LOG_LIMITS.fieldsCharacters);
     if (Array.isArray(value)) return value.map(escaped);
-    if (typeof value !== "object" || value === null) return value;
+    // A number may be a secret, too.
+    if (typeof value !== "object" || value === null) return deps.redactor.redactJson(value);
     return Object.fromEntries(Object.entries(value).map(([key, member]) => [shown(key, 200), escaped(member)]));
   };
 

@@ -73,6 +73,12 @@ describe("log and progress", () => {
     ]);
   });
 
+  it("finds a secret of digits in numbers as well", () => {
+    const { session, lines } = bench({ vault: { PIN: { value: "47110815", origins: [] } } });
+    session.notify("log", line("here", { fields: { pin: 47110815, list: [47110815, 7] } }), null);
+    expect(lines[0]?.fields).toEqual({ pin: "[secret PIN]", list: ["[secret PIN]", 7] });
+  });
+
   it("drops a flood and says how much, and drops what is malformed [S1-13]", () => {
     let now = 0;
     const { session, lines } = bench({ clock: { now: () => 0, monotonic: () => now } });
