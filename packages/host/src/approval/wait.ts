@@ -17,7 +17,7 @@ export interface Waiting {
 }
 
 /** An hour. */
-export const MOST_WAIT_MS = 60 * 60 * 1000;
+const MOST_WAIT_MS = 60 * 60 * 1000;
 const MOST_HELD = 256;
 
 export function createWaiting(deps: {

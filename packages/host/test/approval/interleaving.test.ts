@@ -313,8 +313,14 @@ describe("approve, deny, expire, cancel, withdraw and execute in every order", (
     ["execute", "execute", "expire"],
     ["execute", "withdraw", "expire"],
     ["execute", "execute", "execute"],
-  ] as const)("%s, %s and %s of a yes to one call, and of one to two", async (...names) => {
+  ] as const)("%s, %s and %s of a yes to one call", async (...names) => {
     expect(await everyOrder(GIVEN, names)).toBeGreaterThan(50);
+  });
+
+  it.each([
+    ["execute", "execute", "execute"],
+    ["execute", "execute", "withdraw"],
+  ] as const)("%s, %s and %s of a yes to two calls", async (...names) => {
     expect(await everyOrder({ state: "approved", uses: 2 }, names)).toBeGreaterThan(50);
   });
 });
