@@ -101,16 +101,16 @@ for (const count of [10, 1000]) {
 
 const secrets = secretsOf(10);
 console.log("  the whole gate, 10 secrets");
-for (const [what, output, options] of [
-  ["1 MB", value, {}],
-  ["an echo of 100 bytes", echo, { times: SMALL }],
+for (const { what, output, options } of [
+  { what: "1 MB", output: value, options: {} },
+  { what: "an echo of 100 bytes", output: echo, options: { times: SMALL } },
 ]) {
   const digest = () => createHash("sha256").update(canonicalJson(output)).digest("hex");
   const peer = times(digest, options).map((ms) => ms * 1000);
   show(`peer: canonical JSON and digest, ${what}`, peer, "µs");
-  for (const [how, gate] of [
-    ["the gate", gateOf(secrets, true)],
-    ["without a look for credentials", gateOf(secrets, false)],
+  for (const { how, gate } of [
+    { how: "the gate", gate: gateOf(secrets, true) },
+    { how: "without a look for credentials", gate: gateOf(secrets, false) },
   ]) {
     const seen = times(() => gate.accept(route, { output, bytes: 1 }), options).map((ms) => ms * 1000);
     show(`${how}, ${what}`, seen, "µs", peer);

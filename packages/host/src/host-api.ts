@@ -5,13 +5,7 @@ import type { DatabasesApi } from "./host-api/databases.ts";
 import type { InvokeAnswer, InvokeRequest, PluginNote, ToolsApi } from "./host-api/calls.ts";
 import type { CommandsApi, RoutesApi } from "./host-api/entrances.ts";
 import type { ApprovalsApi } from "./host-api/approvals.ts";
-import type {
-  DoctorReport,
-  HostStats,
-  Operator,
-  OperatorsApi,
-  SecretsApi,
-} from "./host-api/operate.ts";
+import type { DoctorReport, HostStats, Operator, OperatorsApi, SecretsApi } from "./host-api/operate.ts";
 import type { PluginsApi } from "./host-api/plugins.ts";
 import type { PolicyApi } from "./host-api/policy.ts";
 import type { RegistriesApi } from "./host-api/registries.ts";
@@ -49,18 +43,19 @@ export interface Host {
 }
 
 export { OPERATOR_SCOPES } from "./host-api/agents.ts";
-export type {
-  AgentsApi,
-  AgentView,
-  OperatorScope,
-  TokenRequest,
-  TokensApi,
-  TokenView,
-} from "./host-api/agents.ts";
+export type { AgentsApi, AgentView, OperatorScope, TokenRequest, TokensApi, TokenView } from "./host-api/agents.ts";
 export type { DatabaseCheckView, DatabasesApi, DatabaseView } from "./host-api/databases.ts";
 export type { ConfigField, ConfigForm } from "./host-api/config.ts";
 export type { BackupAnswer, BackupRequest, RestoreAnswer, RestoreRequest } from "./host-api/backup.ts";
-export type { ContentMark, InvokeAnswer, InvokeRequest, OutputChanges, PluginNote, ToolSummary, ToolsApi } from "./host-api/calls.ts";
+export type {
+  ContentMark,
+  InvokeAnswer,
+  InvokeRequest,
+  OutputChanges,
+  PluginNote,
+  ToolSummary,
+  ToolsApi,
+} from "./host-api/calls.ts";
 export type { CommandRun, CommandsApi, CommandSummary, RouteCall, RoutesApi } from "./host-api/entrances.ts";
 export type {
   ApprovalChange,

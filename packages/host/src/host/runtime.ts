@@ -182,11 +182,6 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
     if (isLive(live.state)) await catalog.move(live, "failed", move);
   }
 
-  /** What people see as the last error: the cause too, which is often in the plugin's own words. */
-  function described({ message, detail }: SallyportError): string {
-    return detail === undefined || detail === "" ? message : displayLine(`${message} ${detail}`, 1000);
-  }
-
   function judge(slot: Slot): void {
     if (!closing) hold(slot, judgeHealth(catalog, slot));
   }
@@ -368,6 +363,11 @@ export function createRuntime(deps: RuntimeDeps): Runtime {
       if (failed) throw failed.reason;
     },
   };
+}
+
+/** What people see as the last error: the cause too, which is often in the plugin's own words. */
+function described({ message, detail }: SallyportError): string {
+  return detail === undefined || detail === "" ? message : displayLine(`${message} ${detail}`, 1000);
 }
 
 /** Whether a process that starts now adds to those of a plugin that runs. */

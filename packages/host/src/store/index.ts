@@ -15,7 +15,7 @@ export { openDatabase, type OpenDatabaseOptions } from "./open.ts";
 export { loadOrCreateSigningKey } from "./signing-key.ts";
 export { deleteAgent, listAgents, saveAgent } from "./repositories/agents.ts";
 export { deleteAllowed, listAllowed, saveAllowed } from "./repositories/allow-list.ts";
-export { APPROVAL_EDGES, APPROVAL_STATES, type ApprovalState } from "./repositories/approval-states.ts";
+export { APPROVAL_EDGES, type ApprovalState } from "./repositories/approval-states.ts";
 export {
   type ApprovalDecision,
   type ApprovalEnd,

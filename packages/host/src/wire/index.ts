@@ -44,11 +44,7 @@ export type {
   TrustAnswer,
   VerifyAnswerBody,
 } from "./answers.ts";
-export {
-  type ConfigFieldAnswer,
-  type ConfigFormAnswer,
-  configFormAnswer,
-} from "./config-answers.ts";
+export { type ConfigFieldAnswer, type ConfigFormAnswer, configFormAnswer } from "./config-answers.ts";
 export {
   APPROVAL_STATES,
   type ApprovalAnswer,
