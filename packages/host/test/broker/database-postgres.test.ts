@@ -318,7 +318,12 @@ describe("PostgreSQL", () => {
       ["ALTER ROLE growing CREATEROLE", "ALTER ROLE growing NOCREATEROLE", /rights over the server/],
       ["ALTER ROLE growing SUPERUSER", "ALTER ROLE growing NOSUPERUSER", /rights over the server/],
       ["CREATE EXTENSION dblink", "DROP EXTENSION dblink", /leave the database.*dblink/],
-      ["CREATE EXTENSION dblink SCHEMA pg_catalog", "DROP EXTENSION dblink", /leave the database.*dblink/],
+      [
+        `CREATE EXTENSION dblink; ALTER FUNCTION dblink(text) SET SCHEMA pg_catalog;
+          REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC`,
+        "DROP EXTENSION dblink",
+        /leave the database.*dblink/,
+      ],
       [
         "CREATE FUNCTION wipe() RETURNS void LANGUAGE sql SECURITY DEFINER AS 'DELETE FROM people'",
         "DROP FUNCTION wipe()",
