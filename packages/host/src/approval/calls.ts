@@ -38,10 +38,7 @@ export function createCallApprovals(deps: ApprovalDeps): CallApprovals {
   const request = createFiling(deps);
 
   async function candidates(binding: CallBinding, id: string | undefined): Promise<readonly StoredApproval[]> {
-    if (id !== undefined) {
-      const approval = await findApproval(db, id);
-      if (approval && isAbout(approval, binding)) return [approval];
-    }
+    const named = id === undefined ? null : await findApproval(db, id);
     const { tool, caller, inputDigest } = binding;
     const found = await approvalsForCall(db, {
       tool,
@@ -49,7 +46,9 @@ export function createCallApprovals(deps: ApprovalDeps): CallApprovals {
       inputDigest,
       deniedAfter: clock.now() - DENIED_MS,
     });
-    return found.filter((approval) => isAbout(approval, binding));
+    // Naming one comes first, and hides nothing: a no to this very call counts whatever the caller names.
+    const all = named === null ? found : [named, ...found];
+    return all.filter((approval) => isAbout(approval, binding));
   }
 
   return {

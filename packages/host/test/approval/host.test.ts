@@ -116,6 +116,14 @@ describe("what an operator is asked", () => {
   it("is not asked again at once after a no", async () => {
     const id = await asked({ test: "no" });
     await host.approvals.deny(OPERATOR, id, "not on a Sunday");
+    // Naming another request changes nothing about the no.
+    const used = await asked({ test: "no, but" });
+    await host.approvals.approve(OPERATOR, used);
+    expect(await note({ test: "no, but" })).toMatchObject({ success: true });
+    for (const approvalId of [id, used]) {
+      const again = { tool: "clerk__note", input: { test: "no" }, approvalId };
+      expect(await host.invoke(AGENT, again)).toMatchObject({ code: "policy_denied" });
+    }
     for (let tries = 0; tries < 3; tries++)
       expect(await note({ test: "no" })).toMatchObject({ code: "policy_denied", detail: "not on a Sunday" });
     clock.wall += 6 * 60_000;
