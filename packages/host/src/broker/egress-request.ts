@@ -3,7 +3,7 @@ import { Readable } from "node:stream";
 import type { Wish } from "../capability/index.ts";
 import { displayLine, PolicyViolationError, SallyportError } from "../kernel/index.ts";
 import type { EgressDeps, Passage } from "./egress.ts";
-import { refusalText } from "./egress-tunnel.ts";
+import { cutOff, refusalText } from "./egress-tunnel.ts";
 import { requestHeaders, responseHeaders } from "./headers.ts";
 import { networkFailure } from "./network-failure.ts";
 import { narrowReach } from "./reach.ts";
@@ -25,6 +25,7 @@ export async function forwardRequest(
   let bytes = 0;
   let status: number | undefined;
   let failure: SallyportError | undefined;
+  let isAsked = false;
   try {
     if (signal.aborted) throw signal.reason;
     const target = absoluteTarget(request, deps.limits.urlBytes);
@@ -34,9 +35,9 @@ export async function forwardRequest(
     if (!deps.rate.take()) throw new SallyportError("limit_exceeded", "The plugin makes too many requests.");
     const headers = requestHeaders(pairs(request.rawHeaders), deps.limits.requestHeaderBytes);
     const addresses = await deps.gate.addressesOf(target, wish, signal);
-    const answer = await (
-      await deps.transport.to(target, addresses)
-    ).request({
+    const server = await deps.transport.to(target, addresses);
+    isAsked = true;
+    const answer = await server.request({
       path: `${target.path}${target.query}`,
       method,
       headers: headers.flat(),
@@ -56,6 +57,8 @@ export async function forwardRequest(
     response.end();
   } catch (error) {
     failure = error instanceof SallyportError ? error : networkFailure(error, signal);
+    // From there on the server may have it all.
+    if (isAsked && failure.category === "denied") failure = cutOff(failure) ?? failure;
     if (response.headersSent) request.socket.destroy();
     else request.socket.end(refusalText(failure));
   }

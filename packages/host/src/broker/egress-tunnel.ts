@@ -115,15 +115,19 @@ function carry(
       client.destroy();
       server.destroy();
     };
-    const onAbort = (): void => {
-      const why: unknown = signal.reason;
-      end(why instanceof SallyportError && why.code !== "cancelled" ? why : undefined);
-    };
-    const closed = (): void => {
-      if (--open > 0) return end();
+    const settle = (): void => {
       signal.removeEventListener("abort", onAbort);
       if (cut === undefined) resolve();
       else reject(cut);
+    };
+    // Said at once: what its call reached has to be known before the call has ended.
+    const onAbort = (): void => {
+      end(cutOff(signal.reason));
+      settle();
+    };
+    const closed = (): void => {
+      if (--open > 0) return end();
+      settle();
     };
     const move = (chunk: Buffer, way: "up" | "down"): void => {
       if (way === "up" && tls && totals.up === 0 && chunk[0] !== TLS_HANDSHAKE) return end(notTls());
@@ -145,6 +149,12 @@ function carry(
     client.on("data", (chunk: Buffer) => move(chunk, "up"));
     server.on("data", (chunk: Buffer) => move(chunk, "down"));
   });
+}
+
+/** Of what was let through and then cut: the end of a call refuses nothing that was done. `undefined`: the program ended it itself. */
+export function cutOff(reason: unknown): SallyportError | undefined {
+  if (reason instanceof SallyportError && reason.code === "cancelled") return undefined;
+  return new SallyportError("cancelled", "The call was over, or its time on the network.");
 }
 
 function notTls(): PolicyViolationError {
