@@ -171,6 +171,10 @@ function isByTimeAlone({ because }: CompiledRule): boolean {
   return because.length === 1 && because[0] === "time";
 }
 
+function isFlow({ rule }: CompiledRule): boolean {
+  return rule.after !== undefined;
+}
+
 /** The one place where decisions are put together. */
 function combine(rules: readonly CompiledRule[], byDefault: PolicyDecision, answerOf: Answers): PolicyDecision {
   let asks: Match | undefined;
@@ -188,7 +192,8 @@ function combine(rules: readonly CompiledRule[], byDefault: PolicyDecision, answ
       if (decision === "require_approval") temporary.asks ??= match;
       else if (sure) temporary.allows ??= match;
     } else if (decision === "require_approval") {
-      if (sure) asks ??= match;
+      // What asks because of what was done before is the question to answer: a yes to any other rule is none to it.
+      if (sure && (asks === undefined || (isFlow(rule) && !isFlow(asks.rule)))) asks = match;
       else mayAsk ??= match;
     } else if (sure) allows ??= match;
   }

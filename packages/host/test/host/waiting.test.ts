@@ -188,6 +188,15 @@ describe("a call that waits for its plugin", () => {
     expect(b.events).toMatchObject([{ outcome: "not_started", approval: "apr_1" }]);
   });
 
+  it("and was approved does not run when it asks by now because of what its agent did", async () => {
+    const flow: PolicyRule = { id: "flow", after: { plugin: "crm", withinMs: 500 }, decision: "require_approval" };
+    const b = held({ rules: [{ id: "ask", decision: "require_approval" }, flow] });
+    const crm = { plugin: "crm", tool: "crm__find", effect: "read", call: "call_1", time: 1000 } as const;
+    const change = () => b.flow.note({ ...crm, agent: AGENT.agent });
+    expect(await whileWaking(b, change)).toMatchObject({ code: "conflict" });
+    expect(b.events).toMatchObject([{ outcome: "not_started", rule: "flow", data: { after: ["call_1"] } }]);
+  });
+
   it("runs with what was checked, whatever its caller does to the input meanwhile", async () => {
     const b = held();
     const input: { list: number[]; text: string } = { list: [1], text: "checked" };
