@@ -296,7 +296,7 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
     actor: "host",
     data: { version: VERSION },
   });
-  await noteRollback(parts, parts.vaultRollback);
+  await noteRollback(parts, parts.vaultRollback());
   await settleAfterStart(catalog, state.config);
   await refuseRevoked(pluginsDeps, HOST_ACTOR);
   await takeBackUnfinished(pluginsDeps, { name: HOST_ACTOR }).catch(options.onDefect);

@@ -5,6 +5,7 @@ import { checkCommand, type Interpreters } from "../isolation/index.ts";
 import type { ConfigState } from "./config-state.ts";
 import { examine, type DoctorSources } from "./doctor.ts";
 import type { HomeParts } from "./parts.ts";
+import { noteRollback } from "./secrets.ts";
 
 export interface DoctorParts extends Pick<
   DoctorSources["plugins"],
@@ -21,11 +22,12 @@ export interface DoctorParts extends Pick<
 
 /** Looks at an open home, as it is when it is asked. */
 export function openDoctor(parts: HomeParts, given: DoctorParts): () => Promise<DoctorReport> {
-  const { probe, audit, vault, vaultRollback } = parts;
+  const { probe, audit, vault } = parts;
   const { state, catalog, verifyStored, passGates, runsAt, isSigned } = given;
   return async () => {
     // A vault that was mended is opened by asking whether it is.
-    await parts.retryVault(state.config.secrets.key);
+    const older = await parts.retryVault(state.config.secrets.key);
+    if (audit.healthy) await noteRollback(parts, older);
     return examine({
       probe: probe.report,
       interpreters: given.interpreters,
@@ -46,7 +48,7 @@ export function openDoctor(parts: HomeParts, given: DoctorParts): () => Promise<
       passphraseSet: given.operators.passphraseSet,
       sealsOn: given.sealsOn,
       vault,
-      vaultRollback,
+      vaultRollback: parts.vaultRollback(),
       databases: given.databases,
       policy: await given.policy.check(),
     });

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { createTurns } from "../catalog/index.ts";
 import { type Clock, SallyportError } from "../kernel/index.ts";
 import {
   closedVault,
@@ -41,9 +42,10 @@ export interface VaultRollback {
 
 export interface HomeVault {
   readonly vault: Vault;
-  readonly rollback: VaultRollback | undefined;
-  /** Tries again to open a vault that could not be opened; does nothing with one that is open. */
-  retryVault(source: KeySource | undefined): Promise<void>;
+  /** What was seen since the host started. */
+  rollback(): VaultRollback | undefined;
+  /** Tries again to open a vault that could not be opened, and tells when it is an older copy; does nothing with one that is open. */
+  retryVault(source: KeySource | undefined): Promise<VaultRollback | undefined>;
 }
 
 /** How often the vault was changed when this home last saw it. */
@@ -52,18 +54,28 @@ const REVISION = "vault.revision";
 /** The vault of a home. When it cannot be opened, the host works without: whatever needs a secret is refused with the reason. */
 export async function openHomeVault(options: HomeVaultOptions): Promise<HomeVault> {
   const { settings } = options;
-  const seen = Number((await settings.get(REVISION)) ?? "0");
+  let rollback: VaultRollback | undefined;
+  const look = async ({ state }: Vault): Promise<VaultRollback | undefined> => {
+    const seen = Number((await settings.get(REVISION)) ?? "0");
+    if (state === undefined || state.revision === seen) return undefined;
+    await note(settings, state);
+    return state.revision < seen ? { found: state.revision, seen } : undefined;
+  };
   let vault = await opened(options);
-  const { state } = vault;
-  if (state !== undefined && state.revision !== seen) await note(settings, state);
+  rollback = await look(vault);
+  // Two at once would both make a key where there is none, and one of them would be lost.
+  const inTurn = createTurns();
   return {
     vault: inPlaceOf(() => vault),
-    rollback: state !== undefined && state.revision < seen ? { found: state.revision, seen } : undefined,
-    async retryVault(source) {
-      if (vault.problem === undefined) return;
-      const next = await opened({ ...options, source });
-      if (vault.problem !== undefined) vault = next;
-    },
+    rollback: () => rollback,
+    retryVault: (source) =>
+      inTurn("vault", async () => {
+        if (vault.problem === undefined) return undefined;
+        vault = await opened({ ...options, source });
+        const found = await look(vault);
+        rollback = found ?? rollback;
+        return found;
+      }),
   };
 }
 

@@ -17,7 +17,7 @@ import {
   loadOrCreateSigningKey,
   openDatabase,
 } from "../store/index.ts";
-import { type HomeVault, openHomeVault, type VaultEnvironment, type VaultRollback } from "./open-vault.ts";
+import { type HomeVault, openHomeVault, type VaultEnvironment } from "./open-vault.ts";
 
 export interface HostOverrides {
   /** Name resolution, connections, trusted certificate authorities and limits of the broker. */
@@ -43,7 +43,7 @@ export interface HomeParts {
   readonly audit: OwnedAuditLog;
   readonly catalog: Catalog;
   readonly vault: Vault;
-  readonly vaultRollback: VaultRollback | undefined;
+  readonly vaultRollback: HomeVault["rollback"];
   readonly retryVault: HomeVault["retryVault"];
   readonly store: ContentStore;
   readonly storePath: string;

@@ -119,7 +119,9 @@ export async function readPrivate(path: string): Promise<Buffer | undefined> {
       "It must be a regular file of the user's own with mode 0600.",
     );
   }
-  return readFile(path);
+  return readFile(path).catch((error: unknown) => {
+    throw unavailable("The vault cannot be read.", "The file system refused.", error);
+  });
 }
 
 /** Replaces a file at once and durably, mode 0600: there is the old content or the new, never a part. */

@@ -34,12 +34,16 @@ export function keyInFile(file: string): KeyPlace {
     current: () => readKey(file),
     other: () => readKey(waiting),
     prepare: (key) => writePrivate(waiting, Buffer.from(`${key.toString("hex")}\n`)),
-    promote: () => rename(waiting, file),
+    promote: () => rename(waiting, file).catch(unwritable),
     discard: () =>
       unlink(waiting).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== "ENOENT") throw error;
+        if (error.code !== "ENOENT") unwritable(error);
       }),
   };
+}
+
+function unwritable(cause: unknown): never {
+  throw unavailable("The vault's key cannot be written.", "The file system refused.", cause);
 }
 
 /** Text of `SALLYPORT_VAULT_KEY` and `SALLYPORT_VAULT_KEY_PREVIOUS`. */

@@ -182,6 +182,9 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
     rotateKey: () =>
       inTurn(async () => {
         const next = newKey();
+        // What a change left waiting that could not be brought to its end may be the only copy of the key in force.
+        const waiting = await place.other();
+        if (waiting !== undefined && keyId(waiting) === keyId(key)) await place.promote();
         await place.prepare(next);
         await write(entries, next);
         // From here on only the new key opens the vault; should this fail, the next start does it.

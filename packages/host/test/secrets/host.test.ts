@@ -142,6 +142,33 @@ describe("a vault that is not as it was", () => {
     await call("user__ask", { url: `${server.origin}/data` });
     expect(lastKey()).toBe(SECOND);
   });
+
+  it("shows that it is an older copy also when it is opened while the host runs", async () => {
+    await cp(vault(), `${vault()}.old`);
+    await host.secrets.set(OPERATOR, "OTHER", "other-value-11", [server.origin]);
+    await host.close();
+    await writeFile(vault(), "damaged", { mode: 0o600 });
+    host = await home.open();
+    expect(await doctorSays()).toMatchObject({ ok: false, detail: expect.stringContaining("cannot be opened") });
+    const before = (await host.audit.query({ type: "vault.rolled_back" })).length;
+    await cp(`${vault()}.old`, vault());
+    await rm(`${vault()}.old`);
+    expect(await doctorSays()).toMatchObject({ ok: false, detail: expect.stringContaining("an older copy") });
+    expect(await host.audit.query({ type: "vault.rolled_back" })).toHaveLength(before + 1);
+  });
+
+  it("is begun anew only once when two ask for it, so that its key is the one that is kept", async () => {
+    await host.close();
+    await writeFile(vault(), "damaged", { mode: 0o600 });
+    host = await home.open();
+    await rm(vault());
+    await rm(join(home.path, "keys", "vault.key"));
+    await Promise.all([doctorSays(), doctorSays()]);
+    await host.secrets.set(OPERATOR, "KEY", SECOND, [server.origin]);
+    await host.close();
+    host = await home.open();
+    expect(await host.secrets.list()).toMatchObject([{ name: "KEY" }]);
+  });
 });
 
 describe("a vault whose key is to be in the system's keyring", () => {

@@ -83,6 +83,25 @@ describe("a new key for the vault", () => {
     expect((await open()).state).toEqual(again.state);
   });
 
+  it("holds every value after a change that did not end was followed by one that crashed", async () => {
+    const will = { promote: true, prepare: true };
+    const place: KeyPlace = {
+      ...inFile(),
+      promote: () => (will.promote ? inFile().promote() : Promise.reject(new Error("no room"))),
+      async prepare(key) {
+        await inFile().prepare(key);
+        if (!will.prepare) throw new Error("killed");
+      },
+    };
+    const vault = await open(place);
+    await vault.set("KEY", "the value", ORIGIN);
+    will.promote = false;
+    await expect(vault.rotateKey()).rejects.toThrow("no room");
+    Object.assign(will, { promote: true, prepare: false });
+    await expect(vault.rotateKey()).rejects.toThrow("killed");
+    expect((await open()).use("KEY")?.value).toBe("the value");
+  });
+
   it("leaves nothing of a change that did not come in between a copy of vault and key", async () => {
     const vault = await open();
     await vault.set("KEY", "the value", ORIGIN);
