@@ -177,6 +177,7 @@ function createSession(
   const database = createDatabase({
     reach,
     databases: deps.databases,
+    redactText: (text) => deps.redactor.redactText(text),
     report: (context, action, error) => report(context, { capability: "database", ...action }, error),
   });
   const operations = new Map<string, Operation>(

@@ -36,7 +36,7 @@ export interface DatabaseReport {
   readonly bytes: number;
   /** The password that the host logged in with. */
   readonly secrets?: readonly string[];
-  /** Rows that came back and rows that it changed; sha256 of the statement's text, which may hold values. */
+  /** Rows that came back and rows that it changed; sha256 of the statement's text, which may hold values, as it is when redacted. */
   readonly data?: { readonly statement: string; readonly rows?: number; readonly changes?: number };
 }
 
@@ -44,6 +44,8 @@ export interface DatabaseOperationDeps {
   readonly reach: Reach;
   /** Absent: no connection has a name. */
   readonly databases: Databases | undefined;
+  /** Removes known secret values. */
+  redactText(text: string): string;
   report(context: CallContext, report: DatabaseReport, error?: unknown): void;
 }
 
@@ -77,7 +79,7 @@ export function createDatabase(deps: DatabaseOperationDeps): DatabaseOperations 
           const connection = databases?.find(name);
           if (databases === undefined || connection === undefined) throw unknown(name);
           const bytes = checkSize(sql, params, databases.limits);
-          const statement = sha256(sql);
+          const statement = sha256(deps.redactText(sql));
           const password = connection.kind === "postgres" ? connection.passwordSecret : undefined;
           report = { ...report, bytes, data: { statement }, ...(password !== undefined && { secrets: [password] }) };
           report = { ...report, method: statementKind(sql, connection.kind) };

@@ -222,6 +222,14 @@ describe(`SQLite${lackingNote}`, () => {
     expect(JSON.stringify(actions)).not.toMatch(/Ada|Alan/);
   });
 
+  it("gives no digest to try secrets against", async () => {
+    const vault = { KEY: { value: "a secret in a statement", origins: [] } };
+    const { query, actions } = asPlugin(made().file, "r", { vault });
+    await query("app", "SELECT 'a secret in a statement'");
+    await query("app", "SELECT '[secret KEY]'");
+    expect(actions[0]?.data?.["statement"]).toBe(actions[1]?.data?.["statement"]);
+  });
+
   it("bounds statements, parameters and the queue", async () => {
     const { query } = asPlugin(made().file, "r", { limits: { sqlBytes: 100, params: 2, paramBytes: 50, waiting: 1 } });
     await expect(query("app", `SELECT '${"x".repeat(100)}'`)).rejects.toMatchObject({ code: "limit_exceeded" });
