@@ -22,7 +22,7 @@ export interface OutputGate extends Redactor {
   accept(route: CallRoute, answer: ToolAnswer): AcceptedOutput;
   /** The words of a failure, which may be the plugin's; each at most 2000 characters. */
   words(message: string, detail: string | undefined): { readonly message: string; readonly detail?: string };
-  /** An error whose words may be the plugin's: the same with clean words. */
+  /** An error whose words, and whose data, may be the plugin's: the same with clean ones. */
   error(error: SallyportError): SallyportError;
 }
 
@@ -43,6 +43,14 @@ export function createOutputGate({ redactor, credentials, masks }: OutputGateDep
     const redacted = redactor.redactText(text);
     return masks() ? credentials.mask(redacted) : redacted;
   };
+  const cleanJson = (value: unknown): unknown => {
+    const redacted = redactor.redactJson(value);
+    return masks() ? credentials.maskJson(redacted) : redacted;
+  };
+  const cleanData = (data: SallyportError["data"]): SallyportError["data"] => {
+    const entries = Object.entries(data).map(([key, value]): [string, unknown] => [key, visibleJson(cleanJson(value))]);
+    return entries.every(([key, value]) => value === data[key]) ? data : Object.fromEntries(entries);
+  };
   const shown = (text: string): string => {
     const whole = visibleText(clean(text));
     return whole.length > ERROR_CHARS ? `${whole.slice(0, ERROR_CHARS).toWellFormed()}…` : whole;
@@ -57,30 +65,34 @@ export function createOutputGate({ redactor, credentials, masks }: OutputGateDep
     if (bytes > LIMITS.outputBytes && !cuttable) throw outputTooLarge(route, bytes);
     const checked = route.output?.check(output);
     if (checked?.ok === false) throw invalidOutput(route, checked.problems);
-    return cuttable ? acceptText(route, output) : finished(route, redactor.redactJson(output));
+    if (cuttable) return acceptText(route, output);
+    const accepted = finished(route, redactor.redactJson(output));
+    // What stands for a secret or a hidden character may be longer than it.
+    const size = accepted.output === output ? 0 : Buffer.byteLength(jsonOf(route, accepted.output));
+    if (size > LIMITS.outputBytes) throw outputTooLarge(route, size);
+    return accepted;
   }
 
   function acceptText(route: CallRoute, output: string): AcceptedOutput {
     const of = Buffer.byteLength(output);
     // First what is known, in the whole text: a secret must not be cut in two.
     const known = redactor.redactText(output);
-    if (of <= LIMITS.outputBytes) return finished(route, known);
-    const looked = firstBytes(known, LIMITS.outputBytes + BEHIND_CUT);
+    const looked = of <= LIMITS.outputBytes ? known : firstBytes(known, LIMITS.outputBytes + BEHIND_CUT);
     return finished(route, looked, { of, cut: looked !== known });
   }
 
-  /** @param long of a text that was too long: how long it was, and whether some of it is gone already. */
-  function finished(route: CallRoute, known: unknown, long?: { of: number; cut: boolean }): AcceptedOutput {
+  /** @param text of one that may be cut: how long it was, and whether some of it is gone already. */
+  function finished(route: CallRoute, known: unknown, text?: { of: number; cut: boolean }): AcceptedOutput {
     const json = jsonOf(route, known);
     const removed = new Set<string>();
     const found = (what: string): void => void removed.add(what);
     const masked = masks() && credentials.mayHold(json) ? credentials.maskJson(known, found) : known;
     const seen = MAY_HIDE.test(json) ? visibleJson(masked) : masked;
-    const output = long !== undefined && typeof seen === "string" ? firstBytes(seen, LIMITS.outputBytes) : seen;
-    const cut = long !== undefined && (long.cut || output !== seen);
+    const output = text !== undefined && typeof seen === "string" ? firstBytes(seen, LIMITS.outputBytes) : seen;
+    const cut = text !== undefined && (text.cut || output !== seen);
     if (output === known && !cut) return { output, digest: sha256(json), changes: undefined };
     const changes: OutputChanges = {
-      ...(cut && { truncated: { bytes: Buffer.byteLength(String(output)), of: long.of } }),
+      ...(cut && { truncated: { bytes: Buffer.byteLength(String(output)), of: lengthOf(text.of, String(seen)) } }),
       ...(removed.size > 0 && { removed: [...removed].toSorted() }),
       ...(seen !== masked && { escaped: true as const }),
     };
@@ -90,15 +102,13 @@ export function createOutputGate({ redactor, credentials, masks }: OutputGateDep
   return {
     accept,
     redactText: clean,
-    redactJson(value) {
-      const redacted = redactor.redactJson(value);
-      return masks() ? credentials.maskJson(redacted) : redacted;
-    },
+    redactJson: cleanJson,
     words,
     error(error) {
       const { message, detail } = words(error.message, error.detail);
-      if (message === error.message && detail === error.detail) return error;
-      const { fix, data, cause } = error;
+      const data = cleanData(error.data);
+      if (message === error.message && detail === error.detail && data === error.data) return error;
+      const { fix, cause } = error;
       const Kind = error instanceof PolicyViolationError ? PolicyViolationError : SallyportError;
       return new Kind(error.code, message, {
         ...(detail === undefined ? {} : { detail }),
@@ -128,6 +138,11 @@ export function visibleJson(value: unknown): unknown {
     return entry;
   });
   return changed ? Object.fromEntries(entries) : value;
+}
+
+/** Of a text that was cut: what it had, or what it would have had with all that was hidden in it made visible. */
+function lengthOf(came: number, seen: string): number {
+  return Math.max(came, Buffer.byteLength(seen));
 }
 
 /** The most whole characters of it that fit. */

@@ -109,6 +109,14 @@ describe("the answer of a tool", () => {
     expect(codeOf(() => accept("half \ud800"))).toBe("invalid_output");
   });
 
+  it("is no longer than that either once what was hidden in it is shown", () => {
+    const hidden = "\u200b".repeat(LIMITS.outputBytes / 4);
+    const { output, changes } = accept(hidden);
+    expect(Buffer.byteLength(String(output))).toBe(LIMITS.outputBytes);
+    expect(changes).toEqual({ escaped: true, truncated: { bytes: LIMITS.outputBytes, of: 2 * LIMITS.outputBytes } });
+    expect(codeOf(() => accept({ text: hidden }))).toBe("output_too_large");
+  });
+
   it("is the same when it passes again, and holds nothing hidden, whatever it was", () => {
     fc.assert(
       fc.property(fc.jsonValue(), fc.string({ unit: "binary" }), (value, text) => {
@@ -132,7 +140,12 @@ describe("words of a failure", () => {
   it("keep the kind of the error", () => {
     const error = new SallyportError("initialize_failed", "It failed.", { detail: SECRET, fix: "Mend it." });
     expect(gate().error(error)).toMatchObject({ code: "initialize_failed", detail: "[secret KEY]", fix: "Mend it." });
-    const clean = new SallyportError("initialize_failed", "It failed.");
+    const data = { stderr: `at ${SECRET}\u202e`, path: "a" };
+    expect(gate().error(new SallyportError("initialize_failed", "It failed.", { data })).data).toEqual({
+      stderr: "at [secret KEY]\\u{202e}",
+      path: "a",
+    });
+    const clean = new SallyportError("initialize_failed", "It failed.", { data: { path: "a" } });
     expect(gate().error(clean)).toBe(clean);
   });
 });
