@@ -41,8 +41,9 @@ const READS: readonly number[] = [
 ];
 const WRITES: readonly number[] = [constants.SQLITE_INSERT, constants.SQLITE_UPDATE, constants.SQLITE_DELETE];
 const NO_FUNCTIONS: readonly string[] = ["load_extension", "fts3_tokenizer"];
-/** What `pragma_…()` tables may ask: how tables are made. */
+/** What `pragma_…()` tables may ask: how tables are made. Full-text search asks whether its table is still the one it knows. */
 const PRAGMAS: readonly string[] = [
+  "data_version",
   "table_info",
   "table_xinfo",
   "table_list",

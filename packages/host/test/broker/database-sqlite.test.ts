@@ -145,6 +145,19 @@ describe(`SQLite${lackingNote}`, () => {
     await expect(query("app", "SELECT count(*) FROM people")).resolves.toMatchObject({ rows: [[2]] });
   });
 
+  it("searches and changes tables for full-text search, and not what lies behind them", async () => {
+    const { query } = asPlugin(made("CREATE VIRTUAL TABLE notes USING fts5(text)").file, "rw");
+    await expect(query("app", "INSERT INTO notes VALUES ('hello there'), ('good bye')")).resolves.toMatchObject({
+      changes: 2,
+    });
+    await expect(query("app", "SELECT text FROM notes WHERE notes MATCH ?", ["hello"])).resolves.toMatchObject({
+      rows: [["hello there"]],
+    });
+    await expect(query("app", "UPDATE notes_data SET block = x'00'")).rejects.toMatchObject({
+      code: "database_failed",
+    });
+  });
+
   it("tells how tables are made, to whoever asks by a table", async () => {
     const { query } = asPlugin(made().file, "r");
     const { rows } = await query("app", "SELECT name FROM pragma_table_info('people')");
