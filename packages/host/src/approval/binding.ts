@@ -22,8 +22,8 @@ export interface CallBinding {
   /** What the plugin was granted. */
   readonly scopes: readonly Scope[];
   readonly policySnapshot: string;
-  /** Id of the rule that asks. */
-  readonly rule: string;
+  /** Ids of the rules that ask, at least one. */
+  readonly rules: readonly string[];
 }
 
 /** Whether a request or an answer is about this call by this caller. */
@@ -59,7 +59,17 @@ function refOf({ id, version, digest }: PluginRef) {
   return { id, version, digest };
 }
 
-/** A yes answers the rule that asked for it, whatever else the policy says by now; from before rules were kept, only the same policy. */
+/** A yes answers the rules that asked for it and no other, whatever else the policy says by now; from before rules were kept, only the same policy. */
 function underPolicy({ policySnapshot, rule }: StoredApproval, binding: CallBinding): boolean {
-  return rule === null ? policySnapshot === binding.policySnapshot : rule === binding.rule;
+  if (rule === null) return policySnapshot === binding.policySnapshot;
+  const asked = rule.split(BETWEEN_RULES);
+  return binding.rules.every((id) => asked.includes(id));
+}
+
+/** No rule's id has a comma. */
+const BETWEEN_RULES = ", ";
+
+/** The rules that a request is about, as it is kept and shown. */
+export function rulesText({ rules }: Pick<CallBinding, "rules">): string {
+  return rules.join(BETWEEN_RULES);
 }

@@ -9,7 +9,7 @@ import {
   listApprovals,
   type StoredApproval,
 } from "../store/index.ts";
-import { type CallBinding, isOf, viaOf } from "./binding.ts";
+import { type CallBinding, isOf, rulesText, viaOf } from "./binding.ts";
 import { changesSince } from "./changes.ts";
 import { type ApprovalDeps, expireDue, unlessConflict } from "./end.ts";
 import { endedEvent, requestedEvent } from "./events.ts";
@@ -24,10 +24,10 @@ const PENDING_PER_AGENT = 100;
 export function createFiling(deps: ApprovalDeps): (binding: CallBinding) => Promise<string> {
   const filing = new Map<string, Promise<string>>();
   return (binding) => {
-    const { tool, definitionDigest, plugin, inputDigest, caller, policySnapshot, rule } = binding;
+    const { tool, definitionDigest, plugin, inputDigest, caller, policySnapshot, rules } = binding;
     const key = canonicalJson([
       [caller.agent, caller.operator ?? null, viaOf(caller)],
-      [tool, definitionDigest, plugin.digest, inputDigest, policySnapshot, rule],
+      [tool, definitionDigest, plugin.digest, inputDigest, policySnapshot, rules],
     ]);
     const known = filing.get(key);
     if (known) return known;
@@ -80,7 +80,7 @@ async function fileOnce(deps: ApprovalDeps, binding: CallBinding): Promise<strin
     inputDigest: binding.inputDigest,
     definitionDigest: binding.definitionDigest,
     policySnapshot: binding.policySnapshot,
-    rule: binding.rule,
+    rule: rulesText(binding),
     input: binding.input,
     facts,
     scope: null,

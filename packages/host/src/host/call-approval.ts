@@ -1,6 +1,6 @@
 import { type CallApprovals, type CallBinding, saidNo, type Waiting } from "../approval/index.ts";
 import type { Scope } from "../capability/index.ts";
-import type { PolicyDecision } from "../policy/index.ts";
+import { askingRules, type PolicyDecision } from "../policy/index.ts";
 import type { Call, CallInput } from "./call.ts";
 import { approvalRequired } from "./invoke-errors.ts";
 import type { CallRoute } from "./route.ts";
@@ -43,7 +43,7 @@ export async function passFor(
     effect: route.effect,
     scopes: route.scopes,
     policySnapshot: route.policySnapshot,
-    rule: decision.rule,
+    rules: askingRules(decision),
   };
   let found = await deps.approvals.find(binding, approvalId);
   if ("pending" in found && waitMs > 0) {

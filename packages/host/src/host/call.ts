@@ -136,8 +136,8 @@ function dataOf({ via, token }: Caller, policy: PolicyDecision | undefined): Aud
 }
 
 /** What of the call itself decided; of a data-flow rule the calls that led to it. */
-function factsOf({ because, unclear, after }: PolicyDecision): AuditEvent["data"] {
-  return because === undefined ? undefined : { because, unclear, after };
+function factsOf({ because, unclear, after, asking }: PolicyDecision): AuditEvent["data"] {
+  return because === undefined && asking === undefined ? undefined : { because, unclear, after, asking };
 }
 
 export function fitsAudit(input: CallInput): boolean {

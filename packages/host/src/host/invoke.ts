@@ -15,7 +15,7 @@ import {
   toSallyportError,
 } from "../kernel/index.ts";
 import { systemTimers, type Timers } from "../rpc/index.ts";
-import type { PolicyDecision } from "../policy/index.ts";
+import { askingRules, type PolicyDecision } from "../policy/index.ts";
 import type { PluginProcess } from "../supervisor/index.ts";
 import type { AgentGate } from "./agents.ts";
 import { assertNamed, type Call, type CallInput, contentOf, fitsAudit, invokedEvent, newCall } from "./call.ts";
@@ -185,10 +185,11 @@ function decideAgain(deps: InvokeDeps, call: Call, before: CallRoute, input: Cal
   const now = exposedRoute(deps, call);
   const same =
     now === before || (now.definitionDigest === before.definitionDigest && now.plugin.digest === before.plugin.digest);
-  const asked = call.decision?.rule;
-  const { decision, rule } = decideCall(call, now, input);
-  // A yes answers the rule that asked for it, and no other.
-  const covered = decision === "allow" || (call.approval !== undefined && rule === asked);
+  const asked = call.decision === undefined ? [] : askingRules(call.decision);
+  const decision = decideCall(call, now, input);
+  // A yes answers the rules that asked for it, and no other.
+  const answered = call.approval !== undefined && askingRules(decision).every((rule) => asked.includes(rule));
+  const covered = decision.decision === "allow" || answered;
   if (same && covered) return now;
   throw changedMeanwhile(now);
 }

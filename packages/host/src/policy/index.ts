@@ -11,7 +11,7 @@ export { checkConditions, type ConditionProblem } from "./conditions-check.ts";
 export { parseConditionArguments, readConditions } from "./conditions-shape.ts";
 export type { FlowCondition, FlowLabel, FlowMemory } from "./flow.ts";
 export { createFlowMemory, type FlowLimits, type FlowRecord } from "./flow-memory.ts";
-export { compilePolicy, denyEverything, fixedPolicy } from "./policy.ts";
+export { askingRules, compilePolicy, denyEverything, fixedPolicy } from "./policy.ts";
 export {
   durationShape,
   momentShape,

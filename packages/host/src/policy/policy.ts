@@ -180,6 +180,7 @@ function combine(rules: readonly CompiledRule[], byDefault: PolicyDecision, answ
   let asks: Match | undefined;
   let mayAsk: Match | undefined;
   let allows: Match | undefined;
+  let asking: string[] | undefined;
   const temporary: { asks?: Match; allows?: Match } = {};
   for (const rule of rules) {
     const answer = answerOf(rule);
@@ -188,6 +189,7 @@ function combine(rules: readonly CompiledRule[], byDefault: PolicyDecision, answ
     const { decision } = rule.rule;
     if (decision === "deny") return decided(match);
     const sure = answer.met === "yes";
+    if (decision === "require_approval") (asking ??= []).push(rule.rule.id);
     if (rule.temporary) {
       if (decision === "require_approval") temporary.asks ??= match;
       else if (sure) temporary.allows ??= match;
@@ -197,11 +199,12 @@ function combine(rules: readonly CompiledRule[], byDefault: PolicyDecision, answ
       else mayAsk ??= match;
     } else if (sure) allows ??= match;
   }
-  if (asks) return decided(asks);
+  if (asks) return decided(asks, asking);
   const without = allows ? decided(allows) : byDefault;
   if (without.decision === "deny") return without;
   const stricter = mayAsk ?? temporary.asks;
-  if (stricter) return without.decision === "require_approval" ? without : decided(stricter);
+  if (stricter && without.decision !== "require_approval") return decided(stricter, asking);
+  if (stricter && asking) return { ...without, asking: [without.rule, ...asking] };
   return temporary.allows ? decided(temporary.allows) : without;
 }
 
@@ -210,7 +213,12 @@ interface Match {
   readonly answer: RuleAnswer;
 }
 
-function decided({ rule: { rule, because }, answer }: Match): PolicyDecision {
+/** The rules that a yes has to answer. */
+export function askingRules({ rule, asking }: PolicyDecision): readonly string[] {
+  return asking ?? [rule];
+}
+
+function decided({ rule: { rule, because }, answer }: Match, asking?: readonly string[]): PolicyDecision {
   return {
     decision: rule.decision,
     rule: rule.id,
@@ -218,5 +226,6 @@ function decided({ rule: { rule, because }, answer }: Match): PolicyDecision {
     ...(because.length === 0 ? {} : { because }),
     ...(answer.met === "unclear" ? { unclear: true } : {}),
     ...(answer.after.length === 0 ? {} : { after: answer.after }),
+    ...(asking === undefined || asking.length < 2 ? {} : { asking }),
   };
 }

@@ -74,6 +74,8 @@ export interface PolicyDecision {
   readonly because?: readonly ("arguments" | "time" | "earlier calls")[] | undefined;
   /** Something that the rule asks for could not be told with certainty, so it counts as the stricter. */
   readonly unclear?: true | undefined;
+  /** Of `require_approval`, when several rules ask: the ids of all, or of a default and rules. A yes has to answer each. */
+  readonly asking?: readonly string[] | undefined;
   /** Ids of the earlier calls that a data-flow rule was decided by, newest first. */
   readonly after?: readonly string[] | undefined;
 }

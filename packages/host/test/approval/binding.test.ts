@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type CallBinding, coversInput, isAbout } from "../../src/approval/binding.ts";
+import { type CallBinding, coversInput, isAbout, rulesText } from "../../src/approval/binding.ts";
 import type { Caller } from "../../src/kernel/index.ts";
 import type { StoredApproval } from "../../src/store/index.ts";
 
@@ -22,7 +22,7 @@ const binding = (change: Partial<CallBinding> = {}): CallBinding => ({
   effect: "write",
   scopes: [],
   policySnapshot: "sha256:p",
-  rule: "default:write",
+  rules: ["default:write"],
   ...change,
 });
 
@@ -85,13 +85,16 @@ describe("a yes to a call", () => {
     ["plugin that asks", by({ via: { ...VIA, plugin: { ...VIA.plugin, digest: "sha256:w" } } })],
     ["chain", by({ via: { ...VIA, chain: ["other__plan", "trip__plan"] } })],
     ["input", binding({ inputDigest: "sha256:j" })],
-    ["rule that asks", binding({ rule: "flow:send" })],
+    ["rule that asks", binding({ rules: ["flow:send"] })],
+    ["rule that asks too", binding({ rules: ["default:write", "flow:send"] })],
   ])("covers no call with another %s", (_what, call) => {
     expect(isCovered(call)).toBe(false);
   });
 
   it("answers the rule that asked, under whatever policy; one from before rules were kept, only the same policy", () => {
     expect(isCovered(binding({ policySnapshot: "sha256:q" }))).toBe(true);
+    const both = { ...given, rule: rulesText({ rules: ["default:write", "flow:send"] }) };
+    expect(isCovered(binding(), both)).toBe(true);
     const old = { ...given, rule: null };
     expect([isCovered(binding(), old), isCovered(binding({ policySnapshot: "sha256:q" }), old)]).toEqual([true, false]);
   });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Host } from "../../src/host-api.ts";
+import type { ApprovalView, Host } from "../../src/host-api.ts";
 import { AGENT, installed, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
 
 let home: TestHome;
@@ -13,18 +13,59 @@ policy:
   defaults: { read: allow, write: allow }
   rules:
     - { id: mail-asks, tool: mail__send, decision: require_approval }
+    - { id: out, tool: mail__send, when: { to: { equals: out, optional: true } }, decision: require_approval }
+    - { id: after-customers, tool: mail__send, after: { tool: mail__customers, within: 30m }, decision: require_approval }
+    - { id: after-payroll, tool: mail__send, after: { tool: mail__payroll, within: 30m }, decision: require_approval }
 `;
 
 beforeAll(async () => {
   home = await makeHome(CONFIG);
   const source = await home.plugin("mail", {
-    "plugin.yml": manifestOf("mail", [toolLine("send", "write"), toolLine("customers")]),
-    "plugin.js": `export default { tools: { send: (input) => ({ sent: input }), customers: () => ({}) } };`,
+    "plugin.yml": manifestOf("mail", [toolLine("send", "write"), toolLine("customers"), toolLine("payroll")]),
+    "plugin.js": `export default { tools: { send: (input) => ({ sent: input }), customers: () => ({}), payroll: () => ({}) } };`,
   });
   host = await home.open();
   await installed(host, source);
 });
 afterAll(() => home.remove());
+
+const call = (tool: string, input: unknown = {}) => host.invoke({ ...AGENT, agent: "asker" }, { tool, input });
+const asked = async (input: unknown): Promise<ApprovalView> => {
+  const answer = await call("mail__send", input);
+  const id = answer.success ? undefined : answer.approval?.id;
+  const found = (await host.approvals.list()).find((approval) => approval.id === id);
+  if (found === undefined) throw new Error("nobody was asked");
+  return found;
+};
+
+describe("a yes to many calls", () => {
+  it("answers the rules that asked for it, and none that asks about a later call too", async () => {
+    const input = { to: "in" };
+    const first = await asked(input);
+    expect(first.rule).toBe("config.yml mail-asks");
+    await host.approvals.approve(OPERATOR, first.id, { match: ["to=*"], uses: 100 });
+    expect(await call("mail__send", input)).toMatchObject({ success: true });
+    expect(await call("mail__send", { to: "out" })).toMatchObject({ success: false, code: "approval_required" });
+
+    await call("mail__customers");
+    const second = await asked(input);
+    expect(second.rule).toBe("config.yml mail-asks, config.yml after-customers");
+    await host.approvals.approve(OPERATOR, second.id, { uses: 100 });
+    expect(await call("mail__send", input)).toMatchObject({ success: true });
+
+    await call("mail__payroll");
+    const third = await asked(input);
+    expect(third.rule).toContain("after-payroll");
+    await host.approvals.approve(OPERATOR, third.id);
+    const { callId } = await call("mail__send", input);
+    const [event] = await host.audit.query({ call: callId, type: "plugin_tool.invoked", limit: 1 });
+    expect(event?.data?.["asking"]).toEqual([
+      "config.yml mail-asks",
+      "config.yml after-customers",
+      "config.yml after-payroll",
+    ]);
+  });
+});
 
 describe("a call that waits for an operator", () => {
   it("does not run when the token that proved who asks was revoked meanwhile", async () => {

@@ -91,7 +91,7 @@ async function begin(start: Start): Promise<World> {
     effect: "write",
     scopes: [],
     policySnapshot: "sha256:p",
-    rule: "default:write",
+    rules: ["default:write"],
   };
   const approved = start.state === "approved";
   const row: StoredApproval = {
@@ -112,7 +112,7 @@ async function begin(start: Start): Promise<World> {
     inputDigest: binding.inputDigest,
     definitionDigest: binding.definitionDigest,
     policySnapshot: binding.policySnapshot,
-    rule: binding.rule,
+    rule: "default:write",
     input: {},
     facts: null,
     scope: null,
