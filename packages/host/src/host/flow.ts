@@ -29,6 +29,13 @@ export function createFlowTracker(time: PolicyClock): FlowTracker {
   const inFlight = new Map<string, { readonly begun: Begun; readonly targets: Map<string, Target> }>();
   let recalledMs = 0;
 
+  /** With several calls in flight nobody can tell whose a connection of a program is: then it is each one's. */
+  function callsOf({ callId, plugin }: BrokerAction) {
+    if (callId === null) return [...inFlight.values()].filter(({ begun }) => begun.plugin === plugin.id);
+    const call = inFlight.get(callId);
+    return call === undefined ? [] : [call];
+  }
+
   return {
     memory,
     began(begun) {
@@ -45,11 +52,12 @@ export function createFlowTracker(time: PolicyClock): FlowTracker {
       for (const target of call.targets.values()) memory.note({ ...label, target });
     },
     acted(action) {
-      const call = action.callId === null ? undefined : inFlight.get(action.callId);
-      const target = action.outcome === "denied" ? undefined : targetOf(action.capability, action.target);
-      if (call === undefined || target === undefined) return;
-      memory.note({ ...call.begun, time: time.read().now, target });
-      if (call.targets.size < MOST_TARGETS) call.targets.set(`${target.kind} ${target.text}`, target);
+      for (const target of targetsOf({ ...action, denied: action.outcome === "denied" })) {
+        for (const call of callsOf(action)) {
+          memory.note({ ...call.begun, time: time.read().now, target });
+          if (call.targets.size < MOST_TARGETS) call.targets.set(`${target.kind} ${target.text}`, target);
+        }
+      }
     },
     async recall(audit, lookBackMs) {
       if (lookBackMs <= recalledMs) return;
@@ -100,9 +108,8 @@ export function flowLabels(event: StoredAuditEvent, effect?: Effect): readonly F
   const known = type === "plugin_tool.invoked" ? effectOfScope(event.scope) : (effect ?? "destructive");
   const label = { agent, plugin: plugin.id, tool, call, time, effect: known } as const;
   if (type === "plugin_tool.invoked") return event.outcome === "not_started" ? [] : [label];
-  if (type !== "broker.action" || event.decision === "deny") return [];
-  const target = targetOf(event.capability ?? "", event.target ?? "");
-  return target === undefined ? [] : [{ ...label, target }];
+  if (type !== "broker.action") return [];
+  return targetsOf({ ...event, denied: event.decision === "deny" }).map((target) => ({ ...label, target }));
 }
 
 /** The audit's scope begins with the computed effect. One that cannot be read counts as the strongest. */
@@ -111,10 +118,19 @@ export function effectOfScope(scope: string | undefined): Effect {
   return EFFECTS.find((effect) => effect === word) ?? "destructive";
 }
 
-function targetOf(capability: string, target: string): Target | undefined {
-  if (capability === "network") {
-    const origin = /^[a-z]+:\/\/[^/]+/.exec(target);
-    return origin ? { kind: "origin", text: origin[0] } : undefined;
-  }
-  return capability === "filesystem" && target !== "" ? { kind: "path", text: target } : undefined;
+interface Reached extends Pick<StoredAuditEvent, "capability" | "target" | "method" | "bytes" | "status"> {
+  readonly denied: boolean;
+}
+
+/** What was reached, as rules name it. A denial that comes after an answer or some bytes took nothing back. */
+function targetsOf({ capability, target = "", method, bytes = 0, status, denied }: Reached): readonly Target[] {
+  if (denied && bytes === 0 && status === undefined) return [];
+  if (capability === "filesystem" && target !== "") return [{ kind: "path", text: target }];
+  if (capability !== "network") return [];
+  // Of a program's tunnel only host and port are known, not what is spoken in it.
+  const urls = method === "CONNECT" ? [`https://${target}`, `http://${target}`] : [target];
+  return urls.flatMap((url) => {
+    const [origin] = /^[a-z]+:\/\/[^/]+/.exec(url) ?? [];
+    return origin === undefined ? [] : [{ kind: "origin", text: origin }];
+  });
 }

@@ -70,7 +70,7 @@ describe("a yes to many calls", () => {
 describe("a call that waits for an operator", () => {
   it("does not run when the token that proved who asks was revoked meanwhile", async () => {
     const { view } = await host.tokens.create(OPERATOR, { kind: "agent", name: "local" });
-    const asked = new Promise<string>((resolve) => {
+    const requested = new Promise<string>((resolve) => {
       const stop = host.audit.subscribe(({ type, approval }) => {
         if (type !== "approval.requested" || approval === undefined) return;
         stop();
@@ -81,7 +81,7 @@ describe("a call that waits for an operator", () => {
       { ...AGENT, token: view.id },
       { tool: "mail__send", input: { test: "revoked" }, waitMs: 60_000 },
     );
-    const id = await asked;
+    const id = await requested;
     await host.tokens.revoke(OPERATOR, view.id);
     await host.approvals.approve(OPERATOR, id);
     expect(await waits).toMatchObject({ success: false, code: "unauthenticated" });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { AuditLog, StoredAuditEvent } from "../../src/audit/index.ts";
 import { createFlowTracker } from "../../src/host/flow.ts";
+import { compileFlow } from "../../src/policy/flow.ts";
 import { compilePolicy, createFlowMemory, createPolicyClock, type FlowLabel } from "../../src/policy/index.ts";
 
 const NOW = 10_000_000;
@@ -93,12 +94,34 @@ describe("what is fed to it", () => {
     const flow = createFlowTracker(clock());
     flow.began({ agent: "a", plugin: "crm", tool: "crm__find", effect: "external", call: "call_1" });
     flow.acted({ ...action, capability: "network", target: "https://x.test/a/b", outcome: "failed" });
-    flow.acted({ ...action, capability: "network", target: "https://denied.test/", outcome: "denied" });
+    flow.acted({ ...action, capability: "network", target: "https://denied.test/", outcome: "denied", bytes: 0 });
     flow.ended("call_1");
     flow.acted({ ...action, capability: "network", target: "https://late.test/", outcome: "succeeded" });
     expect(flow.memory.find("a", 0, origin("https://x.test")).calls).toEqual(["call_1"]);
     expect(flow.memory.find("a", NOW, origin("https://denied.test")).calls).toEqual([]);
     expect(flow.memory.find("a", NOW, origin("https://late.test")).calls).toEqual([]);
+  });
+
+  it("is a program's tunnel by host and port, whosever it may be, also when its end was a denial", () => {
+    const flow = createFlowTracker(clock());
+    const begun = { plugin: "crm", tool: "crm__find", effect: "external" } as const;
+    flow.began({ ...begun, agent: "a", call: "call_1" });
+    flow.began({ ...begun, agent: "b", call: "call_2" });
+    flow.began({ ...begun, plugin: "other", agent: "c", call: "call_3" });
+    const tunnel = { ...action, capability: "network", method: "CONNECT", callId: null } as const;
+    flow.acted({ ...tunnel, target: "api.x.test:443", outcome: "succeeded" });
+    flow.acted({ ...tunnel, target: "cut.test:8443", outcome: "denied", bytes: 7 });
+    flow.acted({ ...tunnel, target: "no.test:443", outcome: "denied", bytes: 0 });
+    const met = (agent: string, condition: string) =>
+      compileFlow({ origin: condition, withinMs: 1000 })(agent, NOW, flow.memory).met;
+    for (const agent of ["a", "b"]) {
+      expect(met(agent, "https://api.x.test")).toBe("yes");
+      expect(met(agent, "*.x.test")).toBe("yes");
+      expect(met(agent, "https://cut.test:8443")).toBe("yes");
+      expect(met(agent, "https://api.x.test:8443")).toBe("unclear");
+      expect(met(agent, "no.test")).toBe("unclear");
+    }
+    expect(met("c", "*.x.test")).toBe("unclear");
   });
 
   it("counts until the call has ended, so that no slow plugin outwaits a window", () => {
