@@ -27,7 +27,7 @@ export async function createConfigState(parts: HomeParts): Promise<ConfigState> 
   let text = await readConfigFile(parts.home);
   let problem: string | null = null;
   let decisions = await readDecisions(parts.db, config);
-  const time = await openPolicyClock(parts.audit, parts.clock);
+  const time = await openPolicyClock(parts.db, parts.audit, parts.clock);
   const listeners: (() => void)[] = [];
 
   /** Changes of the file are read one after the other, so that the last one read is the last one written. */

@@ -6,6 +6,7 @@ import { analysePolicy, type PolicyClock, type PolicyLayer } from "../policy/ind
 import { actorOf, eventOf } from "./plugins-deps.ts";
 import { type ExplainDeps, explainCallToBe, explainPastCall } from "./policy-explain.ts";
 import type { Overrides } from "./policy-overrides.ts";
+import { acceptClock } from "./policy-state.ts";
 import { simulate } from "./policy-simulate.ts";
 
 export interface PolicyApiDeps extends Omit<ExplainDeps, "time"> {
@@ -58,7 +59,7 @@ export function createPolicyApi(deps: PolicyApiDeps): PolicyApi {
       await deps.audit.record(
         eventOf(deps.clock, "policy.changed", actorOf(operator), { data: { change: "clock accepted", before, now } }),
       );
-      time.accept();
+      await acceptClock(deps.db, time);
       return { now };
     },
   };
