@@ -274,12 +274,21 @@ function fail(deps: InvokeDeps, call: Call, error: SallyportError): InvokeAnswer
     error: message,
     code: error.code,
     ...words,
-    ...(error.code === "tool_failed" ? contentOf(call) : {}),
+    ...(QUOTING.includes(error.code) ? contentOf(call) : {}),
     ...(error.fix === undefined ? {} : { fix: error.fix }),
     ...(typeof pending === "string" ? { approval: { id: pending } } : {}),
     ...(typeof retryAfterMs === "number" ? { retryAfterMs } : {}),
   };
 }
+
+/** Failures that are told in words, or with names, of the plugin's. */
+const QUOTING: readonly ErrorCode[] = [
+  "tool_failed",
+  "invalid_output",
+  "load_failed",
+  "initialize_failed",
+  "undeclared_tool",
+];
 
 /** A plugin rarely says that it failed because the host refused it something; the host knows. */
 function detailOf(deps: InvokeDeps, call: Call, error: SallyportError): string | undefined {

@@ -142,7 +142,7 @@ function progressTo(
       progressToken,
       progress,
       ...(total !== undefined && { total }),
-      ...(message !== undefined && { message: plainText(message) }),
+      ...(message !== undefined && { message: plainText(message), _meta: { "sallyport/untrusted": true } }),
     };
     notify({ method: "notifications/progress", params }).catch(() => {
       // The session is ending.

@@ -205,8 +205,8 @@ describe.each(Object.entries(CLIENTS))("an MCP client: %s", (_name, connect) => 
       },
     });
     expect(seen).toEqual([
-      { progress: 1, total: 2, message: "step\\u{202e} 1" },
-      { progress: 2, total: 2, message: "step\\u{202e} 2" },
+      { progress: 1, total: 2, message: "step\\u{202e} 1", _meta: { "sallyport/untrusted": true } },
+      { progress: 2, total: 2, message: "step\\u{202e} 2", _meta: { "sallyport/untrusted": true } },
     ]);
   });
 
