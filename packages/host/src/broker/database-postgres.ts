@@ -91,7 +91,7 @@ export function createPostgresLink(
       }
       // What was asked is ended at the server; this session is of no use for anything else.
       if (error instanceof SallyportError || opened.lost) drop();
-      throw failureOf(connection, error);
+      throw closed ? cancelled() : failureOf(connection, error);
     }
   }
 

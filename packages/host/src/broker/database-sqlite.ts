@@ -209,7 +209,10 @@ function asker(connection: SqliteConnection, process: SandboxedProcess, limits: 
       settle?.(line);
       return true;
     },
-    onProblem: (problem) => settle?.(new Error(problem)),
+    onProblem(problem) {
+      kill();
+      settle?.(new Error(problem));
+    },
   });
   process.stdout.on("data", (chunk: Buffer) => void reader.push(chunk));
   process.stderr.on("data", (chunk: Buffer) => (noise = (noise + chunk.toString("utf8")).slice(-ERROR_CHARS)));

@@ -250,6 +250,20 @@ describe("PostgreSQL", () => {
     await expect(query("crm", "SELECT count(*) FROM people")).resolves.toMatchObject({ rows: [[2]] });
   });
 
+  it("runs nothing more on a connection that was closed, neither what runs nor what waits", async () => {
+    const { databases, query } = writer();
+    const link = databases.open(to("writer", "rw"), "rw");
+    const asked = ["SELECT pg_sleep(60)", "DELETE FROM people"].map((sql) =>
+      link.query({ sql, params: [] }, new AbortController().signal),
+    );
+    const over = Promise.allSettled(asked);
+    await expect.poll(sleepers).toHaveLength(1);
+    link.close();
+    expect(await over).toMatchObject(asked.map(() => ({ reason: { code: "cancelled" } })));
+    await expect.poll(sleepers, { timeout: 10_000 }).toEqual([]);
+    await expect(query("crm", "SELECT count(*) FROM people")).resolves.toMatchObject({ rows: [[2]] });
+  });
+
   const sleepers = async () =>
     (
       await server.admin(
