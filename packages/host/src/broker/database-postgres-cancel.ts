@@ -42,6 +42,7 @@ async function sendOnce({ host, port, tls }: CancelTarget, key: CancelKey, timeo
       const [answer]: unknown[] = await once(plain, "data", { signal });
       if (!Buffer.isBuffer(answer) || answer.length !== 1 || answer[0] !== YES) return;
       socket = connectSecure({ ...tls, socket: plain, host, ...(isIP(host) === 0 ? { servername: host } : {}) });
+      socket.on("error", () => undefined);
       await once(socket, "secureConnect", { signal });
     }
     const request = Buffer.alloc(16);
@@ -53,7 +54,7 @@ async function sendOnce({ host, port, tls }: CancelTarget, key: CancelKey, timeo
     socket.resume();
     await once(socket, "close", { signal });
   } finally {
-    socket.on("error", () => undefined).destroy();
+    socket.destroy();
     plain.destroy();
   }
 }
