@@ -110,7 +110,6 @@ export async function assembleHost(parts: HomeParts, options: AssembleOptions): 
   });
   const { permit, levelFor } = createGatekeeper({
     db,
-    clock,
     catalog,
     probe,
     state,

@@ -1,7 +1,7 @@
 import { assertMayBeInProcess, type Catalog, type LoadPermit, passGates } from "../catalog/index.ts";
 import type { Grant } from "../capability/index.ts";
 import { type Probe, requireLevel } from "../isolation/index.ts";
-import type { Clock, IsolationLevel } from "../kernel/index.ts";
+import type { IsolationLevel } from "../kernel/index.ts";
 import { type Database, findRevocation, type StoredPlugin } from "../store/index.ts";
 import { VERSION } from "../version.ts";
 import type { ConfigState } from "./config-state.ts";
@@ -15,7 +15,6 @@ import type { StoreVerifier } from "./verify-store.ts";
 
 export interface GatekeeperDeps {
   readonly db: Database;
-  readonly clock: Clock;
   readonly catalog: Catalog;
   readonly probe: Probe;
   readonly state: ConfigState;
@@ -35,7 +34,7 @@ export interface Gatekeeper {
 }
 
 export function createGatekeeper(deps: GatekeeperDeps): Gatekeeper {
-  const { db, clock, catalog, probe, state, seals, trust, lock, spaces, configs, verifier } = deps;
+  const { db, catalog, probe, state, seals, trust, lock, spaces, configs, verifier } = deps;
 
   async function permit(record: StoredPlugin): Promise<LoadPermit> {
     const allowed = await passGates(await questionFor(record));
@@ -58,7 +57,8 @@ export function createGatekeeper(deps: GatekeeperDeps): Gatekeeper {
       revocation: (await findRevocation(db, marks))?.kind,
       grant,
       ceiling: state.decisions.ceilingOf(record.ref.id),
-      now: clock.now(),
+      // A grant that was over is over, also under a clock that was put back.
+      now: state.time.read().now,
       hostVersion: VERSION,
       installed: installedVersions(catalog),
       // What runs with the host's rights is read again, whatever the file system says of it.

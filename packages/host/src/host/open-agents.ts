@@ -22,6 +22,7 @@ export async function openAgents(
     db,
     audit,
     clock,
+    latest: () => state.time.read().now,
     onDefect,
     isGuarded,
     admits: (agent) => state.decisions.agents.admits(agent),

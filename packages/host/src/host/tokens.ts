@@ -20,6 +20,8 @@ export interface TokensDeps {
   readonly db: Database;
   readonly audit: Pick<AuditLog, "commit" | "note">;
   readonly clock: Clock;
+  /** The latest moment that this home knows: what was over stays over, also under a clock that was put back. */
+  latest(): number;
   /** Whether the operators' passphrase is asked for now. */
   isGuarded(): boolean;
   /** Whether an agent of this name is admitted. */
@@ -64,7 +66,7 @@ export async function createTokens(deps: TokensDeps): Promise<Tokens> {
 
   const stateOf = ({ endedAt, expiresAt }: StoredToken): TokenView["state"] => {
     if (endedAt !== null) return "revoked";
-    return expiresAt !== null && expiresAt <= clock.now() ? "expired" : "valid";
+    return expiresAt !== null && expiresAt <= deps.latest() ? "expired" : "valid";
   };
 
   function announce(id: string): void {
@@ -82,7 +84,7 @@ export async function createTokens(deps: TokensDeps): Promise<Tokens> {
   /** What has expired meanwhile is over for the sessions that it opened too, at its time and not at their next call. */
   function watchExpiry(): void {
     cancelTimer?.();
-    const now = clock.now();
+    const now = deps.latest();
     let next = Infinity;
     for (const token of byId.values()) {
       if (token.endedAt !== null || token.expiresAt === null) continue;
@@ -225,7 +227,7 @@ function assertMayMake({ token }: Operator): void {
   });
 }
 
-function checkRequest({ clock, admits }: TokensDeps, request: TokenRequest): void {
+function checkRequest({ latest, admits }: TokensDeps, request: TokenRequest): void {
   if (!AGENT_NAME.test(request.name)) {
     throw new SallyportError("usage", "This is not a name for a token's owner.", {
       detail:
@@ -234,7 +236,7 @@ function checkRequest({ clock, admits }: TokensDeps, request: TokenRequest): voi
     });
   }
   const { expiresAt } = request;
-  if (expiresAt !== undefined && !(Number.isSafeInteger(expiresAt) && expiresAt > clock.now())) {
+  if (expiresAt !== undefined && !(Number.isSafeInteger(expiresAt) && expiresAt > latest())) {
     throw new SallyportError("usage", "The token would have expired already.", { fix: "Give a time to come." });
   }
   const known: readonly string[] = OPERATOR_SCOPES;

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import type { ApprovalView, Host } from "../../src/host-api.ts";
 import { AGENT, installed, makeHome, manifestOf, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
 
@@ -64,6 +64,27 @@ describe("a yes to many calls", () => {
       "config.yml after-customers",
       "config.yml after-payroll",
     ]);
+  });
+});
+
+describe("a grant for a time", () => {
+  it("is over also when the clock is put back while the host is closed", async () => {
+    const clock = { ahead: 0, now: () => Date.now() + clock.ahead, monotonic: () => performance.now() };
+    const other = await makeHome(CONFIG);
+    onTestFinished(() => other.remove());
+    const source = await other.plugin("brief", {
+      "plugin.yml": manifestOf("brief", [toolLine("look")]),
+      "plugin.js": "export default { tools: { look: () => ({}) } };",
+    });
+    const first = await other.open({ clock });
+    await installed(first, source, { expiresAt: clock.now() + 60_000 });
+    const look = { tool: "brief__look", input: {} };
+    expect(await first.invoke(AGENT, look)).toMatchObject({ success: true });
+    clock.ahead += 120_000;
+    await first.close();
+    clock.ahead -= 120_000;
+    const second = await other.open({ clock });
+    expect(await second.invoke(AGENT, look)).toMatchObject({ success: false, code: "not_approved" });
   });
 });
 
