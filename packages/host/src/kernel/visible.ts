@@ -26,7 +26,9 @@ const JOINERS_OF = [
 const ORDINARY = new RegExp(
   [
     "\\r(?=\\n)",
-    "(?<=\\p{Emoji})[\\ufe0e\\ufe0f]",
+    // Unicode calls digits emoji; behind one it says nothing, but for a keycap.
+    "(?<=\\p{Emoji})(?<![0-9#*])[\\ufe0e\\ufe0f]",
+    "(?<=[0-9#*])\\ufe0f(?=\\u20e3)",
     "(?<=[\\p{Extended_Pictographic}\\p{Emoji_Modifier}\\ufe0f])\\u200d(?=\\p{Extended_Pictographic})",
     `(?<=[${JOINERS_OF}\\p{M}])[\\u200c\\u200d](?=[${JOINERS_OF}])`,
   ].join("|"),

@@ -170,5 +170,7 @@ describe("visible text", () => {
     expect(visibleText("x\u200dy")).toBe("x\\u{200d}y");
     expect(visibleText("☀\ufe0f\ufe0f\ufe0f")).toBe("☀\ufe0f\\u{fe0f}\\u{fe0f}");
     expect(visibleText("half \ud800")).toBe("half \\u{fffd}");
+    // Behind a digit it could carry a bit for each: 1, 10, 11.
+    expect(visibleText("1\ufe0f0\ufe0e#\ufe0f")).toBe("1\\u{fe0f}0\\u{fe0e}#\\u{fe0f}");
   });
 });
