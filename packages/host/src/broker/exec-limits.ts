@@ -7,8 +7,10 @@ export interface ExecLimits {
   readonly stdinBytes: number;
   /** What is kept of stdout; a command that writes more is ended. */
   readonly stdoutBytes: number;
-  /** What is kept of stderr; more is read and dropped. */
+  /** What is kept of stderr; more is read and dropped, up to the next. */
   readonly stderrBytes: number;
+  /** A command that writes more than this to stderr is ended. */
+  readonly mostStderrBytes: number;
   /** Files that one run is handed, and their bytes together. */
   readonly files: number;
   readonly filesBytes: number;
@@ -34,6 +36,7 @@ export const EXEC_LIMITS: ExecLimits = {
   stdinBytes: MIB,
   stdoutBytes: MIB,
   stderrBytes: 64 * 1024,
+  mostStderrBytes: 16 * MIB,
   files: 32,
   filesBytes: 64 * MIB,
   timeoutMs: 10_000,

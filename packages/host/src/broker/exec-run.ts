@@ -74,8 +74,10 @@ export async function runCommand(
   // It may have fired while the process was starting.
   if (signal.aborted) onAbort();
   try {
-    const stdout = collect(process.stdout, limits.stdoutBytes, () => process.kill());
-    const stderr = collect(process.stderr, limits.stderrBytes, () => undefined);
+    const { stdoutBytes, stderrBytes, mostStderrBytes } = limits;
+    const stdout = collect(process.stdout, stdoutBytes, stdoutBytes, () => process.kill());
+    // Reading what is dropped costs this host time as well.
+    const stderr = collect(process.stderr, stderrBytes, mostStderrBytes, () => process.kill());
     process.stdin.on("error", () => undefined).end(run.stdin);
     const { code, signal: endedBy } = await process.gone;
     if (why !== undefined) throw ended(why, timeoutMs);
@@ -88,19 +90,17 @@ export async function runCommand(
   }
 }
 
-function collect(stream: SandboxedProcess["stdout"], most: number, onOver: () => void) {
+/** Keeps what comes first. @param most from which on `onTooMuch` is called. */
+function collect(stream: SandboxedProcess["stdout"], keep: number, most: number, onTooMuch: () => void) {
   const chunks: Buffer[] = [];
-  let [kept, over] = [0, false];
+  let total = 0;
   stream.on("error", () => undefined);
   stream.on("data", (chunk: Buffer) => {
-    const room = most - kept;
-    if (room > 0) chunks.push(chunk.subarray(0, room));
-    kept += Math.min(room, chunk.length);
-    if (chunk.length <= room) return;
-    over = true;
-    onOver();
+    if (total < keep) chunks.push(chunk.subarray(0, keep - total));
+    total += chunk.length;
+    if (total > most) onTooMuch();
   });
-  return { bytes: () => Buffer.concat(chunks), over: () => over };
+  return { bytes: () => Buffer.concat(chunks), over: () => total > keep };
 }
 
 /** bubblewrap tells a signal as a shell does. */

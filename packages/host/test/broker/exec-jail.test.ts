@@ -133,6 +133,8 @@ describe.each(KERNEL_LEVELS)("a command at %s", (level) => {
     const noisy = await script(`print STDERR "e" x 100000; print "out"; exit 7`);
     expect(noisy).toMatchObject({ code: 7, signal: null, truncated: true, stdout: "out" });
     expect(noisy.stderr.length).toBe(64 * 1024);
+    const deafening = await script(`print STDERR "y\\n" x 4096 while 1`);
+    expect(deafening).toMatchObject({ code: null, signal: "SIGKILL", truncated: true });
   });
 
   it.skipIf(!on)(`reads what it was handed, in its own folder, and changes nothing of it${note}`, async () => {
