@@ -116,28 +116,30 @@ export function createOpenSocket(deps: OpenSocketDeps): OpenSocket {
       );
     },
     receive: (signal) => incoming.take(signal),
-    send: (message, signal) =>
-      outgoing(signal, async () => {
+    async send(message, signal) {
+      // Before it waits for its turn: what waits is held in memory.
+      sentCost += message.data.length + MESSAGE_COST;
+      const problem =
+        message.data.length > limits.messageBytes
+          ? `A message is over ${limits.messageBytes} bytes.`
+          : sentCost > limits.totalBytes
+            ? `The plugin sent more than ${limits.totalBytes} bytes.`
+            : undefined;
+      if (problem !== undefined) {
+        const error = tooMuch(problem);
+        end(error);
+        throw error;
+      }
+      await outgoing(signal, async () => {
         await paced(deps.sending, signal);
         const open = socket;
         if (ended || open === undefined || open.readyState !== open.OPEN) throw network("The WebSocket is closed.");
-        sentCost += message.data.length + MESSAGE_COST;
-        const problem =
-          message.data.length > limits.messageBytes
-            ? `A message is over ${limits.messageBytes} bytes.`
-            : sentCost > limits.totalBytes
-              ? `The plugin sent more than ${limits.totalBytes} bytes.`
-              : undefined;
-        if (problem !== undefined) {
-          const error = tooMuch(problem);
-          end(error);
-          throw error;
-        }
         sentBytes += message.data.length;
         const written = write(open, message);
         if (open.bufferedAmount <= limits.sendBytes) return;
         await untilAborted(written, signal);
-      }),
+      });
+    },
     close(code, reason) {
       if (ended || socket === undefined || closing !== undefined) return;
       incoming.flow();

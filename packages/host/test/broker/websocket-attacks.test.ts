@@ -274,6 +274,25 @@ describe("WebSocket: hostile plugins", () => {
     expect([await third, got]).toEqual(["cancelled", ["1", "2"]]);
   });
 
+  it("refuses one that is too large before it waits behind others", async () => {
+    const server = await echo();
+    const probe = bench({
+      granted: [wsScope(server.port)],
+      webSocketLimits: { burst: 1, messageBytes: 100 },
+      clock: { now: () => 0, monotonic: () => 0 },
+    });
+    const socket = await open(probe, server.url);
+    await probe.ask("ws.send", sending(socket, "1"));
+    // This one has to wait for as long as the clock stands still.
+    const call = new AbortController();
+    const second = codeOf(
+      probe.session.handle("ws.send", { call: "call_1", ...sending(socket, "2") }, probe.context, call.signal),
+    );
+    expect(await codeOf(probe.ask("ws.send", sending(socket, "x".repeat(101))))).toBe("limit_exceeded");
+    call.abort();
+    expect(await second).toBe("cancelled");
+  });
+
   it("is not served outside a call", async () => {
     const { session } = bench({ granted: [wsScope(1)] });
     const signal = new AbortController().signal;
