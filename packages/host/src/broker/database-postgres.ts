@@ -9,7 +9,7 @@ import { cancelled, throwIfAborted } from "./aborting.ts";
 import { cancelAtServer } from "./database-postgres-cancel.ts";
 import { askStatement, FloodedError } from "./database-postgres-query.ts";
 import { checkRole, type RoleReport } from "./database-postgres-role.ts";
-import { tooSlow } from "./database-sqlite.ts";
+import { changed, tooSlow } from "./database-sqlite.ts";
 import type {
   DatabaseAnswer,
   DatabaseLimits,
@@ -17,6 +17,7 @@ import type {
   DatabaseMode,
   DatabaseQuery,
   PostgresConnection,
+  StillMeant,
 } from "./database-types.ts";
 import { createQueue } from "./queue.ts";
 
@@ -25,6 +26,7 @@ export interface PostgresDeps {
   readonly limits: DatabaseLimits;
   /** One more connection to the server, or none; `release` gives it back. */
   take(name: string): { release(): void } | undefined;
+  readonly stillMeant: StillMeant;
 }
 
 interface Session {
@@ -72,12 +74,17 @@ export function createPostgresLink(
     return opened;
   }
 
-  async function once(query: DatabaseQuery, signal: AbortSignal): Promise<DatabaseAnswer> {
-    // It may have waited, and the connection have become another one meanwhile.
+  /** A statement may have waited, and the connection have become another one meanwhile. */
+  function assertOpen(): void {
     if (closed) throw cancelled();
+    if (!deps.stillMeant(connection)) throw changed(connection);
+  }
+
+  async function once(query: DatabaseQuery, signal: AbortSignal): Promise<DatabaseAnswer> {
+    assertOpen();
     const opened = await ready();
     throwIfAborted(signal);
-    if (closed) throw cancelled();
+    assertOpen();
     try {
       return await within(inTransaction(opened, query, mode, limits), signal, limits.queryMs, connection.name);
     } catch (error) {
@@ -123,7 +130,7 @@ export function createPostgresLink(
 export async function openSession(
   connection: PostgresConnection,
   mode: DatabaseMode,
-  { secrets, limits, take }: PostgresDeps,
+  { secrets, limits, take }: Pick<PostgresDeps, "secrets" | "limits" | "take">,
 ): Promise<{ readonly opened: Session; readonly report: RoleReport }> {
   const place = take(connection.name);
   if (place === undefined) {

@@ -13,11 +13,13 @@ import { cancelled, throwIfAborted } from "./aborting.ts";
 import { type SqlitePlace, sqlitePlace } from "./database-place.ts";
 import type {
   DatabaseAnswer,
+  DatabaseConnection,
   DatabaseLimits,
   DatabaseLink,
   DatabaseMode,
   DatabaseQuery,
   SqliteConnection,
+  StillMeant,
 } from "./database-types.ts";
 import { createQueue } from "./queue.ts";
 
@@ -28,6 +30,7 @@ export interface SqliteDeps {
   readonly hostIsRoot: boolean;
   readonly forbidden: readonly string[];
   readonly limits: DatabaseLimits;
+  readonly stillMeant: StillMeant;
 }
 
 interface Child {
@@ -92,13 +95,18 @@ export function createSqliteLink(connection: SqliteConnection, mode: DatabaseMod
 
   const look = (): Promise<SqlitePlace> => sqlitePlace(connection, { write, log, forbidden: deps.forbidden });
 
-  async function once(query: DatabaseQuery, signal: AbortSignal): Promise<DatabaseAnswer | "again"> {
-    // It may have waited, and the connection have become another one meanwhile.
+  /** A statement may have waited, and the connection have become another one meanwhile. */
+  function assertOpen(): void {
     if (closed) throw cancelled();
+    if (!deps.stillMeant(connection)) throw changed(connection);
+  }
+
+  async function once(query: DatabaseQuery, signal: AbortSignal): Promise<DatabaseAnswer | "again"> {
+    assertOpen();
     const before = await look();
     const asked = await childFor(before);
     throwIfAborted(signal);
-    if (closed) throw cancelled();
+    assertOpen();
     try {
       const answer = await asked.ask(query, signal);
       if ("error" in answer) {
@@ -270,6 +278,10 @@ function parsedJson(line: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+export function changed({ name }: DatabaseConnection): SallyportError {
+  return new SallyportError("busy", `The connection ${name} became another one meanwhile.`, { fix: "Try again." });
 }
 
 export function tooSlow(name: string, ms: number): SallyportError {

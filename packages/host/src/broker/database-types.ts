@@ -59,6 +59,9 @@ export interface DatabaseLink {
   close(): void;
 }
 
+/** Whether the operator still means this by its name; a statement may have waited. */
+export type StillMeant = (connection: DatabaseConnection) => boolean;
+
 /** What a look at a connection found. */
 export interface DatabaseCheck {
   readonly ok: boolean;

@@ -13,6 +13,7 @@ import {
   type DatabaseMode,
   type PostgresConnection,
   type SqliteConnection,
+  type StillMeant,
 } from "./database-types.ts";
 
 export interface DatabasesDeps {
@@ -41,10 +42,13 @@ export interface Databases {
 export function createDatabases(deps: DatabasesDeps): Databases {
   const limits = { ...DATABASE_LIMITS, ...deps.limits };
   const open = new Map<string, number>();
-  const sqlite: SqliteDeps = { ...deps, limits, forbidden: deps.forbiddenPaths };
+  const stillMeant: StillMeant = (connection) =>
+    JSON.stringify(deps.find(connection.name)) === JSON.stringify(connection);
+  const sqlite: SqliteDeps = { ...deps, limits, forbidden: deps.forbiddenPaths, stillMeant };
   const postgres = {
     secrets: deps.secrets,
     limits,
+    stillMeant,
     take(name: string) {
       if ((open.get(name) ?? 0) >= limits.connections) return undefined;
       open.set(name, (open.get(name) ?? 0) + 1);
@@ -60,7 +64,7 @@ export function createDatabases(deps: DatabasesDeps): Databases {
 
   async function checkSqlite(connection: SqliteConnection): Promise<DatabaseCheck> {
     const write = connection.mode === "rw";
-    const link = createSqliteLink(connection, connection.mode, sqlite);
+    const link = createSqliteLink(connection, connection.mode, { ...sqlite, stillMeant: () => true });
     try {
       const { rows } = await link.query(
         { sql: "SELECT count(*) FROM sqlite_schema WHERE type = 'table'", params: [] },

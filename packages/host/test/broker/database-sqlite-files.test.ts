@@ -88,6 +88,19 @@ describe(`the files of SQLite${lackingNote}`, () => {
     expect(file.rows("SELECT count(*) AS n FROM people WHERE name <> 'late'")).toEqual([{ n: 2 }]);
   });
 
+  it("runs nothing that waited on a connection that means another file now", async () => {
+    const file = made();
+    const connections = [connection(file.file)];
+    const { query } = asPlugin(file.file, "rw", { connections });
+    const asked = ["SELECT 1", "DELETE FROM people"].map((sql) => query("app", sql));
+    const over = Promise.allSettled(asked);
+    await new Promise((resolve) => setImmediate(resolve));
+    connections[0] = connection(made().file);
+    expect(await over).toMatchObject(asked.map(() => ({ reason: { code: "busy" } })));
+    expect(file.rows("SELECT count(*) AS n FROM people")).toEqual([{ n: 2 }]);
+    await expect(query("app", "DELETE FROM people")).resolves.toMatchObject({ changes: 2 });
+  });
+
   it("makes a file beside the database in the folder that was looked at, and over no link that came since", async () => {
     const { folder } = made();
     const [elsewhere, link] = [join(folder, "elsewhere"), join(folder, "link")];
