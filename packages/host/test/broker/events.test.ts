@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EVENT_LIMITS } from "../../src/broker/events.ts";
-import { EVENT_DEPTH } from "../../src/host/events.ts";
+import { createEvents, EVENT_DEPTH } from "../../src/host/events.ts";
+import type { Flight } from "../../src/host/flights.ts";
 import type { Host } from "../../src/host-api.ts";
+import { systemClock } from "../../src/kernel/index.ts";
 import { AGENT, makeHome, OPERATOR, type TestHome, toolLine } from "../support/home.ts";
 import { needsNamespace } from "../support/namespace.ts";
 import { addPlugin, eventsOf, nextEvent, OPEN_CONFIG, resultOf } from "../hooks/support.ts";
@@ -9,6 +11,7 @@ import { addPlugin, eventsOf, nextEvent, OPEN_CONFIG, resultOf } from "../hooks/
 needsNamespace();
 
 const SECRET = "s3cr3t-value-of-the-vault-5520";
+const CONSUMED = { capability: "events", direction: "consume", topic: "orders.*" } as const;
 let home: TestHome;
 let host: Host;
 
@@ -158,6 +161,24 @@ describe("an event", () => {
 
   it("is published only within a call", async () => {
     expect(await resultOf(host, "publisher__early", {})).toBe("permission_denied");
+  });
+
+  it("is published only within a call of its own", () => {
+    const [mine, other] = ["a", "b"].map((id) => ({ id, version: "1.0.0", digest: `sha256:${id}` }));
+    if (mine === undefined || other === undefined) throw new Error("unreachable");
+    const flight = { callId: "call_1", plugin: mine, caller: AGENT } as unknown as Flight;
+    const sent: string[] = [];
+    const port = createEvents({
+      flights: { find: (id) => (id === flight.callId ? flight : undefined) },
+      watchers: { consumersOf: () => [{ plugin: other, scope: CONSUMED, expiresAt: undefined }] },
+      deliveries: { send: ({ to }) => void sent.push(to.id) },
+      clock: systemClock,
+    });
+    const event = { topic: "orders.created", payload: 1, bytes: 1, callId: "call_1" };
+    for (const plugin of [other, { ...mine, digest: "sha256:c" }])
+      expect(() => port(plugin).publish(event)).toThrow("within a tool call");
+    port(mine).publish(event);
+    expect(sent).toEqual(["b"]);
   });
 
   it("carries no known secret, and a placeholder in it is worth nothing in another plugin", async () => {
