@@ -6,7 +6,7 @@ import {
   type ApprovalEnd,
   insertApproval,
   lastApprovedCall,
-  listApprovals,
+  pendingOf,
   type StoredApproval,
 } from "../store/index.ts";
 import { type CallBinding, isOf, rulesText, viaOf } from "./binding.ts";
@@ -19,6 +19,8 @@ import { reachOf, sentenceFor } from "./sentence.ts";
 const PENDING_MS = 24 * 60 * 60 * 1000;
 /** An agent must not be able to fill the store, or bury one request under thousands of others. */
 const PENDING_PER_AGENT = 100;
+/** Nor make an inbox that is too large to be looked at. Of all their inputs, characters. */
+const PENDING_CHARS_PER_AGENT = 8 * 1024 * 1024;
 
 /** Files requests and answers their ids. One agent asking twice at the same time joins one request. */
 export function createFiling(deps: ApprovalDeps): (binding: CallBinding) => Promise<string> {
@@ -52,7 +54,7 @@ async function file(deps: ApprovalDeps, binding: CallBinding): Promise<string> {
 async function fileOnce(deps: ApprovalDeps, binding: CallBinding): Promise<string> {
   const { db, audit, clock } = deps;
   const { caller, tool } = binding;
-  await assertRoom(deps, caller.agent);
+  await assertRoom(deps, caller.agent, canonicalJson(binding.input ?? null).length);
   const last = await lastApprovedCall(db, tool, caller.agent);
   const outdated = await requestsOutdatedBy(deps, binding);
   const now = clock.now();
@@ -118,13 +120,17 @@ async function requestsOutdatedBy({ db }: ApprovalDeps, binding: CallBinding): P
   return same.filter((old) => old.state === "pending" && old.inputDigest === inputDigest && isOf(old, binding));
 }
 
-async function assertRoom(deps: ApprovalDeps, agent: string): Promise<void> {
-  const filter = { kind: "call", state: "pending", agent, limit: PENDING_PER_AGENT } as const;
-  const isFull = async (): Promise<boolean> => (await listApprovals(deps.db, filter)).length >= PENDING_PER_AGENT;
+async function assertRoom(deps: ApprovalDeps, agent: string, characters: number): Promise<void> {
+  const isFull = async (): Promise<boolean> => {
+    const waiting = await pendingOf(deps.db, agent);
+    return waiting.count >= PENDING_PER_AGENT || waiting.characters + characters > PENDING_CHARS_PER_AGENT;
+  };
   if (!(await isFull())) return;
   await expireDue(deps);
   if (!(await isFull())) return;
-  throw new SallyportError("limit_exceeded", `${PENDING_PER_AGENT} calls of this agent wait for an answer already.`, {
-    fix: "Wait until an operator has answered some of them.",
-  });
+  throw new SallyportError(
+    "limit_exceeded",
+    `${PENDING_PER_AGENT} calls of this agent wait for an answer already, or ${PENDING_CHARS_PER_AGENT} characters of input.`,
+    { fix: "Wait until an operator has answered some of them." },
+  );
 }

@@ -32,6 +32,7 @@ export {
   insertApproval,
   lastApprovedCall,
   listApprovals,
+  pendingOf,
   withdrawCallsOf,
 } from "./repositories/approvals.ts";
 export { deleteCeiling, listCeilings, saveCeiling } from "./repositories/ceilings.ts";

@@ -67,6 +67,30 @@ describe("a yes to many calls", () => {
   });
 });
 
+describe("what waits of one agent", () => {
+  it("is bounded in size too, so that nobody fills the inbox that others have to be seen in", async () => {
+    const flood = (n: number) =>
+      host.invoke(
+        { ...AGENT, agent: "flood" },
+        { tool: "mail__send", input: { to: "in", n, text: "x".repeat(1_000_000) } },
+      );
+    const codes: string[] = [];
+    for (let n = 0; n < 10; n++) {
+      const answer = await flood(n);
+      codes.push(answer.success ? "" : answer.code);
+    }
+    expect(codes).toEqual([
+      ...Array.from({ length: 8 }, () => "approval_required"),
+      "limit_exceeded",
+      "limit_exceeded",
+    ]);
+    expect((await asked({ to: "in", test: "other" })).agent).toBe("asker");
+    for (const { id, agent } of await host.approvals.list({ state: "pending" }))
+      if (agent === "flood") await host.approvals.deny(OPERATOR, id);
+    expect(await flood(10)).toMatchObject({ code: "approval_required" });
+  });
+});
+
 describe("a grant for a time", () => {
   it("is over also when the clock is put back while the host is closed", async () => {
     const clock = { ahead: 0, now: () => Date.now() + clock.ahead, monotonic: () => performance.now() };

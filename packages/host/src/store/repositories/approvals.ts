@@ -223,6 +223,20 @@ function ofSubject<Q extends Narrowable<Q>>(query: Q, subject: ApprovalSubject):
   return "digest" in subject ? ofPlugin.where("plugin_digest", "=", subject.digest) : ofPlugin;
 }
 
+/** What waits of one agent's calls: how many, and how many characters their inputs have together. */
+export async function pendingOf(
+  db: Database,
+  agent: string,
+): Promise<{ readonly count: number; readonly characters: number }> {
+  return db.query
+    .selectFrom("approvals")
+    .select([sql<number>`COUNT(*)`.as("count"), sql<number>`COALESCE(SUM(LENGTH(input)), 0)`.as("characters")])
+    .where("kind", "=", "call")
+    .where("state", "=", "pending")
+    .where("agent", "=", agent)
+    .executeTakeFirstOrThrow();
+}
+
 /** How many wait, and how many yeses cover more than one call. */
 export async function countApprovals(db: Database): Promise<{ readonly waiting: number; readonly standing: number }> {
   const row = await db.query
