@@ -1,5 +1,5 @@
 import type { AuditEvent } from "../audit/index.ts";
-import { newId } from "../kernel/index.ts";
+import { canonicalJson, newId, sha256 } from "../kernel/index.ts";
 import type { ApprovalEnd, ApprovalScope, StoredApproval } from "../store/index.ts";
 import type { CallBinding } from "./binding.ts";
 
@@ -54,7 +54,7 @@ export function decidedEvent(request: StoredApproval, facts: DecidedFacts): Audi
 /** One use, by one call. */
 export function usedEvent(
   approval: string,
-  { plugin, tool, caller, inputDigest }: CallBinding,
+  { plugin, tool, caller, input, inputDigest }: CallBinding,
   use: { readonly callId: string; readonly time: number },
 ): AuditEvent {
   return {
@@ -68,7 +68,7 @@ export function usedEvent(
     plugin,
     tool,
     call_id: use.callId,
-    input_digest: inputDigest,
+    ...digestOf(input, inputDigest),
   };
 }
 
@@ -86,8 +86,15 @@ function about(approval: StoredApproval, type: AuditEvent["type"], time: number)
     plugin: approval.plugin,
     ...(approval.agent === null ? {} : { agent: approval.agent }),
     ...(approval.tool === null ? {} : { tool: approval.tool }),
-    ...(approval.inputDigest === null ? {} : { input_digest: approval.inputDigest }),
+    ...digestOf(approval.input, approval.inputDigest),
   };
+}
+
+/** Of an input that is kept as it was: of one from which something was taken out, a digest would tell it to whoever guesses. */
+function digestOf(input: unknown, digest: string | null): Pick<AuditEvent, "input_digest"> {
+  return digest !== null && input !== undefined && sha256(canonicalJson(input)) === digest
+    ? { input_digest: digest }
+    : {};
 }
 
 function askedBy({ operator, agent }: StoredApproval): string {

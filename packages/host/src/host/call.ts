@@ -35,6 +35,8 @@ export interface Call {
   /** By which it runs or does not. */
   decision?: PolicyDecision;
   input?: CallInput;
+  /** Something was taken out of the input that the audit keeps. */
+  redacted?: boolean;
   outputDigest?: string;
   approval?: string;
   level?: IsolationLevel;
@@ -119,7 +121,8 @@ export function invokedEvent(call: Call, facts: EventFacts): AuditEvent {
     isolation: call.level,
     contained: call.level === undefined ? undefined : isContained(call.level),
     input: facts.input,
-    input_digest: call.input?.digest,
+    // With all the rest in clear, a digest would tell what was taken out to whoever guesses it.
+    input_digest: call.redacted === true ? undefined : call.input?.digest,
     output_digest: call.outputDigest,
     trace: request.trace === undefined ? undefined : displayLine(request.trace, TRACE_CHARS),
     reason: facts.reason,

@@ -224,14 +224,17 @@ function writeIntent(deps: InvokeDeps, call: Call, route: CallRoute, input: Call
   if (!deps.audit.healthy) throw auditUnavailable();
   if (route.effect === "read" && call.level !== undefined && isContained(call.level)) return DONE;
   call.announced = true;
-  const event = invokedEvent(call, { phase: "intent", time: deps.clock.now(), input: auditedInput(deps, input) });
+  const event = invokedEvent(call, { phase: "intent", time: deps.clock.now(), input: auditedInput(deps, call, input) });
   const intent = deps.audit.record(event);
   intent.catch(() => undefined);
   return intent;
 }
 
-function auditedInput(deps: InvokeDeps, input: CallInput): unknown {
-  return fitsAudit(input) ? deps.redact(input.value) : undefined;
+function auditedInput(deps: InvokeDeps, call: Call, input: CallInput): unknown {
+  if (!fitsAudit(input)) return undefined;
+  const kept = deps.redact(input.value);
+  call.redacted = kept !== input.value;
+  return kept;
 }
 
 function writeOutcome(deps: InvokeDeps, call: Call, durationMs: number, reason?: string): void {
@@ -242,7 +245,7 @@ function writeOutcome(deps: InvokeDeps, call: Call, durationMs: number, reason?:
       time: deps.clock.now(),
       durationMs,
       reason,
-      input: input === undefined || call.announced ? undefined : auditedInput(deps, input),
+      input: input === undefined || call.announced ? undefined : auditedInput(deps, call, input),
     }),
   );
 }

@@ -86,6 +86,18 @@ describe("a secret in use", () => {
     expect(await host.secrets.list()).toMatchObject([{ name: "KEY", version: 2 }]);
   });
 
+  it("is no part of a digest in the audit, from which it could be guessed", async () => {
+    const { callId: plain } = await call("user__ask", { url: `${server.origin}/data` });
+    const { callId: holding } = await call("user__ask", { url: `${server.origin}/?was=${FIRST}` });
+    await host.audit.flush();
+    const [ordinary] = await host.audit.query({ type: "plugin_tool.invoked", call: plain });
+    expect(ordinary?.input_digest).toMatch(/^sha256:/);
+    const events = await host.audit.query({ type: "plugin_tool.invoked", call: holding });
+    expect(events).not.toHaveLength(0);
+    for (const event of events) expect(event.input_digest).toBeUndefined();
+    expect(JSON.stringify(events)).toContain("/?was=[secret KEY]");
+  });
+
   it("goes on under a new key of the vault, which doctor and audit name", async () => {
     const { key } = await host.secrets.rotateKey(OPERATOR);
     await call("user__ask", { url: `${server.origin}/data` });
