@@ -1,5 +1,5 @@
 import type { Scope } from "../capability/index.ts";
-import { type Caller, canonicalJson, type PluginRef } from "../kernel/index.ts";
+import { type Caller, canonicalJson, type PluginRef, sha256 } from "../kernel/index.ts";
 import type { StoredApproval } from "../store/index.ts";
 import { scopeCovers } from "./scope.ts";
 
@@ -62,6 +62,7 @@ function refOf({ id, version, digest }: PluginRef) {
 /** A yes answers the rules that asked for it and no other, whatever else the policy says by now; from before rules were kept, only the same policy. */
 function underPolicy({ policySnapshot, rule }: StoredApproval, binding: CallBinding): boolean {
   if (rule === null) return policySnapshot === binding.policySnapshot;
+  if (rule === rulesText(binding)) return true;
   const asked = rule.split(BETWEEN_RULES);
   return binding.rules.every((id) => asked.includes(id));
 }
@@ -69,7 +70,11 @@ function underPolicy({ policySnapshot, rule }: StoredApproval, binding: CallBind
 /** No rule's id has a comma. */
 const BETWEEN_RULES = ", ";
 
+/** More of them than anybody reads are kept as a digest: then only the very same rules are answered. */
+const RULES_CHARS = 2000;
+
 /** The rules that a request is about, as it is kept and shown. */
 export function rulesText({ rules }: Pick<CallBinding, "rules">): string {
-  return rules.join(BETWEEN_RULES);
+  const text = rules.join(BETWEEN_RULES);
+  return text.length <= RULES_CHARS ? text : `${rules[0] ?? ""} and ${rules.length - 1} more (${sha256(text)})`;
 }

@@ -54,6 +54,8 @@ export interface CallInput {
 const NAME_CHARS = 100;
 const TOOL_CHARS = 200;
 const TRACE_CHARS = 64;
+/** That an event names. */
+const MOST_RULES = 20;
 
 /** `made` is for the host's own use: whatever a caller says itself of how it came to ask is dropped. */
 export function newCall(caller: Caller, request: InvokeRequest, clock: Clock, made?: MadeBy): Call {
@@ -140,7 +142,8 @@ function dataOf({ via, token }: Caller, policy: PolicyDecision | undefined): Aud
 
 /** What of the call itself decided; of a data-flow rule the calls that led to it. */
 function factsOf({ because, unclear, after, asking }: PolicyDecision): AuditEvent["data"] {
-  return because === undefined && asking === undefined ? undefined : { because, unclear, after, asking };
+  if (because === undefined && asking === undefined) return undefined;
+  return { because, unclear, after, asking: asking?.slice(0, MOST_RULES) };
 }
 
 export function fitsAudit(input: CallInput): boolean {

@@ -95,6 +95,14 @@ describe("a yes to a call", () => {
     expect(isCovered(binding({ policySnapshot: "sha256:q" }))).toBe(true);
     const both = { ...given, rule: rulesText({ rules: ["default:write", "flow:send"] }) };
     expect(isCovered(binding(), both)).toBe(true);
+    const many = Array.from({ length: 200 }, (_value, index) => `config.yml policy.rules[${index}]`);
+    const all = { ...given, rule: rulesText({ rules: many }) };
+    expect(all.rule.length).toBeLessThan(200);
+    expect([many, many.slice(1), many.slice(0, 1)].map((rules) => isCovered(binding({ rules }), all))).toEqual([
+      true,
+      false,
+      false,
+    ]);
     const old = { ...given, rule: null };
     expect([isCovered(binding(), old), isCovered(binding({ policySnapshot: "sha256:q" }), old)]).toEqual([true, false]);
   });
