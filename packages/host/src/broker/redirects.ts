@@ -58,6 +58,8 @@ export async function followRedirects(deps: HopDeps, first: HopRequest): Promise
       request = next(deps, request, { ...hop, written }, location);
     } catch (error) {
       const failure = networkFailure(error, request.signal);
+      // This server was asked, with all that the request carried; what is refused is only where it leads.
+      if (failure.category === "denied") hop.done(0);
       hop.done(0, failure);
       throw failure;
     }

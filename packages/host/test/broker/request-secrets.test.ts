@@ -260,11 +260,16 @@ describe("secrets: where they never go", () => {
     const api = await server((request, response) =>
       response.writeHead(302, { location: `${other.origin}${request.url ?? ""}` }).end(),
     );
-    const { fetch } = tool(api, "query:key", "{}", {
+    const { fetch, actions } = tool(api, "query:key", "{}", {
       granted: [network(api.port), network(other.port), secret("KEY", api.origin, "query:key")],
     });
     expect(await codeOf(fetch(`${api.origin}/?a=1`, { secrets: ["KEY"] }))).toBe("secret_misuse");
     expect(other.requests).toEqual([]);
+    // The audit does not say that nothing was sent.
+    expect(actions.map(({ outcome, status, secrets }) => [outcome, status, secrets])).toEqual([
+      ["succeeded", 302, ["KEY"]],
+      ["denied", 302, ["KEY"]],
+    ]);
   });
 });
 
