@@ -10,6 +10,11 @@ export interface CallHooksDeps {
   readonly observers: Pick<Observers, "called">;
 }
 
+/** Whether hooks have to agree first. Most tools are watched by nobody, and their calls wait for nothing here. */
+export function isWatched({ watchers }: CallRoute): boolean {
+  return watchers !== undefined && watchers.before.length > 0;
+}
+
 /**
  * The input as hooks leave it: the very same, or with the marks that were granted, which the tool's schema has to accept.
  * @throws {PolicyViolationError} `hook_denied`, `hook_failed`.
@@ -22,7 +27,6 @@ export async function throughHooks(
   signal: AbortSignal,
   read: (input: unknown) => CallInput,
 ): Promise<CallInput> {
-  if (route.watchers === undefined || route.watchers.before.length === 0) return asked;
   const left = await hooks({ callId: call.id, caller: call.caller, route, input: asked.value, signal });
   if (left === asked.value) return asked;
   const marked = read(left);

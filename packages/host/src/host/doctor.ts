@@ -78,7 +78,7 @@ function policyCheck({ ok, rules, findings }: PolicyCheck): Check {
   const more = findings.length > 1 ? ` (and ${findings.length - 1} more)` : "";
   const said = first === undefined ? "none of them without effect" : `${first.rule}: ${first.problem}${more}`;
   const detail = `${rules} rule(s); ${said}`;
-  return { name: "policy", ok, detail, ...(ok ? {} : { fix: "See all of them: sallyport policy check" }) };
+  return { name: "policy rules", ok, detail, ...(ok ? {} : { fix: "See all of them: sallyport policy check" }) };
 }
 
 /** Optional, unless the operator named a file that cannot be used. */

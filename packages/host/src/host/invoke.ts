@@ -19,7 +19,7 @@ import { askingRules, type PolicyDecision } from "../policy/index.ts";
 import type { PluginProcess } from "../supervisor/index.ts";
 import type { AgentGate } from "./agents.ts";
 import { assertNamed, type Call, type CallInput, contentOf, fitsAudit, invokedEvent, newCall } from "./call.ts";
-import { type CallHooksDeps, sameGuards, tellObservers, throughHooks } from "./call-hooks.ts";
+import { type CallHooksDeps, isWatched, sameGuards, tellObservers, throughHooks } from "./call-hooks.ts";
 import { type CallApprovalDeps, passFor } from "./call-approval.ts";
 import {
   auditUnavailable,
@@ -107,12 +107,14 @@ async function run(deps: InvokeDeps, call: Call): Promise<unknown> {
   if (!deps.audit.healthy) throw auditUnavailable();
 
   const signal = request.signal ?? NEVER_ABORTED;
-  const input = (call.input = await throughHooks(deps, call, decided, asked, signal, readInput));
+  const input = (call.input = isWatched(decided)
+    ? await throughHooks(deps, call, decided, asked, signal, readInput)
+    : asked);
   const decision = decideCall(call, decided, input);
   const asks = decision.decision === "require_approval";
   const pass = asks ? await passFor(deps, call, decided, decision, input, signal) : null;
   let process = deps.running(decided.plugin, caller.agent) ?? (await started(deps, call, decided, signal));
-  await pass?.spend();
+  if (pass !== null) await pass.spend();
   // It may have been stopped for want of calls, or to make room, between its start and now.
   for (let tries = 0; process.state !== "running" && tries < STARTS; tries++) {
     process = await started(deps, call, decided, signal);

@@ -87,7 +87,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
     attack: `const { Worker } = ${FROM("worker_threads")}; const ends = []; for (let n = 0; n < 3; n++) ends.push(new Promise((done) => new Worker("0", { eval: true }).on("exit", done))); return "ended " + (await Promise.all(ends));`,
     answer: "ended 0,0,0",
   },
-  "output of a call": { attack: `return "x".repeat(1 << 20);`, answer: "output_too_large" },
+  "output of a call": { attack: `return ["x".repeat(1 << 20)];`, answer: "output_too_large" },
   "one message": {
     attack: `${PORT} send("[" + " ".repeat(4 << 20)); for (;;);`,
     answer: "protocol_violation",

@@ -95,7 +95,6 @@ describe("plugin upgrade", () => {
     ["another tool", { tools: [toolLine("look"), toolLine("more")] }, /It offers another tool: more\./],
     ["another definition", { tools: [toolLine("look", "write")] }, /Its tool look has another effect\./],
     ["another key", { key: MALLORY }, /It is signed by another key/],
-    ["less isolation", { more: "isolation: { minimum: runtime }\n" }, /It accepts to run without a kernel sandbox/],
   ] as const)("asks for %s, showing only that, while the old version runs [S4-61]", async (_what, change, question) => {
     await installed(host, await signed({ version: "1.0.0" }), { allowTools: ["look"] });
     const source = await signed({ version: "2.0.0", ...change });
@@ -116,6 +115,16 @@ describe("plugin upgrade", () => {
     // A yes for another definition of the tool has to be said again.
     const allowed = (await host.tools.list(AGENT)).find(({ name }) => name === "t__look")?.decision;
     expect(allowed).toBe(_what === "another definition" ? "require_approval" : "allow");
+  });
+
+  it("asks for a yes to less isolation, and for none to more", async () => {
+    const kernel = "isolation: { minimum: kernel }\n";
+    await installed(host, await signed({ version: "1.0.0" }));
+    expect(await upgradeTo(await signed({ version: "1.1.0", more: kernel }))).toMatchObject({ state: "upgraded" });
+    expect(await upgradeTo(await signed({ version: "1.2.0" }))).toMatchObject({
+      state: "waiting",
+      difference: { questions: ["It accepts to run without a kernel sandbox, which it did not before."] },
+    });
   });
 
   it("of an unsigned plugin always asks, and says why", async () => {

@@ -91,7 +91,7 @@ export const ROWS: readonly Row[] = [
   },
   {
     limit: "output of a call",
-    attack: `return "x".repeat(1 << 20);`,
+    attack: `return ["x".repeat(1 << 20)];`,
     answer: () => "output_too_large",
   },
   {
