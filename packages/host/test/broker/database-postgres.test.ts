@@ -235,6 +235,7 @@ describe("PostgreSQL", () => {
     const { query } = reader({ limits: { queryMs: 1_000 } });
     await expect(query("crm", "SELECT pg_sleep(60)")).rejects.toMatchObject({ code: "deadline_exceeded" });
     await expect(query("crm", "SELECT 1")).resolves.toMatchObject({ rows: [[1]] });
+    await expect.poll(sleepers, { timeout: 10_000 }).toEqual([]);
     const ending = new AbortController();
     const { session, context } = writer();
     const sql = "WITH gone AS (DELETE FROM people RETURNING id) SELECT pg_sleep(60) FROM gone";
@@ -244,8 +245,10 @@ describe("PostgreSQL", () => {
       context,
       ending.signal,
     );
-    setTimeout(() => ending.abort(), 100);
-    await expect(asked).rejects.toMatchObject({ code: "cancelled" });
+    const refused = expect(asked).rejects.toMatchObject({ code: "cancelled" });
+    await expect.poll(sleepers, { timeout: 10_000 }).toHaveLength(1);
+    ending.abort();
+    await refused;
     await expect.poll(sleepers, { timeout: 10_000 }).toEqual([]);
     await expect(query("crm", "SELECT count(*) FROM people")).resolves.toMatchObject({ rows: [[2]] });
   });
